@@ -1,0 +1,312 @@
+#ifndef CHANNEL_H
+#define CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json.h>
+
+#include "buf.h"
+#include "http_client.h"
+
+/*
+ * What a platform adapter does: prove a webhook, say in our words what it
+ * holds, write the requests that send a message, and name the class of an
+ * answer.  An adapter is one file and one const struct channel in the table of
+ * channel.c.  It touches neither network nor database: bytes in, values out.
+ */
+
+/* One setting of an account, kept in its channel's config. */
+struct channel_key {
+	const char *name;  /* with the platform's prefix: "zalo_app_id" */
+	const char *value; /* when not set, or NULL */
+	unsigned flags;    /* CHANNEL_SECRET, CHANNEL_REQUIRED */
+	const char *help;
+};
+#define CHANNEL_SECRET 1U   /* write-only */
+#define CHANNEL_REQUIRED 2U /* the account is of no use without it */
+
+struct channel;
+
+/* A connected account: what the store knows of it.  Borrowed. */
+struct channel_account {
+	int64_t id;
+	const struct channel *ch;
+	struct json_object *config; /* settings, by the names of ch->keys */
+};
+
+/* A webhook request as it came. */
+struct channel_hook {
+	const char *body;
+	size_t len;
+	int64_t now_ms;
+	const char *(*header)(void *arg, const char *name); /* NULL: absent */
+	void *arg;
+};
+
+/* The proof of a webhook request. */
+enum channel_verdict {
+	CHANNEL_GOOD,
+	CHANNEL_FORGED, /* missing, wrong, stale or not checkable: 401 */
+};
+
+/* What an item of a webhook says. */
+enum channel_op {
+	CHANNEL_MESSAGE, /* content came, or went out elsewhere (echo) */
+	CHANNEL_STATUS,  /* delivered or read, by ids or by watermark */
+	CHANNEL_EDIT,    /* text replaced */
+	CHANNEL_DELETE,  /* taken back */
+	CHANNEL_CONTACT, /* followed or unfollowed us */
+	CHANNEL_NOTE,    /* known or unknown, nothing to store: logged */
+};
+
+/*
+ * One item in our words.  Texts are UTF-8 without NUL, borrowed until
+ * channel_batch_fini; NULL where the platform does not say.
+ */
+struct channel_item {
+	enum channel_op op;
+	bool out;                 /* MESSAGE: an echo of our own side */
+	bool standby;             /* another app owns the thread */
+	bool by_person;           /* echo: written by a human elsewhere */
+	int64_t outbound;         /* echo: names our delivery N, or 0 */
+	const char *conversation; /* external conversation id */
+	const char *user;         /* external id of the customer */
+	const char *message_id;   /* dedupe key within the account */
+	const char *kind;         /* text, image, ... unsupported */
+	const char *text;
+	const char *media_url, *media_ref, *mime, *name;
+	int64_t size; /* bytes, -1: not stated */
+	bool located; /* lat and lon are set; 0 is a place */
+	double lat, lon;
+	const char *payload;
+	const char *reply_to;
+	int64_t sent_at;         /* ms */
+	const char *status;      /* STATUS: delivered, read */
+	const char **ids;        /* STATUS: message ids, nids of them */
+	size_t nids;
+	int64_t watermark;       /* STATUS: without ids; ms, or 0 */
+	int64_t version;         /* EDIT: the larger wins */
+	bool follow;             /* CONTACT */
+	const char *what;        /* NOTE: the event's name, for the log */
+	struct json_object *raw; /* the event object, borrowed */
+};
+
+/* All items of one webhook body, in its order. */
+struct channel_batch {
+	struct channel_item *items;
+	size_t n, cap;
+	size_t skipped;           /* items that were not usable */
+	struct json_object *root; /* owns the parsed texts */
+	struct channel_chunk *chunks;
+	int err; /* out of memory; sticks */
+};
+
+/* Why a delivery ended as it did. */
+enum channel_class {
+	CHANNEL_SENT,
+	CHANNEL_RETRY,     /* later: backoff, at least wait_s */
+	CHANNEL_RETRY_BARE, /* once at once, without the quote */
+	CHANNEL_REAUTH,    /* the account is refused: refresh, or an admin */
+	CHANNEL_PERMANENT, /* never: reason says why */
+	CHANNEL_UNKNOWN,   /* written, no usable answer */
+	CHANNEL_MORE,      /* a step of several is done: build the next */
+};
+
+/* What to send: one part of one message. */
+struct channel_out {
+	int64_t number;           /* the delivery's own number N */
+	const char *uuid;         /* the same for all tries */
+	const char *conversation; /* external conversation id */
+	const char *user;         /* external customer id */
+	const char *kind;         /* text, image, file, ... */
+	const char *text;         /* or caption; NULL */
+	const char *quote;        /* external id of the quoted message; NULL */
+	const char *media_path;   /* file to upload, or NULL */
+	const char *media_url;    /* where a platform may fetch it, or NULL */
+	const char *media_name, *mime;
+	int64_t media_size;
+	int64_t last_inbound_at; /* ms, 0: never */
+	unsigned step;           /* counted up with each CHANNEL_MORE */
+	char handle[256];        /* kept between steps, e.g. an upload's id */
+};
+
+/* What an answer means. */
+struct channel_result {
+	enum channel_class cls;
+	bool refreshable;    /* REAUTH: a new token may cure it */
+	int64_t wait_s;      /* RETRY: not before */
+	bool hold;           /* RETRY: the whole account waits wait_s */
+	char message_id[256]; /* SENT: the platform's id, or "" */
+	char reason[64];     /* PERMANENT: window_closed, quota, ... */
+	char message[256];   /* the platform's words, cleaned, for agents */
+	char code[24];       /* its code, for the log */
+};
+
+/* May we still write to the customer? */
+enum channel_window {
+	CHANNEL_WINDOW_OPEN,
+	CHANNEL_WINDOW_PAID,   /* possible, but not free */
+	CHANNEL_WINDOW_CLOSED, /* the platform surely refuses */
+};
+
+/* A contact's public face. */
+struct channel_profile {
+	char name[256];
+	char avatar_url[1024];
+};
+
+/* An adapter. */
+struct channel {
+	const char *platform;    /* as in URLs and the channels table */
+	const char *account_key; /* the setting that names the account */
+	const char *methods;     /* of its webhook, for Allow */
+	const struct channel_key *keys;
+	size_t nkeys;
+	bool keyed; /* sends carry an idempotency key: unknown is retried */
+
+	/*
+	 * handshake(ac, query, out): the GET.  200 with the text in ${out},
+	 * or 403, or 405.
+	 */
+	int (*handshake)(const struct channel_account *ac, const char *query,
+	    struct buf *out);
+
+	/* verify(ac, hook): over exactly the bytes received. */
+	enum channel_verdict (*verify)(
+	    const struct channel_account *ac, const struct channel_hook *hook);
+
+	/*
+	 * parse(ac, hook, batch): the items, appended.  0; -1 when the body
+	 * is not JSON or not UTF-8 (400).
+	 */
+	int (*parse)(const struct channel_account *ac,
+	    const struct channel_hook *hook, struct channel_batch *batch);
+
+	/* window(ac, last_inbound_at, sent_since, now_ms) */
+	enum channel_window (*window)(const struct channel_account *ac,
+	    int64_t last_inbound_at, int64_t sent_since, int64_t now_ms);
+
+	/* text_max(ac): UTF-16 units of one text. */
+	size_t (*text_max)(const struct channel_account *ac);
+
+	/*
+	 * send(ac, out, rq): the request of ${out}->step.  0, or -1: this
+	 * content cannot be said on the platform, a bug or a bad setting.
+	 */
+	int (*send)(const struct channel_account *ac,
+	    const struct channel_out *out, struct http_request *rq);
+
+	/* answer(ac, out, an, rs): its class. */
+	void (*answer)(const struct channel_account *ac,
+	    struct channel_out *out, const struct http_answer *an,
+	    struct channel_result *rs);
+
+	/*
+	 * refresh(ac, rq): 1 a request for a new token, 0 there is no way.
+	 * refreshed(ac, an, now_ms): returns new the settings to change, or
+	 * NULL when the answer holds no token.  Both NULL: no such thing.
+	 */
+	int (*refresh)(
+	    const struct channel_account *ac, struct http_request *rq);
+	struct json_object *(*refreshed)(const struct channel_account *ac,
+	    const struct http_answer *an, int64_t now_ms);
+
+	/*
+	 * profile(ac, user, rq): 1 a request, 0 nothing to ask.
+	 * profiled(ac, an, pf): class of the answer, ${pf} on SENT.
+	 */
+	int (*profile)(const struct channel_account *ac, const char *user,
+	    struct http_request *rq);
+	enum channel_class (*profiled)(const struct channel_account *ac,
+	    const struct http_answer *an, struct channel_profile *pf);
+};
+
+/* channel_find(platform): the adapter, or NULL. */
+const struct channel *channel_find(const char *platform);
+
+/* channel_at(i): the i-th adapter, NULL past the last. */
+const struct channel *channel_at(size_t i);
+
+/*
+ * channel_key_find(ch, name):
+ * The setting called ${name}, in any letter case and with or without the
+ * platform's prefix, or NULL.
+ */
+const struct channel_key *channel_key_find(
+    const struct channel *ch, const char *name);
+
+/*
+ * channel_conf(ac, name) / channel_conf_int(ac, name, lo, hi):
+ * A setting or its default; "" / lo where there is neither or it is no number.
+ */
+const char *channel_conf(const struct channel_account *ac, const char *name);
+int64_t channel_conf_int(const struct channel_account *ac, const char *name,
+    int64_t lo, int64_t hi);
+
+/*
+ * channel_config_check(ch, config, why):
+ * 0, or -1 with the fault in ${why}: a required setting is missing, a value is
+ * too long or holds controls, a base URL is not https (http: loopback only).
+ */
+int channel_config_check(const struct channel *ch,
+    struct json_object *config, struct buf *why);
+
+void channel_batch_init(struct channel_batch *b);
+void channel_batch_fini(struct channel_batch *b);
+
+/*
+ * channel_batch_add(b): a new zeroed item (size -1), or NULL with b->err.
+ * channel_batch_text(b, p, len): a copy that lives as long as the batch, NUL
+ * bytes as U+FFFD; NULL with b->err.
+ * channel_batch_printf: likewise.
+ */
+struct channel_item *channel_batch_add(struct channel_batch *b);
+const char *channel_batch_text(
+    struct channel_batch *b, const char *p, size_t len);
+const char *channel_batch_printf(struct channel_batch *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * channel_json(p, len, out):
+ * Parse a webhook or answer body.  Integers too long for a double become
+ * strings of their digits, so that ids stay what they were.  0, or -1.
+ */
+int channel_json(const char *p, size_t len, struct json_object **out);
+
+/*
+ * channel_text(b, o, key): member ${key}, a string or a whole number, as
+ * text in the batch; NULL where there is none.
+ */
+const char *channel_text(
+    struct channel_batch *b, struct json_object *o, const char *key);
+
+/* channel_obj(o, key): the member if it is an object, else NULL. */
+struct json_object *channel_obj(struct json_object *o, const char *key);
+
+/* channel_time(text): ms from seconds or ms in digits; 0: none. */
+int64_t channel_time(const char *text);
+
+/*
+ * channel_split(text, units, next):
+ * Bytes of the first part of ${text} that has at most ${units} UTF-16 units,
+ * cut at a line break or a space where one is near, never inside a code point;
+ * ${next} is where the next part begins (past the space).  The whole length
+ * when it fits.
+ */
+size_t channel_split(const char *text, size_t units, size_t *next);
+
+/*
+ * channel_copy(dst, size, src, len): text of others into a fixed field, cut
+ * at a code point, controls as spaces, not UTF-8 as U+FFFD.
+ */
+void channel_copy(char *dst, size_t size, const char *src, size_t len);
+
+/* channel_hex_equal(hex, len, bytes, n): constant time, any letter case. */
+bool channel_hex_equal(
+    const char *hex, size_t len, const unsigned char *bytes, size_t n);
+
+extern const struct channel channel_zalo;
+
+#endif
