@@ -1,0 +1,65 @@
+#ifndef PARLEY_ROUTE_H
+#define PARLEY_ROUTE_H
+
+/* Method and path to handler, who may, and how much they may send. */
+
+#include "req.h"
+#include "rsp.h"
+
+#include <stddef.h>
+
+/* Who may call; nobody of these: 401, or 403 for another kind. */
+#define WHO_ANY 1u	 /* everybody, known or not */
+#define WHO_AGENT 2u	 /* agents and admins */
+#define WHO_ADMIN 4u	 /* admins only */
+#define WHO_CUST 8u	 /* customers */
+#define WHO_INTERNAL 16u /* pushd alone; 404 for others */
+#define WHO_MEMBER (WHO_AGENT | WHO_CUST)
+
+/*
+ * ROUTE_FORM	takes application/x-www-form-urlencoded (with a `csrf` field),
+ *		and JSON too where the method is not GET.
+ * ROUTE_RAW	takes any body as it is; no CSRF field is looked for in it.
+ * ROUTE_PAGE	answers HTML: errors are pages, 401 redirects to /login.
+ * ROUTE_NODB	the store is not opened before the handler asks (req_store);
+ *		who asks is known by the credential's signature alone.
+ * ROUTE_OPEN	reads another site's page may make without credentials and
+ *		unsafe methods without Origin check (webhooks).
+ */
+#define ROUTE_FORM 1u
+#define ROUTE_RAW 2u
+#define ROUTE_PAGE 4u
+#define ROUTE_NODB 8u
+#define ROUTE_OPEN 16u
+
+struct route {
+	const char *method; /* GET serves HEAD too */
+	const char *path;   /* "/api/conversations/:id/messages" */
+	unsigned who;
+	size_t body_max;    /* bytes; 0: takes none (what comes is dropped) */
+	int (*handler)(struct req *, struct rsp *); /* answers the status */
+	unsigned flags;
+};
+
+/*
+ * route_find(routes, n, rq, allow):
+ * The route for the request's method and path, its parameters put into
+ * ${rq}->id and arg.  NULL with ${*allow} = "" if no route has the path, or
+ * the methods it does have ("GET, HEAD, POST"), in ${rq}'s memory.  A literal
+ * segment wins over a parameter.
+ */
+const struct route *route_find(const struct route *routes, size_t n,
+    struct req *rq, const char **allow);
+
+/*
+ * route_run(routes, n, rq, rs, read_body):
+ * Everything between a parsed head and a finished answer: OPTIONS, 404, 405,
+ * limits, authentication, body, handler.  ${read_body} fetches at most
+ * ${max} bytes of body (-1: too large; -2: shorter than it said).
+ * Returns the status.
+ */
+int route_run(const struct route *routes, size_t n, struct req *rq,
+    struct rsp *rs, int (*read_body)(struct req *, size_t max,
+    struct buf *out), struct buf *body);
+
+#endif
