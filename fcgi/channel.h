@@ -8,7 +8,7 @@
 #include <json.h>
 
 #include "buf.h"
-#include "http_client.h"
+#include "http_request.h"
 
 /*
  * What a platform adapter does: prove a webhook, say in our words what it

@@ -1,0 +1,468 @@
+/*
+ * The table of platform adapters, and what they share: settings of an account,
+ * texts of a batch, ids that stay digits, cutting long texts.  What a platform
+ * says and wants stands in its own channel_X.c.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <sodium.h>
+
+#include "channel.h"
+#include "json.h"
+
+#define ITEMS_MAX 4096          /* of a batch, row per attachment included */
+#define VALUE_MAX 4096          /* bytes of one setting */
+#define JSON_DEPTH 32
+#define JSON_MEMBERS 100000
+#define DIGITS_EXACT 15         /* a double holds these, and json-c more */
+#define SPLIT_BACK 4            /* look for a space in the last 1/n */
+
+static const struct channel *const channels[] = {
+	&channel_zalo,
+};
+
+/* A copied text of a batch. */
+struct channel_chunk {
+	struct channel_chunk *next;
+	char text[];
+};
+
+/* --- the table and the settings ------------------------------------------ */
+
+const struct channel *
+channel_at(size_t i)
+{
+	return i < sizeof(channels) / sizeof(channels[0]) ? channels[i] : NULL;
+}
+
+const struct channel *
+channel_find(const char *platform)
+{
+	for (size_t i = 0; channel_at(i) != NULL; i++)
+		if (strcmp(channels[i]->platform, platform) == 0)
+			return channels[i];
+	return NULL;
+}
+
+const struct channel_key *
+channel_key_find(const struct channel *ch, const char *name)
+{
+	size_t plen = strlen(ch->platform);
+
+	for (size_t i = 0; i < ch->nkeys; i++) {
+		const char *own = ch->keys[i].name;
+
+		if (strcasecmp(own, name) == 0)
+			return &ch->keys[i];
+		if (strncmp(own, ch->platform, plen) == 0 && own[plen] == '_' &&
+		    strcasecmp(own + plen + 1, name) == 0)
+			return &ch->keys[i];
+	}
+	return NULL;
+}
+
+const char *
+channel_conf(const struct channel_account *ac, const char *name)
+{
+	const struct channel_key *k;
+	struct json_object *v;
+
+	if (ac->config != NULL &&
+	    json_object_object_get_ex(ac->config, name, &v) && v != NULL)
+		return json_object_get_string(v);
+	k = channel_key_find(ac->ch, name);
+	return k != NULL && k->value != NULL ? k->value : "";
+}
+
+int64_t
+channel_conf_int(
+    const struct channel_account *ac, const char *name, int64_t lo, int64_t hi)
+{
+	const char *text = channel_conf(ac, name);
+	char *end;
+	long long v;
+
+	errno = 0;
+	v = strtoll(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || v < lo)
+		return lo;
+	return v > hi ? hi : v;
+}
+
+/* Tokens travel to base URLs, so these are https but on this very host. */
+static bool
+base_url_good(const char *url)
+{
+	static const char *const loopback[] = { "http://127.0.0.1",
+		"http://localhost", "http://[::1]" };
+
+	if (strncmp(url, "https://", 8) == 0)
+		return url[8] != '\0' && strpbrk(url, "@?# ") == NULL;
+	for (size_t i = 0; i < sizeof(loopback) / sizeof(loopback[0]); i++) {
+		size_t n = strlen(loopback[i]);
+
+		if (strncmp(url, loopback[i], n) == 0 &&
+		    (url[n] == '\0' || url[n] == ':' || url[n] == '/'))
+			return strpbrk(url, "@?# ") == NULL;
+	}
+	return false;
+}
+
+int
+channel_config_check(
+    const struct channel *ch, struct json_object *config, struct buf *why)
+{
+	struct channel_account ac = { .ch = ch, .config = config };
+
+	for (size_t i = 0; i < ch->nkeys; i++) {
+		const struct channel_key *k = &ch->keys[i];
+		const char *v = channel_conf(&ac, k->name);
+		size_t n = strlen(k->name);
+
+		if (*v == '\0' && (k->flags & CHANNEL_REQUIRED)) {
+			buf_printf(why, "%s is required: %s", k->name, k->help);
+			return -1;
+		}
+		if (strlen(v) > VALUE_MAX) {
+			buf_printf(why, "%s is too long", k->name);
+			return -1;
+		}
+		for (const char *p = v; *p != '\0'; p++)
+			if ((unsigned char)*p < 0x20 || *p == 0x7f) {
+				buf_printf(why, "%s holds a control character",
+				    k->name);
+				return -1;
+			}
+		if (n > 5 && strcmp(k->name + n - 5, "_base") == 0 &&
+		    !base_url_good(v)) {
+			buf_printf(why,
+			    "%s must be an https address (http only on this"
+			    " host)",
+			    k->name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- batches --------------------------------------------------------------- */
+
+void
+channel_batch_init(struct channel_batch *b)
+{
+	memset(b, 0, sizeof(*b));
+}
+
+void
+channel_batch_fini(struct channel_batch *b)
+{
+	for (struct channel_chunk *c = b->chunks, *next; c != NULL; c = next) {
+		next = c->next;
+		free(c);
+	}
+	for (size_t i = 0; i < b->n; i++)
+		free(b->items[i].ids);
+	free(b->items);
+	json_object_put(b->root);
+	memset(b, 0, sizeof(*b));
+}
+
+struct channel_item *
+channel_batch_add(struct channel_batch *b)
+{
+	struct channel_item *it;
+
+	if (b->n == b->cap) {
+		size_t cap = b->cap == 0 ? 4 : 2 * b->cap;
+
+		if (b->cap >= ITEMS_MAX ||
+		    (it = realloc(b->items, cap * sizeof(*it))) == NULL) {
+			b->err = 1;
+			return NULL;
+		}
+		b->items = it;
+		b->cap = cap;
+	}
+	it = &b->items[b->n++];
+	memset(it, 0, sizeof(*it));
+	it->size = -1;
+	return it;
+}
+
+/* Room for ${len} bytes and a NUL. */
+static char *
+batch_room(struct channel_batch *b, size_t len)
+{
+	struct channel_chunk *c = malloc(sizeof(*c) + len + 1);
+
+	if (c == NULL) {
+		b->err = 1;
+		return NULL;
+	}
+	c->next = b->chunks;
+	b->chunks = c;
+	return c->text;
+}
+
+const char *
+channel_batch_text(struct channel_batch *b, const char *p, size_t len)
+{
+	size_t nuls = 0;
+	char *text, *q;
+
+	for (size_t i = 0; i < len; i++)
+		nuls += p[i] == '\0';
+	if ((text = batch_room(b, len + 2 * nuls)) == NULL)
+		return NULL;
+	q = text;
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] != '\0') {
+			*q++ = p[i];
+		} else {
+			memcpy(q, "\xef\xbf\xbd", 3);
+			q += 3;
+		}
+	}
+	*q = '\0';
+	return text;
+}
+
+const char *
+channel_batch_printf(struct channel_batch *b, const char *fmt, ...)
+{
+	va_list ap;
+	char *text = NULL;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n >= 0 && (text = batch_room(b, (size_t)n)) != NULL) {
+		va_start(ap, fmt);
+		vsnprintf(text, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
+	return text;
+}
+
+/* --- reading JSON of others -------------------------------------------------- */
+
+/*
+ * Put quotes around the integers of the valid JSON text ${p} that are too long
+ * to be sure of.  Says whether there were any.
+ */
+static bool
+quote_long_integers(const char *p, size_t len, struct buf *out)
+{
+	bool in_string = false, any = false;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = 0;
+
+		if (!in_string && (p[i] == '-' || isdigit((unsigned char)p[i]))) {
+			bool whole = true;
+
+			do {
+				char d = p[i + n];
+
+				if (d == '.' || d == 'e' || d == 'E')
+					whole = false;
+				else if (d != '-' && d != '+' &&
+				    !isdigit((unsigned char)d))
+					break;
+			} while (i + ++n < len);
+			if (whole && n > DIGITS_EXACT) {
+				buf_putc(out, '"');
+				buf_append(out, p + i, n);
+				buf_putc(out, '"');
+				any = true;
+			} else {
+				buf_append(out, p + i, n);
+			}
+			i += n;
+			continue;
+		}
+		if (p[i] == '"')
+			in_string = !in_string;
+		n = in_string && p[i] == '\\' && i + 1 < len ? 2 : 1;
+		buf_append(out, p + i, n);
+		i += n;
+	}
+	return any;
+}
+
+int
+channel_json(const char *p, size_t len, struct json_object **out)
+{
+	struct json_object *again;
+	const char *why;
+	struct buf b;
+
+	*out = NULL;
+	if (len == 0 || json_parse(p, len, JSON_DEPTH, JSON_MEMBERS, len, out,
+	    &why) == -1)
+		return -1;
+	buf_init(&b, 2 * len + 1);
+	if (quote_long_integers(p, len, &b) && !b.err &&
+	    json_parse(b.data, b.len, JSON_DEPTH, JSON_MEMBERS, b.len, &again,
+	    &why) == 0) {
+		json_object_put(*out);
+		*out = again;
+	}
+	buf_fini(&b);
+	return 0;
+}
+
+const char *
+channel_text(struct channel_batch *b, struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	if (o == NULL || !json_object_object_get_ex(o, key, &v))
+		return NULL;
+	switch (json_object_get_type(v)) {
+	case json_type_string:
+		return channel_batch_text(b, json_object_get_string(v),
+		    (size_t)json_object_get_string_len(v));
+	case json_type_int:
+		return channel_batch_printf(
+		    b, "%lld", (long long)json_object_get_int64(v));
+	default:
+		return NULL;
+	}
+}
+
+struct json_object *
+channel_obj(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	if (o == NULL || !json_object_object_get_ex(o, key, &v) ||
+	    !json_object_is_type(v, json_type_object))
+		return NULL;
+	return v;
+}
+
+int64_t
+channel_time(const char *text)
+{
+	int64_t t = 0;
+	size_t n;
+
+	if (text == NULL || (n = strlen(text)) == 0 || n > 15)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!isdigit((unsigned char)text[i]))
+			return 0;
+		t = 10 * t + (text[i] - '0');
+	}
+	return t < 100000000000 ? 1000 * t : t;
+}
+
+/* --- texts --------------------------------------------------------------------- */
+
+/* Bytes of the UTF-8 character that ${c} begins; 1 for a stray byte. */
+static size_t
+char_len(unsigned char c)
+{
+	return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+}
+
+size_t
+channel_split(const char *text, size_t units, size_t *next)
+{
+	size_t len = strlen(text), at = 0, used = 0, space = 0, line = 0;
+
+	if (units < 2)
+		units = 2;
+	while (at < len) {
+		size_t n = char_len((unsigned char)text[at]);
+		size_t u = n == 4 ? 2 : 1;
+
+		if (used + u > units)
+			break;
+		if (used >= units - units / SPLIT_BACK) {
+			if (text[at] == ' ')
+				space = at;
+			else if (text[at] == '\n')
+				line = at;
+		}
+		used += u;
+		at = n > len - at ? len : at + n;
+	}
+	*next = at;
+	if (at == len)
+		return len;
+	if (text[at] == ' ' || text[at] == '\n')
+		space = at;
+	if (line > 0 || space > 0) {
+		at = line > 0 ? line : space;
+		*next = at + 1;
+	}
+	return at;
+}
+
+void
+channel_copy(char *dst, size_t size, const char *src, size_t len)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < len;) {
+		unsigned char c = (unsigned char)src[i];
+		size_t n = char_len(c), k = 1;
+
+		while (k < n && i + k < len &&
+		    ((unsigned char)src[i + k] & 0xc0) == 0x80)
+			k++;
+		if (c >= 0x80 && (c < 0xc2 || c > 0xf4 || k < n)) {
+			if (out + 3 >= size)
+				break;
+			memcpy(dst + out, "\xef\xbf\xbd", 3);
+			out += 3;
+			i += k;
+			continue;
+		}
+		if (out + n >= size)
+			break;
+		if (n == 1)
+			dst[out] = c < 0x20 || c == 0x7f ? ' ' : src[i];
+		else
+			memcpy(dst + out, src + i, n);
+		out += n;
+		i += n;
+	}
+	dst[out] = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool
+channel_hex_equal(
+    const char *hex, size_t len, const unsigned char *bytes, size_t n)
+{
+	unsigned char got[64];
+
+	if (n > sizeof(got) || len != 2 * n)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
+
+		if (hi < 0 || lo < 0)
+			return false;
+		got[i] = (unsigned char)(hi << 4 | lo);
+	}
+	return sodium_memcmp(got, bytes, n) == 0;
+}
