@@ -1,0 +1,108 @@
+#ifndef STORE_DELIVERY_H
+#define STORE_DELIVERY_H
+
+#include "store.h"
+
+/*
+ * What goes out to platforms.  States move forward only: queued, sending,
+ * sent, delivered, read; failed and unknown from queued or sending.  Each
+ * change that shows is a message_status event; a message is as far as the
+ * least of its parts.
+ */
+
+struct delivery {
+	int64_t id; /* the number N */
+	char uuid[37];
+	int64_t message, conversation, channel, customer;
+	int part;
+	int64_t tries;	   /* this one counted */
+	int64_t created_at;
+	char platform[12];
+	char conversation_external[256];
+	char customer_external[256]; /* "" if not known */
+	char quote_external[256];    /* platform's id of the quoted one, "" */
+	int64_t last_inbound_at, sent_since;
+	char kind[12];
+	char *content;			 /* whole text of the message; owned */
+	struct json_object *attachments; /* array or NULL; owned */
+};
+void delivery_fini(struct delivery *d);
+
+/*
+ * store_delivery_claim(st, by, lease_ms, d):
+ * The delivery that is due longest, of a channel that is ok and with nothing
+ * older of its conversation still to go; it is `sending` and ours for
+ * ${lease_ms}.  STORE_NONE: nothing is due.
+ */
+int store_delivery_claim(struct store *st, const char *by, int64_t lease_ms,
+    struct delivery *d);
+
+/*
+ * store_delivery_written(st, id, by): the request is about to leave; from here
+ * no outcome but an answer is known.  Commits by itself.  STORE_NONE: the
+ * lease is not ours any more: do not send.
+ */
+int store_delivery_written(struct store *st, int64_t id, const char *by);
+
+/*
+ * store_delivery_parts(st, id, n): the message takes ${n} requests; the others
+ * become deliveries of their own behind this one.  Idempotent.
+ */
+int store_delivery_parts(struct store *st, int64_t id, int n);
+
+/* How a try ended. */
+struct delivery_end {
+	const char *state;	 /* sent, failed, unknown; queued: again later */
+	const char *external_id; /* sent */
+	const char *error;	 /* for agents; NULL: none */
+	int64_t due_at;		 /* queued: not before */
+	int64_t sent_at;	 /* sent: the platform's time, 0: now */
+	int64_t wait_until;	 /* unknown: an echo may still settle it; it
+				    stays `sending` until then.  0: at once */
+};
+/*
+ * store_delivery_end(st, id, by, e): DONE, or NONE if it is not ours (an echo
+ * has settled it, or the lease ran out).  With external_id that an echo row
+ * already holds, that row goes and this message takes its id (the echo race).
+ */
+int store_delivery_end(struct store *st, int64_t id, const char *by,
+    const struct delivery_end *e);
+
+/*
+ * store_delivery_echo(st, n, channel, external_id, sent_at): an echo names our
+ * number N (its platform lets it): that delivery is sent, with this id.
+ * STORE_NONE: not one of that channel.
+ */
+int store_delivery_echo(struct store *st, int64_t n, int64_t channel,
+    const char *external_id, int64_t sent_at);
+
+/*
+ * store_delivery_expired(st, n): leases that ran out: written ones become
+ * unknown, others are queued again; how many.
+ */
+int store_delivery_expired(struct store *st, int64_t *n);
+
+/*
+ * store_delivery_receipt(st, channel, external_id, status) and
+ * store_delivery_watermark(st, conversation, at, status): delivered or read.
+ * NONE: unknown id; REPEATED: nothing moved.
+ */
+int store_delivery_receipt(struct store *st, int64_t channel,
+    const char *external_id, const char *status);
+int store_delivery_watermark(struct store *st, int64_t conversation,
+    int64_t at, const char *status);
+
+/*
+ * store_delivery_hold(st, channel, until_ms): the whole account waits.
+ * store_delivery_resend(st, who, message, out): failed or unknown parts are
+ * queued again under the same key.
+ * store_delivery_due(st, at): when the next one is due, NONE if none.
+ * store_delivery_counts(st, out): returns new {state: n, ...}, for metrics.
+ */
+int store_delivery_hold(struct store *st, int64_t channel, int64_t until_ms);
+int store_delivery_resend(struct store *st, const struct who *who,
+    int64_t message, struct json_object **out);
+int store_delivery_due(struct store *st, int64_t *at);
+int store_delivery_counts(struct store *st, struct json_object **out);
+
+#endif
