@@ -58,8 +58,8 @@ struct store_options {
 	const char *boot;  /* tests: the machine's boot id; NULL: ask it */
 
 	/*
-	 * Called for each event after COMMIT, in order; borrows.  NULL: none.
-	 * Must not block and must not call the store.
+	 * Called for each event after COMMIT, in order; borrows.  NULL: to
+	 * emit.h.  Must not block and must not call the store.
 	 */
 	void (*emit)(void *arg, const struct event *e);
 	void *emit_arg;

@@ -18,7 +18,7 @@ struct idem {
 	const char *kind;	   /* "agent", "customer", "form", ... */
 	int64_t owner;		   /* whose key it is */
 	const char *key;	   /* 1..128 bytes */
-	const unsigned char *hash; /* SHA-256 of method, path and body */
+	const char *hash; /* SHA-256 of method, path and body */
 };
 
 /*

@@ -19,7 +19,7 @@ struct message {
 	struct json_object *payload;	 /* postback data, place, ...; borrowed */
 	int64_t reply_to;		 /* a message of the same conversation */
 	const char *client_id;		 /* 1..128 bytes; NULL: none */
-	const unsigned char *hash;	 /* SHA-256 of the request; NULL: of the
+	const char *hash;	 /* SHA-256 of the request; NULL: of the
 					    content, made here */
 	int64_t seen;			 /* newest message the sender had read, or
 					    0: does not matter */

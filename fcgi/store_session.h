@@ -4,15 +4,15 @@
 #include "store.h"
 #include "limits.h"
 
-/* Log-ins, API keys, resume links, first answers.  Only SHA-256 is kept. */
+/* Log-ins, API keys, resume links, first answers.  Only SHA-256 (token_hash) is kept. */
 
-#define STORE_HASH 32 /* bytes */
+#define STORE_HASH_SIZE 65 /* hex and a NUL, as token_hash makes it */
 
 struct session {
 	int64_t id;
 	int64_t user, customer; /* one of them is 0 */
-	unsigned char hash[STORE_HASH];
-	unsigned char csrf[STORE_HASH]; /* all 0: none */
+	char hash[STORE_HASH_SIZE];
+	char csrf[STORE_HASH_SIZE]; /* "": none */
 	char via[12];
 	int64_t created_at, seen_at, expires_at;
 	int64_t ended_at; /* 0: not ended */
@@ -31,7 +31,7 @@ int store_session_add(struct store *st, struct session *s);
  * Ended and expired ones are found too: judge by ended_at, expires_at, gone.
  */
 int store_session_get(struct store *st, int64_t id, struct session *s);
-int store_session_find(struct store *st, const unsigned char *hash,
+int store_session_find(struct store *st, const char *hash,
     struct session *s);
 
 /* store_session_touch(st, s): seen_at, written at most once a minute. */
@@ -42,7 +42,7 @@ int store_session_touch(struct store *st, struct session *s);
  * change of rights); the old one is worth nothing.
  */
 int store_session_rekey(struct store *st, int64_t id,
-    const unsigned char *hash);
+    const char *hash);
 
 /*
  * store_session_end(st, id) / store_session_end_user(st, user, except) /
@@ -61,9 +61,9 @@ int store_session_purge(struct store *st);
 
 /* Keys of programs. */
 int store_key_add(struct store *st, int64_t user, const char *name,
-    const unsigned char *hash, int64_t *id);
+    const char *hash, int64_t *id);
 /* The key's own id and its user's; none if it or its user is ended. */
-int store_key_find(struct store *st, const unsigned char *hash, int64_t *id,
+int store_key_find(struct store *st, const char *hash, int64_t *id,
     int64_t *user);
 /* By id, for references; none if ended or not that user's. */
 int store_key_get(struct store *st, int64_t id, int64_t user);
@@ -73,10 +73,10 @@ int store_key_end(struct store *st, int64_t id);
  * Resume links.  store_link_find: STORE_REFUSED if it is expired or used up
  * (410).
  */
-int store_link_add(struct store *st, const unsigned char *hash,
+int store_link_add(struct store *st, const char *hash,
     int64_t customer, int64_t conversation, int64_t expires_at);
-int store_link_find(struct store *st, const unsigned char *hash,
+int store_link_find(struct store *st, const char *hash,
     int64_t *customer, int64_t *conversation);
-int store_link_end(struct store *st, const unsigned char *hash);
+int store_link_end(struct store *st, const char *hash);
 
 #endif

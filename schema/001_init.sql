@@ -184,7 +184,7 @@ CREATE TABLE messages(
   payload         TEXT,                  -- JSON: postback data, place, media handle; NULL: none
   reply_to        INTEGER,               -- messages.id in the same conversation
   client_id       TEXT,                  -- the sender's own name for it
-  body_hash       BLOB,                  -- SHA-256 of what came with that name
+  body_hash       TEXT,                  -- SHA-256 of what came with that name
   channel_id      INTEGER REFERENCES channels,
   external_id     TEXT,                  -- the platform's id
   inbox_id        INTEGER,               -- webhook_inbox.id it came from
@@ -230,8 +230,8 @@ CREATE TABLE sessions(
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   user_id       INTEGER REFERENCES users ON DELETE CASCADE,
   customer_id   INTEGER REFERENCES customers ON DELETE CASCADE,
-  hash          BLOB NOT NULL UNIQUE,    -- SHA-256 of the secret
-  csrf          BLOB,                    -- SHA-256 of the CSRF token, where it has one of its own
+  hash          TEXT NOT NULL UNIQUE,    -- SHA-256 of the secret, hex
+  csrf          TEXT,                    -- SHA-256 of the CSRF token, where it has one of its own
   via           TEXT NOT NULL,           -- 'cookie', 'bearer', 'widget', 'form', 'cli'
   created_at    INTEGER NOT NULL,
   seen_at       INTEGER NOT NULL,        -- to the minute
@@ -248,7 +248,7 @@ CREATE TABLE api_keys(
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   user_id       INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
   name          TEXT NOT NULL,
-  hash          BLOB NOT NULL UNIQUE,
+  hash          TEXT NOT NULL UNIQUE,
   created_at    INTEGER NOT NULL,
   used_at       INTEGER,
   ended_at      INTEGER
@@ -257,7 +257,7 @@ CREATE INDEX api_keys_user ON api_keys(user_id);
 
 -- Links by which a customer comes back to a conversation.
 CREATE TABLE resume_links(
-  hash          BLOB PRIMARY KEY,        -- SHA-256 of what stands in the link
+  hash          TEXT PRIMARY KEY,        -- SHA-256 of what stands in the link
   customer_id   INTEGER NOT NULL REFERENCES customers ON DELETE CASCADE,
   conversation_id INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
   created_at    INTEGER NOT NULL,
@@ -273,7 +273,7 @@ CREATE TABLE idempotency(
   kind          TEXT NOT NULL,           -- 'agent', 'customer', 'form', ...
   owner_id      INTEGER NOT NULL,
   key           TEXT NOT NULL,
-  body_hash     BLOB NOT NULL,
+  body_hash     TEXT NOT NULL,
   status        INTEGER NOT NULL,        -- HTTP
   answer        TEXT NOT NULL,           -- the body, or a redirect's target
   created_at    INTEGER NOT NULL,
@@ -285,7 +285,7 @@ CREATE INDEX idempotency_created ON idempotency(created_at);
 CREATE TABLE webhook_inbox(
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   channel_id    INTEGER NOT NULL REFERENCES channels ON DELETE CASCADE,
-  body_hash     BLOB NOT NULL,           -- SHA-256: the same delivery again
+  body_hash     TEXT NOT NULL,           -- SHA-256: the same delivery again
   body          BLOB NOT NULL,           -- emptied when a message from it is deleted
   state         TEXT NOT NULL CHECK(state IN ('new','done','ignored','failed')),
   received_at   INTEGER NOT NULL,
