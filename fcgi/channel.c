@@ -254,69 +254,67 @@ channel_batch_printf(struct channel_batch *b, const char *fmt, ...)
 /* --- reading JSON of others -------------------------------------------------- */
 
 /*
- * Put quotes around the integers of the valid JSON text ${p} that are too long
- * to be sure of.  Says whether there were any.
+ * Bytes of the number at ${p}, and whether it is an integer that only a string
+ * keeps: too long to be sure of, and a value, not a faulty name.
  */
-static bool
+static size_t
+number_span(const char *p, size_t len, bool *keep)
+{
+	size_t n = 0, digits, after;
+	bool whole = true;
+
+	for (; n < len && (isdigit((unsigned char)p[n]) ||
+	    (p[n] != '\0' && strchr("+-.eE", p[n]) != NULL)); n++)
+		whole = whole && (isdigit((unsigned char)p[n]) || n == 0);
+	digits = p[0] == '-' ? 1 : 0;
+	for (after = n; after < len &&
+	    (p[after] == ' ' || p[after] == '\t' || p[after] == '\r' ||
+	    p[after] == '\n');)
+		after++;
+	*keep = whole && n > DIGITS_EXACT && p[digits] != '0' &&
+	    (after == len || p[after] != ':');
+	return n;
+}
+
+/* Copy ${p}, putting quotes around the integers that are too long. */
+static void
 quote_long_integers(const char *p, size_t len, struct buf *out)
 {
-	bool in_string = false, any = false;
+	bool in_string = false, keep;
 
-	for (size_t i = 0; i < len;) {
-		size_t n = 0;
-
-		if (!in_string && (p[i] == '-' || isdigit((unsigned char)p[i]))) {
-			bool whole = true;
-
-			do {
-				char d = p[i + n];
-
-				if (d == '.' || d == 'e' || d == 'E')
-					whole = false;
-				else if (d != '-' && d != '+' &&
-				    !isdigit((unsigned char)d))
-					break;
-			} while (i + ++n < len);
-			if (whole && n > DIGITS_EXACT) {
+	for (size_t i = 0, n; i < len; i += n) {
+		if (!in_string &&
+		    (p[i] == '-' || isdigit((unsigned char)p[i]))) {
+			n = number_span(p + i, len - i, &keep);
+			if (keep)
 				buf_putc(out, '"');
-				buf_append(out, p + i, n);
+			buf_append(out, p + i, n);
+			if (keep)
 				buf_putc(out, '"');
-				any = true;
-			} else {
-				buf_append(out, p + i, n);
-			}
-			i += n;
 			continue;
 		}
 		if (p[i] == '"')
 			in_string = !in_string;
 		n = in_string && p[i] == '\\' && i + 1 < len ? 2 : 1;
 		buf_append(out, p + i, n);
-		i += n;
 	}
-	return any;
 }
 
 int
 channel_json(const char *p, size_t len, struct json_object **out)
 {
-	struct json_object *again;
 	const char *why;
 	struct buf b;
+	int rc = -1;
 
 	*out = NULL;
-	if (len == 0 || json_parse(p, len, JSON_DEPTH, JSON_MEMBERS, len, out,
-	    &why) == -1)
-		return -1;
 	buf_init(&b, 2 * len + 1);
-	if (quote_long_integers(p, len, &b) && !b.err &&
-	    json_parse(b.data, b.len, JSON_DEPTH, JSON_MEMBERS, b.len, &again,
-	    &why) == 0) {
-		json_object_put(*out);
-		*out = again;
-	}
+	quote_long_integers(p, len, &b);
+	if (len > 0 && !b.err)
+		rc = json_parse(b.data, b.len, JSON_DEPTH, JSON_MEMBERS, b.len,
+		    out, &why);
 	buf_fini(&b);
-	return 0;
+	return rc;
 }
 
 const char *

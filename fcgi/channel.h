@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <json.h>
+#include <json-c/json.h>
 
 #include "buf.h"
 #include "http_request.h"

@@ -15,8 +15,16 @@ struct http_limits {
 	size_t body_max; /* bytes of an answer, past it: lost */
 };
 
-/* Called from http_client_run, once for each started request. */
-typedef void http_done(void *arg, struct http_answer *an);
+/*
+ * What happens to one request, called from http_client_run: ${before} when the
+ * connection stands and before the first byte leaves (0, or -1: send nothing),
+ * NULL when nobody cares; then ${done}, exactly once, with an answer to read
+ * until it returns.
+ */
+struct http_calls {
+	int (*before)(void *arg);
+	void (*done)(void *arg, struct http_answer *an);
+};
 
 /*
  * http_client_new(limits) returns new, or NULL, logged.
@@ -26,13 +34,12 @@ struct http_client *http_client_new(const struct http_limits *limits);
 void http_client_free(struct http_client *c);
 
 /*
- * http_client_start(c, rq, done, arg):
- * Begin ${rq} (takes its contents).  ${done} gets the answer, which it may
- * read until it returns.  0, or -1 when nothing was begun and ${done} will
- * not be called.
+ * http_client_start(c, rq, calls, arg):
+ * Begin ${rq}, which the client copies.  0, or -1 when nothing was begun and
+ * nothing will be called.
  */
-int http_client_start(struct http_client *c, struct http_request *rq,
-    http_done *done, void *arg);
+int http_client_start(struct http_client *c, const struct http_request *rq,
+    const struct http_calls *calls, void *arg);
 
 /* http_client_busy(c): requests begun whose ${done} has not been called. */
 size_t http_client_busy(const struct http_client *c);

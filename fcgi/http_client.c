@@ -1,0 +1,290 @@
+/*
+ * Requests to others by libcurl, many at once on one thread.  What a request
+ * says and what an answer means is its caller's business; this file knows how
+ * far a request came, which decides whether it may be sent again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+
+#include "buf.h"
+#include "http_client.h"
+#include "log.h"
+
+#ifndef PARLEY_VERSION
+#define PARLEY_VERSION "dev"
+#endif
+
+struct http_client {
+	CURLM *multi;
+	struct http_limits limits;
+	struct call *calls; /* under way */
+	size_t busy;
+};
+
+/* One exchange under way. */
+struct call {
+	struct call *next, **link;
+	struct http_client *c;
+	CURL *easy;
+	struct curl_slist *headers;
+	curl_mime *mime;
+	struct buf body; /* of the request */
+	struct http_calls calls;
+	void *arg;
+	bool written; /* from here on the far side may have read it */
+	bool refused; /* by the caller, before the first byte */
+	struct http_answer an;
+};
+
+struct http_client *
+http_client_new(const struct http_limits *limits)
+{
+	struct http_client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->limits = *limits;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||
+	    (c->multi = curl_multi_init()) == NULL) {
+		log_error("http client: libcurl does not start");
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static void
+call_free(struct call *k)
+{
+	if (k == NULL)
+		return;
+	if (k->link != NULL) {
+		*k->link = k->next;
+		if (k->next != NULL)
+			k->next->link = k->link;
+		curl_multi_remove_handle(k->c->multi, k->easy);
+		k->c->busy--;
+	}
+	curl_easy_cleanup(k->easy);
+	curl_mime_free(k->mime);
+	curl_slist_free_all(k->headers);
+	buf_fini(&k->body);
+	http_answer_fini(&k->an);
+	free(k);
+}
+
+void
+http_client_free(struct http_client *c)
+{
+	if (c == NULL)
+		return;
+	while (c->calls != NULL)
+		call_free(c->calls);
+	curl_multi_cleanup(c->multi);
+	curl_global_cleanup();
+	free(c);
+}
+
+size_t
+http_client_busy(const struct http_client *c)
+{
+	return c->busy;
+}
+
+/* Bytes of the answer; a short count makes libcurl give up. */
+static size_t
+body_in(char *p, size_t size, size_t n, void *arg)
+{
+	struct call *k = arg;
+
+	buf_append(&k->an.body, p, size * n);
+	return k->an.body.err ? 0 : size * n;
+}
+
+/* The connection stands, nothing was sent yet. */
+static int
+before_first_byte(void *arg, char *to, char *from, int to_port, int from_port)
+{
+	struct call *k = arg;
+
+	(void)to;
+	(void)from;
+	(void)to_port;
+	(void)from_port;
+	if (k->calls.before != NULL && k->calls.before(k->arg) == -1) {
+		k->refused = true;
+		return CURL_PREREQFUNC_ABORT;
+	}
+	k->written = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/* Turn header lines into libcurl's list. */
+static int
+headers_set(struct call *k, const struct buf *lines)
+{
+	char *copy = strdup(lines->len > 0 ? lines->data : ""), *line, *end;
+	struct curl_slist *l;
+	int rc = -1;
+
+	if (copy == NULL)
+		return -1;
+	for (line = copy; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		*end = '\0';
+		if ((l = curl_slist_append(k->headers, line)) == NULL)
+			goto out;
+		k->headers = l;
+	}
+	/* A body is sent at once: no waiting for "100 Continue". */
+	if ((l = curl_slist_append(k->headers, "Expect:")) == NULL)
+		goto out;
+	k->headers = l;
+	rc = 0;
+out:
+	free(copy);
+	return rc;
+}
+
+static int
+body_set(struct call *k, const struct http_request *rq)
+{
+	curl_mimepart *part;
+
+	if (rq->file_path != NULL) {
+		if ((k->mime = curl_mime_init(k->easy)) == NULL ||
+		    (part = curl_mime_addpart(k->mime)) == NULL ||
+		    curl_mime_name(part, rq->file_field) != CURLE_OK ||
+		    curl_mime_filedata(part, rq->file_path) != CURLE_OK ||
+		    curl_mime_filename(part, rq->file_name) != CURLE_OK)
+			return -1;
+		return curl_easy_setopt(k->easy, CURLOPT_MIMEPOST, k->mime) ==
+		    CURLE_OK ? 0 : -1;
+	}
+	if (strcmp(rq->method, "POST") != 0)
+		return 0;
+	buf_append(&k->body, rq->body.len > 0 ? rq->body.data : "",
+	    rq->body.len);
+	if (k->body.err)
+		return -1;
+	curl_easy_setopt(k->easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(
+	    k->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)k->body.len);
+	return curl_easy_setopt(k->easy, CURLOPT_POSTFIELDS,
+	    k->body.len > 0 ? k->body.data : "") == CURLE_OK ? 0 : -1;
+}
+
+static void
+options_set(struct call *k, const char *url)
+{
+	CURL *e = k->easy;
+
+	curl_easy_setopt(e, CURLOPT_URL, url);
+	curl_easy_setopt(e, CURLOPT_HTTPHEADER, k->headers);
+	curl_easy_setopt(e, CURLOPT_PRIVATE, k);
+	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, body_in);
+	curl_easy_setopt(e, CURLOPT_WRITEDATA, k);
+	curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, before_first_byte);
+	curl_easy_setopt(e, CURLOPT_PREREQDATA, k);
+	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, k->c->limits.connect_ms);
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, k->c->limits.total_ms);
+	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "https,http");
+	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(e, CURLOPT_NOPROXY, "127.0.0.1,localhost,::1");
+	curl_easy_setopt(e, CURLOPT_USERAGENT, "parley/" PARLEY_VERSION);
+	/*
+	 * On a kept connection that died libcurl sends a request again by
+	 * itself, a POST too, and over HTTP/2 a refused stream.  Either would
+	 * be a message twice, so each request has a connection of its own.
+	 */
+	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
+}
+
+int
+http_client_start(struct http_client *c, const struct http_request *rq,
+    const struct http_calls *calls, void *arg)
+{
+	struct call *k;
+
+	if (rq->url.err || rq->headers.err || rq->body.err ||
+	    rq->url.len == 0 || (k = calloc(1, sizeof(*k))) == NULL)
+		return -1;
+	k->c = c;
+	k->calls = *calls;
+	k->arg = arg;
+	buf_init(&k->body, rq->body.len + 1);
+	http_answer_init(&k->an);
+	buf_fini(&k->an.body);
+	buf_init(&k->an.body, c->limits.body_max);
+	if ((k->easy = curl_easy_init()) == NULL ||
+	    headers_set(k, &rq->headers) == -1 || body_set(k, rq) == -1)
+		goto fail;
+	options_set(k, rq->url.data);
+	if (curl_multi_add_handle(c->multi, k->easy) != CURLM_OK)
+		goto fail;
+	k->next = c->calls;
+	k->link = &c->calls;
+	if (k->next != NULL)
+		k->next->link = &k->next;
+	c->calls = k;
+	c->busy++;
+	return 0;
+fail:
+	call_free(k);
+	return -1;
+}
+
+/* An exchange ended: say how far it came, and call back. */
+static void
+call_done(struct call *k, CURLcode res)
+{
+	curl_off_t after = 0;
+	const char *why = k->refused ? "not begun" : curl_easy_strerror(res);
+
+	if (res == CURLE_OK) {
+		k->an.end = HTTP_ANSWERED;
+		curl_easy_getinfo(
+		    k->easy, CURLINFO_RESPONSE_CODE, &k->an.status);
+		curl_easy_getinfo(k->easy, CURLINFO_RETRY_AFTER, &after);
+		k->an.retry_after_s = (int64_t)after;
+	} else {
+		k->an.end = k->written ? HTTP_LOST : HTTP_UNSENT;
+		strncpy(k->an.why, why, sizeof(k->an.why) - 1);
+	}
+	k->calls.done(k->arg, &k->an);
+	call_free(k);
+}
+
+int
+http_client_run(struct http_client *c, int wait_ms)
+{
+	int running, left;
+	CURLMsg *m;
+	void *k;
+
+	if (curl_multi_perform(c->multi, &running) != CURLM_OK)
+		goto fail;
+	if ((m = curl_multi_info_read(c->multi, &left)) == NULL) {
+		if (curl_multi_poll(c->multi, NULL, 0, wait_ms, NULL) !=
+		    CURLM_OK ||
+		    curl_multi_perform(c->multi, &running) != CURLM_OK)
+			goto fail;
+		m = curl_multi_info_read(c->multi, &left);
+	}
+	for (; m != NULL; m = curl_multi_info_read(c->multi, &left)) {
+		CURLcode res = m->data.result;
+
+		if (m->msg == CURLMSG_DONE &&
+		    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &k) ==
+		    CURLE_OK)
+			call_done(k, res);
+	}
+	return 0;
+fail:
+	log_error("http client: libcurl fails");
+	return -1;
+}
