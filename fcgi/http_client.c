@@ -3,6 +3,7 @@
  * says and what an answer means is its caller's business; this file knows how
  * far a request came, which decides whether it may be sent again.
  */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
