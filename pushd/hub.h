@@ -1,0 +1,139 @@
+#ifndef PARLEY_HUB_H
+#define PARLEY_HUB_H
+
+/*
+ * Rooms, their subscribers, and the newest events of the log.
+ *
+ * Events come in strictly by id and go, each once, to every subscriber of any
+ * of their rooms.  The hub knows nothing of transports, sockets or JSON: a
+ * subscriber has a callback, and encodings are hung on the event by others.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "frame.h"
+#include "table.h"
+
+#define HUB_DIALECTS 8 /* encodings that may hang on one event */
+
+enum hub_form { HUB_AGENT, HUB_CUSTOMER };
+
+/* An event in the ring or on its way; counted. */
+struct hub_event {
+	uint32_t refs;
+	int stale;	 /* changed by a later event: replay asks the log */
+	struct event *e; /* owned */
+	struct frame *frame[HUB_DIALECTS][2]; /* made when first asked for */
+};
+
+struct hub_sub;
+
+/* Somebody's place in a room. */
+struct hub_link {
+	struct hub_room *room;
+	uint32_t at;   /* in the room's list */
+	uint16_t flags; /* the subscriber's own */
+};
+
+/* Who hears events; part of a connection's struct.  Zero it to begin. */
+struct hub_sub {
+	/* Called for each event of its rooms, never twice for the same. */
+	void (*event)(struct hub_sub *, struct hub_event *);
+	struct hub_link *links;
+	int64_t cursor;	 /* newest event given to it; older are skipped */
+	uint32_t mark;	 /* the last delivery it was part of */
+	uint16_t nlinks, links_cap;
+	uint8_t form;	 /* enum hub_form */
+	uint8_t live;	 /* 0: still catching up, gets nothing */
+};
+
+struct hub_room {
+	struct hub_sub **subs;
+	uint32_t n, cap;
+	uint32_t name_len;
+	char name[];
+};
+
+struct hub {
+	int ready;	    /* the log's state is known */
+	int64_t head;	    /* newest event seen */
+	int64_t base;	    /* the ring has every event above it */
+	int64_t stale_max;  /* a replay from below this asks the log */
+	int64_t floor;	    /* oldest cursor that the log can honour */
+	char epoch[64];
+	struct hub_event **ring;
+	size_t ring_max, ring_at, ring_n; /* slots, the oldest, how many */
+	size_t ring_bytes, ring_bytes_max;
+	struct table rooms;
+	uint32_t mark;
+	uint64_t events, deliveries, regress; /* counters */
+};
+
+/*
+ * hub_init(h, events_max, bytes_max):
+ * An empty hub, not ready, that keeps so many events at most.  0, or -1
+ * without memory.
+ */
+int hub_init(struct hub *h, size_t events_max, size_t bytes_max);
+void hub_fini(struct hub *h);
+
+/*
+ * hub_start(h, head, floor, epoch):
+ * The log is at ${head}: forget the ring and go on from there.
+ */
+void hub_start(struct hub *h, int64_t head, int64_t floor, const char *epoch);
+
+/*
+ * hub_append(h, e):
+ * Put the next event of the log, with an id above the head, into the ring and
+ * give it to its rooms.  Takes ${e}.
+ */
+void hub_append(struct hub *h, struct event *e);
+
+/* hub_skip(h, id): the log has nothing up to ${id} that is not here. */
+void hub_skip(struct hub *h, int64_t id);
+
+/* hub_ephemeral(h, e): give an event without id to its rooms.  Takes it. */
+void hub_ephemeral(struct hub *h, struct event *e);
+
+/*
+ * hub_join(h, sub, room, len, flags):
+ * 1 in the room now, 0 was in it (its flags are or-ed), -1 without memory.
+ */
+int hub_join(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
+    unsigned flags);
+
+/*
+ * hub_leave(h, sub, room, len, flags):
+ * Take ${flags} from its place in the room, and it out of the room when none
+ * are left.  Nothing if it is not there.
+ */
+void hub_leave(struct hub *h, struct hub_sub *sub, const char *room,
+    size_t len, unsigned flags);
+
+/* hub_leave_all(h, sub): out of every room. */
+void hub_leave_all(struct hub *h, struct hub_sub *sub);
+
+/* hub_link_find(sub, room, len): its place in a room, or NULL. */
+struct hub_link *hub_link_find(const struct hub_sub *sub, const char *room,
+    size_t len);
+
+/* hub_sees(sub, he): whether the event is for it: a room of its, a form. */
+int hub_sees(const struct hub_sub *sub, const struct hub_event *he);
+
+/* hub_covers(h, cursor): whether the ring has all that follows ${cursor}. */
+int hub_covers(const struct hub *h, int64_t cursor);
+
+/* hub_after(h, cursor): the oldest event in the ring above it, or NULL. */
+struct hub_event *hub_after(const struct hub *h, int64_t cursor);
+
+/* hub_has(h, id): whether the event of this id is in the ring. */
+int hub_has(const struct hub *h, int64_t id);
+
+/* hub_event_new(e): returns a new event outside of the ring.  Takes ${e}. */
+struct hub_event *hub_event_new(struct event *e);
+void hub_event_unref(struct hub_event *he);
+
+#endif
