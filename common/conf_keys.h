@@ -40,6 +40,7 @@ K(webhook_pool,		NUM,	"1", 1, 64, F, 0, "processes of webhook.fcgi")
 K(push_pool,		NUM,	"2", 1, 64, F|P, 0, "processes of api.fcgi for pushd, and connections it keeps")
 K(log_level,		WORD,	"info", 0, 0, F|P, 0, "error|warn|info|debug: how much goes to the log")
 K(locale,		WORD,	"vi", 0, 0, F|P, 0, "vi|th|en: language where the asker states none")
+K(zone_minutes,		NUM,	"420", -720, 840, F, 0, "minutes east of UTC of the times in pages without a script")
 K(synchronous,		WORD,	"full", 0, 0, F, 0, "full|normal: full survives power loss, normal is faster")
 
 /* Keys. */
