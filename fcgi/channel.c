@@ -16,7 +16,7 @@
 #include "channel.h"
 #include "json.h"
 
-#define ITEMS_MAX 4096          /* of a batch, row per attachment included */
+#define ITEMS_MAX 1024          /* of a batch; the rest is skipped */
 #define VALUE_MAX 4096          /* bytes of one setting */
 #define JSON_DEPTH 32
 #define JSON_MEMBERS 100000
@@ -178,11 +178,14 @@ channel_batch_add(struct channel_batch *b)
 {
 	struct channel_item *it;
 
+	if (b->n == ITEMS_MAX) {
+		b->skipped++;
+		return NULL;
+	}
 	if (b->n == b->cap) {
 		size_t cap = b->cap == 0 ? 4 : 2 * b->cap;
 
-		if (b->cap >= ITEMS_MAX ||
-		    (it = realloc(b->items, cap * sizeof(*it))) == NULL) {
+		if ((it = realloc(b->items, cap * sizeof(*it))) == NULL) {
 			b->err = 1;
 			return NULL;
 		}

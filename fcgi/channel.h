@@ -161,6 +161,8 @@ struct channel_profile {
 struct channel {
 	const char *platform;    /* as in URLs and the channels table */
 	const char *account_key; /* the setting that names the account */
+	const char *token_key;   /* the one a refresh renews, or NULL */
+	const char *expires_key; /* end of that token in ms, 0: unknown */
 	const char *methods;     /* of its webhook, for Allow */
 	const struct channel_key *keys;
 	size_t nkeys;
@@ -184,7 +186,10 @@ struct channel {
 	int (*parse)(const struct channel_account *ac,
 	    const struct channel_hook *hook, struct channel_batch *batch);
 
-	/* window(ac, last_inbound_at, sent_since, now_ms) */
+	/*
+	 * window(ac, last_inbound_at, sent_since, now_ms): may a message go
+	 * that is the ${sent_since}-th since the customer's last one?
+	 */
 	enum channel_window (*window)(const struct channel_account *ac,
 	    int64_t last_inbound_at, int64_t sent_since, int64_t now_ms);
 
@@ -192,8 +197,9 @@ struct channel {
 	size_t (*text_max)(const struct channel_account *ac);
 
 	/*
-	 * send(ac, out, rq): the request of ${out}->step.  0, or -1: this
-	 * content cannot be said on the platform, a bug or a bad setting.
+	 * send(ac, out, rq): the request of ${out}->step.  0: the message
+	 * itself; 1: a preparation that nobody sees, which may be repeated;
+	 * -1: this cannot be said on the platform, or a setting is bad.
 	 */
 	int (*send)(const struct channel_account *ac,
 	    const struct channel_out *out, struct http_request *rq);
@@ -257,7 +263,8 @@ void channel_batch_init(struct channel_batch *b);
 void channel_batch_fini(struct channel_batch *b);
 
 /*
- * channel_batch_add(b): a new zeroed item (size -1), or NULL with b->err.
+ * channel_batch_add(b): a new zeroed item (size -1); NULL with b->err, or when
+ * the batch is full, which counts as skipped.
  * channel_batch_text(b, p, len): a copy that lives as long as the batch, NUL
  * bytes as U+FFFD; NULL with b->err.
  * channel_batch_printf: likewise.

@@ -36,10 +36,6 @@ static const struct channel_key zalo_keys[] = {
 	    "the refresh token; it works once" },
 	{ "zalo_token_expires_at", "0", 0,
 	    "end of the access token, ms; 0 not known" },
-	{ "zalo_old_access_token", NULL, CHANNEL_SECRET,
-	    "the pair before, kept in case" },
-	{ "zalo_old_refresh_token", NULL, CHANNEL_SECRET,
-	    "the pair before, kept in case" },
 	{ "zalo_api_base", "https://openapi.zalo.me", 0, "address of the API" },
 	{ "zalo_oauth_base", "https://oauth.zaloapp.com", 0,
 	    "address that gives tokens" },
@@ -541,7 +537,7 @@ zalo_window(const struct channel_account *ac, int64_t last_inbound_at,
 		return channel_conf_int(ac, "zalo_allow_paid", 0, 1) == 1
 		    ? CHANNEL_WINDOW_PAID
 		    : CHANNEL_WINDOW_CLOSED;
-	return sent_since >= FREE_COUNT ? CHANNEL_WINDOW_PAID
+	return sent_since > FREE_COUNT ? CHANNEL_WINDOW_PAID
 					: CHANNEL_WINDOW_OPEN;
 }
 
@@ -690,7 +686,7 @@ zalo_send(const struct channel_account *ac, const struct channel_out *out,
 	rq->file_name = strdup(
 	    out->media_name != NULL ? out->media_name : "file");
 	return rq->url.err || rq->file_path == NULL || rq->file_name == NULL
-	    ? -1 : 0;
+	    ? -1 : 1;
 }
 
 /* What the table of error codes says; the rest is permanent. */
@@ -869,6 +865,7 @@ zalo_refreshed(const struct channel_account *ac, const struct http_answer *an,
 	int64_t life_s;
 	char at[24];
 
+	(void)ac;
 	channel_batch_init(&b);
 	if (an->end != HTTP_ANSWERED || an->status != 200 ||
 	    channel_json(an->body.data, an->body.len, &b.root) == -1)
@@ -880,10 +877,6 @@ zalo_refreshed(const struct channel_account *ac, const struct http_answer *an,
 		goto out;
 	life_s = byte_size(expires);
 	set = json_object_new_object();
-	json_put_str(set, "zalo_old_access_token",
-	    channel_conf(ac, "zalo_access_token"));
-	json_put_str(set, "zalo_old_refresh_token",
-	    channel_conf(ac, "zalo_refresh_token"));
 	json_put_str(set, "zalo_access_token", access);
 	json_put_str(set, "zalo_refresh_token", refresh != NULL ? refresh : "");
 	snprintf(at, sizeof(at), "%lld",
@@ -949,6 +942,8 @@ zalo_profiled(const struct channel_account *ac, const struct http_answer *an,
 const struct channel channel_zalo = {
 	.platform = "zalo",
 	.account_key = "zalo_oa_id",
+	.token_key = "zalo_access_token",
+	.expires_key = "zalo_token_expires_at",
 	.methods = "GET, POST",
 	.keys = zalo_keys,
 	.nkeys = sizeof(zalo_keys) / sizeof(zalo_keys[0]),

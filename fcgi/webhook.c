@@ -1,0 +1,173 @@
+/*
+ * webhook.fcgi: what platforms post.  Proof over the raw bytes first, then one
+ * transaction, then the answer.  Nothing here waits for a network: media and
+ * names are fetched by the worker.
+ */
+#include <string.h>
+
+#include "channel.h"
+#include "id.h"
+#include "inbound.h"
+#include "log.h"
+#include "rate.h"
+#include "serve.h"
+#include "store_channel.h"
+#include "store_echo.h"
+
+#define WEBHOOK_BODY_MAX (16u << 20) /* the setting's ceiling */
+
+/*
+ * The account that the address names: by our channel id, or by the account's
+ * key over there.  1, 0, -1; channel_row_fini after 1.
+ */
+static int
+account_find(struct req *rq, struct channel_row *row,
+    struct channel_account *ac)
+{
+	const char *platform = rq->arg[0];
+	int64_t id = rq->id[1];
+	int rc = STORE_NONE;
+
+	memset(row, 0, sizeof(*row));
+	if ((ac->ch = channel_find(platform)) == NULL)
+		return 0;
+	if (id > 0) {
+		rc = store_channel_get(rq->st, id, row);
+		if (rc == STORE_DONE && strcmp(row->platform, platform) != 0) {
+			channel_row_fini(row);
+			rc = STORE_NONE;
+		}
+	}
+	if (rc == STORE_NONE) {
+		rc = store_echo_channel(rq->st, platform, rq->arg[1], &id);
+		if (rc == STORE_DONE)
+			rc = store_channel_get(rq->st, id, row);
+	}
+	if (rc != STORE_DONE)
+		return rc == STORE_FAILED ? -1 : 0;
+	if (strcmp(row->state, "off") == 0) {
+		channel_row_fini(row);
+		return 0;
+	}
+	ac->id = row->id;
+	ac->config = row->all;
+	return 1;
+}
+
+static const char *
+header_of(void *arg, const char *name)
+{
+	return req_header(arg, name);
+}
+
+/*
+ * GET /webhooks/:platform/:channel
+ * The platform's handshake: 200 with what it wants to read back.
+ * 404 no such channel; 403 wrong token; 405 the platform has no handshake
+ */
+static int
+webhook_get(struct req *rq, struct rsp *rs)
+{
+	struct channel_account ac;
+	struct channel_row row;
+	struct buf out;
+	int status;
+
+	switch (account_find(rq, &row, &ac)) {
+	case 0:
+		return rsp_error(rs, 404, "not_found", NULL);
+	case -1:
+		return rsp_error(rs, 503, "busy", NULL);
+	default:
+		break;
+	}
+	buf_init(&out, 512);
+	status = ac.ch->handshake(&ac, rq->query, &out);
+	if (status == 405)
+		rsp_header(rs, "Allow", "%s", ac.ch->methods);
+	if (status == 200)
+		rsp_text(rs, 200, out.len > 0 && !out.err ? out.data : "");
+	else
+		rsp_error(rs, status,
+		    status == 405 ? "method_not_allowed" : "forbidden", NULL);
+	buf_fini(&out);
+	channel_row_fini(&row);
+	return status;
+}
+
+/* A proven body: parse, keep, answer. */
+static int
+webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
+    const struct channel_hook *hook)
+{
+	struct channel_batch batch;
+	int64_t wait_s;
+	int status = 200;
+
+	if ((wait_s = rate_take(rq, RATE_WEBHOOK, ac->id)) > 0)
+		return rsp_retry(rs, 503, "busy", wait_s);
+	channel_batch_init(&batch);
+	if (ac->ch->parse(ac, hook, &batch) == -1) {
+		log_warn("webhook malformed platform=%s channel=%lld",
+		    ac->ch->platform, (long long)ac->id);
+		status = 400;
+	} else if (inbound_store(rq->st, ac, hook, &batch) == STORE_FAILED) {
+		status = 503;
+	}
+	channel_batch_fini(&batch);
+	if (status == 400)
+		return rsp_error(rs, 400, "bad_json", NULL);
+	if (status == 503)
+		return rsp_error(rs, 503,
+		    store_trouble(rq->st) == STORE_NO_SPACE ? "no_space"
+		    : "busy", NULL);
+	return rsp_text(rs, 200, "");
+}
+
+/*
+ * POST /webhooks/:platform/:channel    whatever the platform sends
+ * 200 stored, or known, or not for us; 400 not JSON; 401 not proven;
+ * 404 no such channel; 413 too large; 503 not stored: send it again
+ */
+static int
+webhook_post(struct req *rq, struct rsp *rs)
+{
+	struct channel_hook hook = { .body = rq->body, .len = rq->body_len,
+		.now_ms = rq->now_ms, .header = header_of, .arg = rq };
+	struct channel_account ac;
+	struct channel_row row;
+	int status;
+
+	switch (account_find(rq, &row, &ac)) {
+	case 0:
+		return rsp_error(rs, 404, "not_found", NULL);
+	case -1:
+		return rsp_error(rs, 503, "busy", NULL);
+	default:
+		break;
+	}
+	if ((int64_t)rq->body_len > rq->cf->webhook_bytes_max) {
+		status = rsp_error(rs, 413, "too_large", NULL);
+	} else if (ac.ch->verify(&ac, &hook) != CHANNEL_GOOD) {
+		log_warn("webhook refused platform=%s channel=%lld",
+		    ac.ch->platform, (long long)ac.id);
+		status = rsp_error(rs, 401, "bad_signature", NULL);
+	} else {
+		status = webhook_keep(rq, rs, &ac, &hook);
+	}
+	channel_row_fini(&row);
+	return status;
+}
+
+/* clang-format off */
+static const struct route routes[] = {
+	{ "GET",  "/webhooks/:platform/:channel", WHO_ANY, 0,                webhook_get,  ROUTE_OPEN },
+	{ "POST", "/webhooks/:platform/:channel", WHO_ANY, WEBHOOK_BODY_MAX, webhook_post, ROUTE_RAW | ROUTE_OPEN },
+};
+/* clang-format on */
+
+int
+main(int argc, char **argv)
+{
+	return serve(argc, argv, routes, sizeof(routes) / sizeof(routes[0]));
+}
