@@ -1,0 +1,225 @@
+/*
+ * Sockets of ours: Unix paths guarded by a lock file, and loopback TCP where
+ * it must be.
+ */
+
+#define _GNU_SOURCE /* struct ucred */
+
+#include "id.h"
+#include "limits.h"
+#include "log.h"
+#include "sock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SOCK_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
+
+/* Fill ${un} with the path; -1 and ENAMETOOLONG if it does not fit. */
+static int
+sock_path(const char *path, struct sockaddr_un *un)
+{
+	size_t len = strlen(path);
+
+	memset(un, 0, sizeof(*un));
+	un->sun_family = AF_UNIX;
+	if (len > SOCK_PATH_MAX || len >= sizeof(un->sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(un->sun_path, path, len + 1);
+	return 0;
+}
+
+/* Resolve HOST:PORT, numbers only, to a list the caller frees. */
+static struct addrinfo *
+sock_resolve(const char *addr, bool passive)
+{
+	const char *colon = strrchr(addr, ':');
+	struct addrinfo hints, *ai = NULL;
+	char host[64];
+	int64_t port;
+	size_t n;
+
+	errno = EINVAL;
+	if (colon == NULL ||
+	    id_number(colon + 1, strlen(colon + 1), 0, 65535, &port) == -1)
+		return NULL;
+	n = (size_t)(colon - addr);
+	if (n >= 2 && addr[0] == '[' && addr[n - 1] == ']') {
+		addr++;
+		n -= 2;
+	}
+	if (n == 0 || n >= sizeof(host))
+		return NULL;
+	memcpy(host, addr, n);
+	host[n] = '\0';
+	if (strcmp(host, "localhost") == 0)
+		(void)snprintf(host, sizeof(host), "127.0.0.1");
+	memset(&hints, 0, sizeof(hints));
+	hints.ai_socktype = SOCK_STREAM;
+	hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV |
+	    (passive ? AI_PASSIVE : 0);
+	if (getaddrinfo(host, colon + 1, &hints, &ai) != 0) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return ai;
+}
+
+static int
+sock_listen_unix(const char *path, int type, int backlog)
+{
+	struct sockaddr_un un;
+	char lock[SOCK_PATH_MAX + 8];
+	int fd = -1, held = -1;
+
+	if (sock_path(path, &un) == -1) {
+		log_sys("sock listen path=%s", path);
+		return -1;
+	}
+	(void)snprintf(lock, sizeof(lock), "%s.lock", path);
+	/* Without the lock somebody else may live at this path. */
+	if ((held = sock_lock(lock)) == -1) {
+		log_sys("sock listen lock=%s", lock);
+		return -1;
+	}
+	(void)unlink(path);
+	if ((fd = socket(AF_UNIX, type | SOCK_FLAGS, 0)) == -1)
+		goto bad;
+	if (bind(fd, (const struct sockaddr *)&un, sizeof(un)) == -1)
+		goto bad;
+	/* The folder keeps strangers out in the moment before this. */
+	if (chmod(path, 0660) == -1 || listen(fd, backlog) == -1)
+		goto bad;
+	return fd; /* ${held} stays open as long as the process lives */
+bad:
+	log_sys("sock listen path=%s", path);
+	if (fd != -1)
+		(void)close(fd);
+	(void)close(held);
+	return -1;
+}
+
+static int
+sock_listen_tcp(const char *addr, int type, int backlog)
+{
+	struct addrinfo *ai;
+	int fd = -1, on = 1;
+
+	if (type != SOCK_STREAM || (ai = sock_resolve(addr, true)) == NULL) {
+		log_error("sock listen addr=%s: no such address", addr);
+		return -1;
+	}
+	if ((fd = socket(ai->ai_family, SOCK_STREAM | SOCK_FLAGS, 0)) == -1)
+		goto bad;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1 ||
+	    listen(fd, backlog) == -1)
+		goto bad;
+	freeaddrinfo(ai);
+	return fd;
+bad:
+	log_sys("sock listen addr=%s", addr);
+	if (fd != -1)
+		(void)close(fd);
+	freeaddrinfo(ai);
+	return -1;
+}
+
+int
+sock_listen(const char *addr, int type, int backlog)
+{
+	if (strchr(addr, '/') != NULL)
+		return sock_listen_unix(addr, type, backlog);
+	return sock_listen_tcp(addr, type, backlog);
+}
+
+int
+sock_connect(const char *addr, int type)
+{
+	struct addrinfo *ai = NULL;
+	struct sockaddr_un un;
+	int fd, rc, e, on = 1;
+
+	if (strchr(addr, '/') != NULL) {
+		if (sock_path(addr, &un) == -1)
+			return -1;
+		if ((fd = socket(AF_UNIX, type | SOCK_FLAGS, 0)) == -1)
+			return -1;
+		rc = connect(fd, (const struct sockaddr *)&un, sizeof(un));
+	} else {
+		if ((ai = sock_resolve(addr, false)) == NULL)
+			return -1;
+		fd = socket(ai->ai_family, type | SOCK_FLAGS, 0);
+		if (fd == -1) {
+			freeaddrinfo(ai);
+			return -1;
+		}
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		rc = connect(fd, ai->ai_addr, ai->ai_addrlen);
+		e = errno;
+		freeaddrinfo(ai);
+		errno = e;
+	}
+	if (rc == -1 && errno != EINPROGRESS) {
+		e = errno;
+		(void)close(fd);
+		errno = e;
+		return -1;
+	}
+	return fd;
+}
+
+int
+sock_peer_uid(int fd, uid_t *uid)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
+		return -1;
+	*uid = cred.uid;
+	return 0;
+}
+
+int
+sock_peer_ok(int fd)
+{
+	uid_t uid;
+
+	if (sock_peer_uid(fd, &uid) == -1)
+		return 0;
+	return uid == geteuid() || uid == 0;
+}
+
+int
+sock_lock(const char *path)
+{
+	int fd, e;
+
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
+	    0600);
+	if (fd == -1)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		e = errno;
+		(void)close(fd);
+		errno = e;
+		return -1;
+	}
+	return fd;
+}
