@@ -59,6 +59,16 @@ K(trusted_proxies,	STR,	"", 0, 4096, F|P, 0, "addresses or networks whose X-Forw
 K(metrics_addresses,	STR,	"127.0.0.1,::1", 0, 4096, F|P, 0, "who may read /metrics and details of /health")
 K(limits,		BOOL,	"on", 0, 0, F|P, 0, "off lifts rate and connection limits for loopback peers, for load tests")
 
+/* Sending to platforms (worker). */
+K(worker_jobs_max,	NUM,	"16", 1, 256, F, 0, "requests to platforms at once")
+K(worker_poll_ms,	NUM,	"200", 10, 60000, F, 0, "how often the worker looks for something to send")
+K(platform_connect_ms,	NUM,	"5000", 100, 60000, F, 0, "to reach a platform: name, connect, TLS")
+K(platform_total_ms,	NUM,	"15000", 500, 120000, F, 0, "one whole exchange with a platform")
+K(platform_bytes_max,	NUM,	"1048576", 4096, 16777216, F, 0, "a platform's answer")
+K(delivery_lease_ms,	NUM,	"90000", 1000, 600000, F, 0, "a worker that says nothing for so long is taken for dead; above two exchanges")
+K(echo_wait_s,		NUM,	"20", 0, 600, F, 0, "an echo may still settle a message whose answer was lost")
+K(backoff_percent,	NUM,	"100", 0, 1000, F, 0, "pauses between tries (1 s, 5 s, 30 s, 2 min, 10 min) in percent")
+
 /* The event log. */
 K(retention_days,	NUM,	"7", 1, 3650, F, 0, "an event is kept while younger than this")
 K(retention_events,	NUM,	"10000", 100, 100000000, F, 0, "and while among this many newest")
