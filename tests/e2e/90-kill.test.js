@@ -1,0 +1,223 @@
+// Nothing acknowledged is lost, doubled or out of order, whatever is killed:
+// writers over REST and WebSocket, readers that change transport at random,
+// while programs die by SIGKILL at random.
+//
+// PARLEY_KILL_S is how long (120), PARLEY_SEED replays a run.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import WebSocket from 'ws';
+import { start } from './lib/harness.js';
+import { Follower, pause, seeded } from './lib/follow.js';
+
+const SECONDS = Number(process.env.PARLEY_KILL_S ?? 120);
+const SEED = Number(process.env.PARLEY_SEED ?? Date.now() % 1e9);
+
+// Posts one message until a whole answer names it; returns the message's id.
+async function post(p, token, conversation, content, client_id) {
+	for (;;) {
+		try {
+			const r = await fetch(`${p.url}/api/conversations/${conversation}/messages`, {
+				method: 'POST',
+				headers: { authorization: `Bearer ${token}`,
+					'content-type': 'application/json' },
+				body: JSON.stringify({ content, client_id }),
+				signal: AbortSignal.timeout(5000),
+			});
+			const text = await r.text();
+			if (r.status === 200 || r.status === 201) {
+				const m = JSON.parse(text);
+				if (m.client_id === client_id)
+					return m.id;
+			} else if (r.status < 500 && r.status !== 429) {
+				throw Object.assign(new Error(`post ${r.status} ${text}`), { fatal: true });
+			}
+		} catch (e) {
+			if (e.fatal)
+				throw e;
+		}
+		await pause(20 + Math.random() * 60);
+	}
+}
+
+// The same over a WebSocket that is opened again whenever it is lost.
+class SocketWriter {
+	constructor(p, token, conversation) {
+		Object.assign(this, { p, token, conversation, ws: null, waits: new Map() });
+	}
+
+	open() {
+		return new Promise((resolve, reject) => {
+			const ws = new WebSocket(`${this.p.url.replace('http', 'ws')}/ws/live-chat`);
+			const lost = (e) => {
+				this.ws = null;
+				for (const w of this.waits.values())
+					w(null);
+				this.waits.clear();
+				reject(e ?? new Error('closed'));
+			};
+			ws.on('error', lost);
+			ws.on('close', () => lost());
+			ws.on('open', () => ws.send(JSON.stringify({ type: 'auth',
+				payload: { token: this.token } })));
+			ws.on('message', (text) => {
+				const m = JSON.parse(text);
+				if (m.type === 'auth_success') {
+					ws.send(JSON.stringify({ type: 'join_conversation',
+						payload: { conversationId: this.conversation } }));
+				} else if (m.type === 'conversation_joined') {
+					this.ws = ws;
+					resolve();
+				} else if (m.type === 'message_sent') {
+					this.waits.get(m.payload.clientId)?.(m.payload.id);
+					this.waits.delete(m.payload.clientId);
+				}
+			});
+			setTimeout(() => { if (this.ws !== ws) ws.terminate(); }, 3000).unref();
+		});
+	}
+
+	async post(content, client_id) {
+		for (;;) {
+			try {
+				if (!this.ws)
+					await this.open();
+				const id = await new Promise((resolve) => {
+					this.waits.set(client_id, resolve);
+					this.ws.send(JSON.stringify({ type: 'message_send', payload: {
+						conversationId: this.conversation, content, id: client_id } }));
+					setTimeout(() => resolve(null), 3000).unref();
+				});
+				if (id)
+					return id;
+			} catch {
+				// opened again below
+			}
+			await pause(20 + Math.random() * 60);
+		}
+	}
+
+	close() {
+		this.ws?.terminate();
+	}
+}
+
+for (const web of ['apache', 'lighttpd']) {
+	const only = process.env.PARLEY_KILL_WEB;
+	if (only && only !== web)
+		continue;
+	test(`nothing acknowledged is lost or doubled while programs are killed (${web})`,
+		{ timeout: SECONDS * 1000 + 120_000 }, async (t) => {
+		const random = seeded(SEED);
+		t.diagnostic(`seed ${SEED}`);
+		const p = await start({ web, mode: 'fcgi', env: { PARLEY_LIMITS: 'off' } });
+		t.after(() => p.stop());
+
+		const cli = async (...args) => (await p.cli(...args)).trim();
+		const agents = [];
+		for (const n of [1, 2, 3, 4]) {
+			const email = `k${n}@example.com`;
+			await cli('user', 'add', '--email', email, '--name', `K${n}`, '--role', 'agent');
+			agents.push(await cli('token', '--user', email));
+		}
+		const customers = [];
+		for (const n of [1, 2, 3])
+			customers.push(JSON.parse(await cli('token', '--customer', `C${n}`)));
+
+		const r = await fetch(`${p.url}/api/conversations?limit=1`,
+			{ headers: { authorization: `Bearer ${agents[0]}` } });
+		assert.equal(r.status, 200);
+		const { cursor } = await r.json();
+
+		// Readers: three agents who see everything, a customer who sees its own.
+		const readers = agents.slice(0, 3).map((token) =>
+			new Follower({ url: p.url, token, cursor, random }));
+		const own = new Follower({ url: p.url, token: customers[0].token, cursor, random });
+
+		// Writers: each waits for its answer before it goes on.
+		const acked = []; // {conversation, writer, content, id}
+		const until = Date.now() + SECONDS * 1000;
+		const writers = [];
+		const writer = (name, conversation, send) => writers.push((async () => {
+			for (let n = 0; Date.now() < until; n++) {
+				const content = `${name} ${n}`;
+				acked.push({ conversation, name, content,
+					id: await send(content, randomUUID()) });
+				await pause(10 + Math.random() * 40);
+			}
+		})());
+		for (const [i, c] of customers.entries()) {
+			writer(`customer${i}`, c.conversation_id, (content, id) =>
+				post(p, c.token, c.conversation_id, content, id));
+			writer(`agent${i}`, c.conversation_id, (content, id) =>
+				post(p, agents[i], c.conversation_id, content, id));
+		}
+		const sockets = [
+			new SocketWriter(p, agents[3], customers[0].conversation_id),
+			new SocketWriter(p, customers[1].token, customers[1].conversation_id),
+		];
+		writer('socket0', customers[0].conversation_id, (c, id) => sockets[0].post(c, id));
+		writer('socket1', customers[1].conversation_id, (c, id) => sockets[1].post(c, id));
+
+		// The killer.
+		const victims = ['api-1', 'api-2', 'push-api-1', 'push-api-2', 'poll-1',
+			'pushd', 'pushd', 'web'];
+		let kills = 0;
+		while (Date.now() < until - 5000) {
+			await pause(300 + random() * 1700);
+			if (p.kill(victims[Math.floor(random() * victims.length)], 'SIGKILL'))
+				kills++;
+		}
+		await Promise.all(writers);
+		for (const s of sockets)
+			s.close();
+		t.diagnostic(`${acked.length} acknowledged, ${kills} kills, ` +
+			`swaps ${JSON.stringify(readers[0].swaps)}`);
+		assert.ok(kills > SECONDS / 4, `only ${kills} kills`);
+		assert.ok(acked.length > SECONDS, `only ${acked.length} messages`);
+
+		// Everybody sees everything, once, in order.
+		const look = async (who, reader, wanted) => {
+			const ids = new Set(wanted.map((m) => String(m.id)));
+			const seen = (f) => f.events.filter((e) => e.type === 'new_message');
+			await reader.until((f) => seen(f).filter((e) =>
+				ids.has(String(e.data.id))).length >= ids.size, 30_000).catch(() => {
+				const have = new Set(seen(reader).map((e) => String(e.data.id)));
+				const lost = [...ids].filter((id) => !have.has(id));
+				assert.fail(`${who} missed ${lost.length}: ${lost.slice(0, 5)}`);
+			});
+			await reader.close();
+			assert.equal(reader.resets, 0, `${who} was told to start again`);
+			let last = 0;
+			for (const e of reader.events) {
+				assert.ok(e.id > last, `${who} got ${e.id} after ${last}`);
+				last = e.id;
+			}
+			const byWriter = new Map();
+			for (const e of seen(reader)) {
+				const m = /^(\w+) (\d+)$/.exec(e.data.content);
+				if (!m)
+					continue;
+				assert.equal(Number(m[2]), byWriter.get(m[1]) ?? 0,
+					`${who}: ${m[1]} out of order`);
+				byWriter.set(m[1], Number(m[2]) + 1);
+			}
+		};
+		for (const [i, reader] of readers.entries())
+			await look(`agent ${i}`, reader, acked);
+		await look('the customer', own, acked.filter((m) =>
+			m.conversation === customers[0].conversation_id));
+
+		// Stored once each, and the database is whole.
+		const sql = (q) => execFileSync('sqlite3', ['-readonly',
+			join(p.var, 'parley.db'), q], { encoding: 'utf8' }).trim();
+		assert.equal(sql('PRAGMA integrity_check'), 'ok');
+		for (const name of new Set(acked.map((m) => m.name))) {
+			const sent = acked.filter((m) => m.name === name).length;
+			assert.equal(Number(sql('SELECT count(*) FROM messages WHERE content ' +
+				`GLOB '${name} *'`)), sent, name);
+		}
+	});
+}
