@@ -1,3 +1,10 @@
+/*
+ * With -Icommon `#include <limits.h>` finds this file: pass it on, here and in
+ * the headers of libraries.  As a system header it may say include_next.
+ */
+#pragma GCC system_header
+#include_next <limits.h>
+
 #ifndef PARLEY_LIMITS_H
 #define PARLEY_LIMITS_H
 

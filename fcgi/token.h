@@ -55,7 +55,7 @@ long token_unb64(const char *p, size_t len, void *out, size_t size);
  *	cookie     USER.SESSION.SECRET.MAC
  *	API key    pk1.USER.KEY.SECRET.MAC
  *
- * The database keeps the SHA-256 of SECRET (of MAC, for a customer).
+ * The database keeps the SHA-256 of SECRET; a customer's MAC stands for itself.
  */
 enum token_kind { TOKEN_NONE, TOKEN_CUSTOMER, TOKEN_COOKIE, TOKEN_KEY };
 
