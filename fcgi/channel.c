@@ -409,6 +409,23 @@ channel_split(const char *text, size_t units, size_t *next)
 	return at;
 }
 
+bool
+channel_part(
+    const char *text, size_t units, int k, const char **p, size_t *len)
+{
+	size_t next;
+
+	for (;; k--) {
+		if (*text == '\0')
+			return false;
+		*len = channel_split(text, units, &next);
+		*p = text;
+		if (k == 0)
+			return true;
+		text += next;
+	}
+}
+
 void
 channel_copy(char *dst, size_t size, const char *src, size_t len)
 {

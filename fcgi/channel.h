@@ -305,6 +305,13 @@ int64_t channel_time(const char *text);
 size_t channel_split(const char *text, size_t units, size_t *next);
 
 /*
+ * channel_part(text, units, k, p, len):
+ * The ${k}-th of the parts, from 0; false past the last.  Empty text has none.
+ */
+bool channel_part(
+    const char *text, size_t units, int k, const char **p, size_t *len);
+
+/*
  * channel_copy(dst, size, src, len): text of others into a fixed field, cut
  * at a code point, controls as spaces, not UTF-8 as U+FFFD.
  */

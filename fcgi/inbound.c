@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "echo.h"
 #include "inbound.h"
 #include "json.h"
 #include "log.h"
@@ -118,8 +119,8 @@ echo_settles(
 	    STORE_NONE)
 		return rc;
 	if (n == 0 && !it->by_person && it->text != NULL) {
-		rc = store_echo_waiting(in->st, conversation, it->text,
-		    in->ac->ch->text_max(in->ac), it->sent_at, &n);
+		rc = echo_match(in->st, in->ac, conversation, it->text,
+		    it->sent_at, &n);
 		if (rc == STORE_FAILED)
 			return rc;
 	}

@@ -27,29 +27,33 @@ int store_echo_known(
 /* store_echo_seen(st, channel, key): DONE if store_webhook_seen kept it. */
 int store_echo_seen(struct store *st, int64_t channel, const char *key);
 
-/*
- * store_echo_waiting(st, conversation, text, units, at, n):
- * The oldest delivery of the conversation that left and got no answer, with
- * just this text (texts longer than ${units} went in parts).  ${at}: when the
- * echo says it was sent; only younger than a day.  One whose answer may still
- * come is left alone.  NONE if there is none.
- */
-int store_echo_waiting(struct store *st, int64_t conversation,
-    const char *text, size_t units, int64_t at, int64_t *n);
+/* A delivery that left and got no answer. */
+struct echo {
+	int64_t delivery, channel;
+	int part;	   /* of the message: the text below is the whole */
+	char platform[12];
+	char *content;	   /* owned */
+};
+void echoes_fini(struct echo *list, size_t n);
 
 /*
- * store_echo_row(st, delivery, units, external_id, size):
- * The platform's id of an echo that came while the delivery was under way and
- * says the same.  NONE if there is none.
+ * store_echo_waiting(st, conversation, since, list, max, n):
+ * Those of the conversation that left after ${since}, oldest first, and whose
+ * answer is not awaited any more.
  */
-int store_echo_row(struct store *st, int64_t delivery, size_t units,
-    char *external_id, size_t size);
+int store_echo_waiting(struct store *st, int64_t conversation, int64_t since,
+    struct echo *list, size_t max, size_t *n);
 
-/*
- * store_echo_lapsed(st, ids, max, n):
- * Deliveries that left and whose time is over: about to become unknown.
- */
+/* store_echo_lapsed(st, list, max, n): those about to become unknown. */
 int store_echo_lapsed(
-    struct store *st, int64_t *ids, size_t max, size_t *n);
+    struct store *st, struct echo *list, size_t max, size_t *n);
+
+/*
+ * store_echo_row(st, delivery, text, len, external_id, size):
+ * The platform's id of an echo in its conversation that says ${text} and came
+ * since the delivery left.  NONE if there is none.
+ */
+int store_echo_row(struct store *st, int64_t delivery, const char *text,
+    size_t len, char *external_id, size_t size);
 
 #endif

@@ -1,0 +1,90 @@
+/*
+ * The echo race: a platform tells us of our own message, and the answer to the
+ * request that sent it was lost.  Where the echo does not carry our number, the
+ * words decide.
+ */
+#include <string.h>
+
+#include "echo.h"
+#include "store_channel.h"
+#include "store_delivery.h"
+#include "store_echo.h"
+
+#define AT_ONCE 32
+#define DAY_MS (86400LL * 1000)
+
+/* What a delivery said: its part of the message's text. */
+static bool
+part_of(const struct echo *e, const struct channel_account *ac,
+    const char **p, size_t *len)
+{
+	return channel_part(
+	    e->content, ac->ch->text_max(ac), e->part, p, len);
+}
+
+int
+echo_match(struct store *st, const struct channel_account *ac,
+    int64_t conversation, const char *text, int64_t at, int64_t *n)
+{
+	struct echo list[AT_ONCE];
+	size_t got, len;
+	const char *p;
+	int rc;
+
+	rc = store_echo_waiting(
+	    st, conversation, at - DAY_MS, list, AT_ONCE, &got);
+	if (rc != STORE_DONE)
+		return rc;
+	rc = STORE_NONE;
+	for (size_t i = 0; i < got && rc == STORE_NONE; i++)
+		if (part_of(&list[i], ac, &p, &len) && strlen(text) == len &&
+		    memcmp(text, p, len) == 0) {
+			*n = list[i].delivery;
+			rc = STORE_DONE;
+		}
+	echoes_fini(list, got);
+	return rc;
+}
+
+static int
+settle_one(struct store *st, const struct echo *e)
+{
+	struct channel_account ac = { .id = e->channel };
+	struct channel_row row;
+	char external[256];
+	const char *p;
+	size_t len;
+	int rc;
+
+	memset(&row, 0, sizeof(row));
+	if ((ac.ch = channel_find(e->platform)) == NULL)
+		return STORE_NONE;
+	if ((rc = store_channel_get(st, e->channel, &row)) != STORE_DONE)
+		return rc;
+	ac.config = row.all;
+	if (part_of(e, &ac, &p, &len))
+		rc = store_echo_row(
+		    st, e->delivery, p, len, external, sizeof(external));
+	else
+		rc = STORE_NONE;
+	if (rc == STORE_DONE)
+		rc = store_delivery_echo(
+		    st, e->delivery, e->channel, external, 0);
+	channel_row_fini(&row);
+	return rc;
+}
+
+int
+echo_settle(struct store *st)
+{
+	struct echo list[AT_ONCE];
+	int rc = STORE_NONE;
+	size_t got;
+
+	if (store_echo_lapsed(st, list, AT_ONCE, &got) != STORE_DONE)
+		return STORE_NONE;
+	for (size_t i = 0; i < got && rc != STORE_FAILED; i++)
+		rc = settle_one(st, &list[i]);
+	echoes_fini(list, got);
+	return rc;
+}

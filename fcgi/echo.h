@@ -1,0 +1,22 @@
+#ifndef ECHO_H
+#define ECHO_H
+
+#include "channel.h"
+#include "store.h"
+
+/*
+ * echo_match(st, ac, conversation, text, at, n):
+ * The oldest delivery of the conversation that left without an answer, not
+ * more than a day before ${at}, and says ${text}: the one that an echo
+ * without our number tells of.  NONE if there is none.
+ */
+int echo_match(struct store *st, const struct channel_account *ac,
+    int64_t conversation, const char *text, int64_t at, int64_t *n);
+
+/*
+ * echo_settle(st): deliveries whose time is over, by echoes that came while
+ * their answer was awaited.  STORE_FAILED: try again before giving them up.
+ */
+int echo_settle(struct store *st);
+
+#endif
