@@ -16,7 +16,7 @@
  *	push.typing('12', true);
  *
  * Options: base ('' or where Parley is, "https://host/sub"), token (else the
- * session cookie and <meta name=csrf>), cursor (of the state the page shows;
+ * session cookie, with <meta name=csrf> or <body data-csrf>), cursor (of the state the page shows;
  * absent: from now on), transports (tried in this order), storageKey (must
  * name the identity: its tabs share one stream and one outbox), tabs, times.
  *
@@ -842,8 +842,9 @@ export class Push {
 		if (this.token)
 			headers.Authorization = 'Bearer ' + this.token;
 		else if (method !== 'GET')
-			headers['X-CSRF-Token'] = document
-			    .querySelector('meta[name=csrf]')?.content ?? '';
+			headers['X-CSRF-Token'] = document.querySelector(
+			    'meta[name=csrf]')?.content ??
+			    document.body.dataset.csrf ?? '';
 		if (body !== undefined)
 			headers['Content-Type'] = 'application/json';
 		return fetch(this.base + path, { cache: 'no-store',
