@@ -21,7 +21,7 @@
 #define JSON_DEPTH 32
 #define JSON_MEMBERS 100000
 #define DIGITS_EXACT 15         /* a double holds these, and json-c more */
-#define SPLIT_BACK 4            /* look for a space in the last 1/n */
+#define SPLIT_BACK 2            /* look for a space in the last 1/n */
 
 static const struct channel *const channels[] = {
 	&channel_zalo,
