@@ -173,7 +173,8 @@ ring_stale(struct hub *h, const char *text, const char *room)
 			memmem(he->e->data, he->e->data_len, text, len)) ||
 		    (room != NULL && has_room(he->e, room, strlen(room)))) {
 			he->stale = 1;
-			h->stale_max = he->e->id;
+			if (h->stale_max < he->e->id)
+				h->stale_max = he->e->id;
 		}
 	}
 }

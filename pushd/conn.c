@@ -1,0 +1,1147 @@
+/*
+ * conn.c: one client connection.
+ *
+ * A write is tried before the loop sleeps; only what the kernel does not take
+ * makes us ask for writability.  Closing unlinks and stops at once, memory
+ * goes at the end of the turn, so that callers up the stack stay safe.
+ */
+#define _GNU_SOURCE /* accept4 */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "clock.h"
+#include "conn.h"
+#include "json.h"
+#include "log.h"
+#include "origin.h"
+#include "sock.h"
+
+enum { ACCEPT_BUDGET = 64, IOV_LOT = 64, HEAD_S = 10, LINGER_S = 2,
+	SCRATCH = 65536, STASH_MAX = 262144, USER_TIMEOUT_MS = 30000 };
+
+struct conn_listener {
+	ev_io io;
+	struct conns *all;
+	struct conn_listener *next;
+	int fd, is_unix;
+	uint32_t rest_until_s; /* out of descriptors: not before this */
+};
+
+/* Connections of one address. */
+struct conn_peer {
+	unsigned n;
+	char net[ADDR_TEXT_MAX]; /* what they are counted by */
+	char addr[];
+};
+
+static void flush(struct conn *c);
+
+unsigned
+conn_jitter(unsigned n)
+{
+	return n > 1 ? randombytes_uniform(n) : 0;
+}
+
+const char *
+conn_addr(const struct conn *c)
+{
+	return c->peer ? c->peer->addr : "";
+}
+
+int
+conn_method(const struct request *rq, const char *name)
+{
+	return http_is(rq->p, rq->head->method, name);
+}
+
+/* --- the wheel --- */
+
+static void
+wheel_take(struct conn *c)
+{
+	if (c->wheel_at == NULL)
+		return;
+	*c->wheel_at = c->wheel_next;
+	if (c->wheel_next != NULL)
+		c->wheel_next->wheel_at = c->wheel_at;
+	c->wheel_at = NULL;
+}
+
+/* Into the slot of its second, or, if that is far, the last one before. */
+static void
+wheel_add(struct conn *c)
+{
+	uint32_t s = c->due_s, now = c->all->now_s;
+	struct conn **slot;
+
+	wheel_take(c);
+	if (s <= now)
+		s = now + 1;
+	if (s - now >= CONN_WHEEL)
+		s = now + CONN_WHEEL - 1;
+	slot = &c->all->wheel[s % CONN_WHEEL];
+	c->wheel_next = *slot;
+	if (c->wheel_next != NULL)
+		c->wheel_next->wheel_at = &c->wheel_next;
+	c->wheel_at = slot;
+	*slot = c;
+}
+
+void
+conn_due(struct conn *c, unsigned s)
+{
+	c->due_s = c->all->now_s + (s ? s : 1);
+	wheel_add(c);
+}
+
+/* --- ending --- */
+
+static void
+in_free(struct conn *c)
+{
+	if (c->in != NULL)
+		buf_fini(c->in);
+	free(c->in);
+	c->in = NULL;
+	free(c->head);
+	c->head = NULL;
+}
+
+static void
+queue_free(struct conn *c)
+{
+	while (c->q_n > 0) {
+		frame_unref(c->q[c->q_at++]);
+		c->q_n--;
+	}
+	if (c->q != c->inl)
+		free(c->q);
+	c->q = c->inl;
+	c->q_cap = CONN_QUEUE_INLINE;
+	c->q_at = c->q_off = c->queued = 0;
+}
+
+static void
+peer_leave(struct conn *c)
+{
+	struct conn_peer *p = c->peer;
+
+	c->peer = NULL;
+	if (p == NULL || --p->n > 0)
+		return;
+	table_del(&c->all->peers, p->net, strlen(p->net));
+	free(p);
+}
+
+/* The transport lets go of what is its own. */
+static void
+untake(struct conn *c)
+{
+	const struct transport *tr = c->tr;
+
+	if (tr == NULL)
+		return;
+	tr->gone(c);
+	c->tr = NULL;
+	c->t = NULL;
+}
+
+/* To be looked at before the loop sleeps. */
+static void
+turn_add(struct conn *c)
+{
+	if (c->in_turn)
+		return;
+	c->in_turn = 1;
+	c->turn_next = c->all->turn;
+	c->all->turn = c;
+	ev_idle_start(c->all->loop, &c->all->spin);
+}
+
+void
+conn_close(struct conn *c, const char *why)
+{
+	struct conns *all = c->all;
+
+	if (c->state == CONN_DEAD)
+		return;
+	log_debug("conn close fd=%d why=%s queued=%u", c->fd, why, c->queued);
+	c->state = CONN_DEAD;
+	untake(c);
+	ev_io_stop(all->loop, &c->io);
+	wheel_take(c);
+	close(c->fd);
+	queue_free(c);
+	in_free(c);
+	peer_leave(c);
+	all->n--;
+	turn_add(c);
+}
+
+
+static void
+watch(struct conn *c, int events)
+{
+	if (ev_is_active(&c->io) &&
+	    (c->io.events & (EV_READ | EV_WRITE)) == events)
+		return;
+	ev_io_stop(c->all->loop, &c->io);
+	if (events == 0)
+		return;
+	ev_io_set(&c->io, c->fd, events);
+	ev_io_start(c->all->loop, &c->io);
+}
+
+static void
+watch_again(struct conn *c)
+{
+	watch(c, (c->paused || c->eof ? 0 : EV_READ) |
+		(c->blocked ? EV_WRITE : 0));
+}
+
+/* All is sent: FIN, and wait for the client's for a little. */
+static void
+linger(struct conn *c)
+{
+	if (c->eof || shutdown(c->fd, SHUT_WR) == -1) {
+		conn_close(c, "done");
+		return;
+	}
+	c->state = CONN_LINGER;
+	c->blocked = 0;
+	watch_again(c);
+	conn_due(c, LINGER_S);
+}
+
+void
+conn_end(struct conn *c, const char *why)
+{
+	if (c->state >= CONN_END)
+		return;
+	log_debug("conn end fd=%d why=%s", c->fd, why);
+	untake(c);
+	in_free(c);
+	c->state = CONN_END;
+	c->paused = 0;
+	c->progress_s = c->all->now_s;
+	watch_again(c);
+	turn_add(c);
+	conn_due(c, (unsigned)c->all->cf->progress_s_max);
+}
+
+/* --- sending --- */
+
+static int
+queue_grow(struct conn *c)
+{
+	struct frame **q;
+	uint32_t cap = c->q_cap * 2;
+
+	if (c->q_at > 0) {
+		memmove(c->q, c->q + c->q_at, c->q_n * sizeof(*q));
+		c->q_at = 0;
+		if (c->q_n < c->q_cap)
+			return 0;
+	}
+	if (c->q == c->inl) {
+		q = malloc(cap * sizeof(*q));
+		if (q != NULL)
+			memcpy(q, c->inl, sizeof(c->inl));
+	} else {
+		q = realloc(c->q, cap * sizeof(*q));
+	}
+	if (q == NULL)
+		return -1;
+	c->q = q;
+	c->q_cap = cap;
+	return 0;
+}
+
+void
+conn_send(struct conn *c, struct frame *f)
+{
+	if (c->state > CONN_OPEN || c->slow || f == NULL || f->len == 0)
+		return;
+	if (c->q_at + c->q_n == c->q_cap && queue_grow(c) == -1) {
+		c->slow = 1;
+		turn_add(c);
+		return;
+	}
+	c->q[c->q_at + c->q_n++] = frame_ref(f);
+	c->queued += f->len;
+	turn_add(c);
+	if (c->queued <= c->all->cf->queue_bytes_max / 2)
+		return;
+	/* Much in one turn is not the reader's fault: see what it takes. */
+	if (!c->blocked)
+		flush(c);
+	if (c->state <= CONN_OPEN && c->queued > c->all->cf->queue_bytes_max)
+		c->slow = 1;
+}
+
+void
+conn_write(struct conn *c, const void *p, size_t len)
+{
+	struct frame *f = frame_new(p, len);
+
+	if (f == NULL) {
+		c->slow = 1;
+		turn_add(c);
+		return;
+	}
+	conn_send(c, f);
+	frame_unref(f);
+}
+
+static ssize_t
+send_some(struct conn *c)
+{
+	struct iovec iov[IOV_LOT];
+	struct msghdr m = { .msg_iov = iov };
+	uint32_t i, off = c->q_off;
+
+	if (c->q_n == 1)
+		return send(c->fd, c->q[c->q_at]->data + off,
+		    c->q[c->q_at]->len - off, MSG_NOSIGNAL);
+	for (i = 0; i < c->q_n && i < IOV_LOT; i++, off = 0) {
+		iov[i].iov_base = c->q[c->q_at + i]->data + off;
+		iov[i].iov_len = c->q[c->q_at + i]->len - off;
+	}
+	m.msg_iovlen = i;
+	return sendmsg(c->fd, &m, MSG_NOSIGNAL);
+}
+
+/* Let go of the frames that are wholly sent. */
+static void
+sent(struct conn *c, size_t n)
+{
+	struct frame *f;
+
+	c->queued -= (uint32_t)n;
+	n += c->q_off;
+	while (c->q_n > 0 && n >= (f = c->q[c->q_at])->len) {
+		n -= f->len;
+		frame_unref(f);
+		c->q_at++;
+		c->q_n--;
+	}
+	c->q_off = (uint32_t)n;
+}
+
+static void
+flush(struct conn *c)
+{
+	ssize_t n;
+
+	while (c->q_n > 0) {
+		n = send_some(c);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && (errno == EAGAIN || errno == ENOBUFS)) {
+			if (!c->blocked) {
+				c->blocked = 1;
+				c->progress_s = c->all->now_s;
+				watch_again(c);
+			}
+			return;
+		}
+		if (n == -1) {
+			conn_close(c, strerror(errno));
+			return;
+		}
+		c->all->writes++;
+		c->all->bytes += (uint64_t)n;
+		c->progress_s = c->all->now_s;
+		sent(c, (size_t)n);
+	}
+	queue_free(c);
+	if (c->blocked) {
+		c->blocked = 0;
+		watch_again(c);
+	}
+	if (c->state == CONN_END)
+		linger(c);
+	else if (c->state == CONN_OPEN && c->tr != NULL && c->tr->drained)
+		c->tr->drained(c);
+}
+
+void
+conn_reply(struct conn *c, int head_only, int status, const char *headers,
+    const char *body)
+{
+	static const struct {
+		int status;
+		const char *text;
+	} reasons[] = { { 200, "OK" }, { 204, "No Content" },
+		{ 400, "Bad Request" }, { 401, "Unauthorized" },
+		{ 403, "Forbidden" }, { 404, "Not Found" },
+		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" },
+		{ 413, "Content Too Large" }, { 414, "URI Too Long" },
+		{ 426, "Upgrade Required" }, { 429, "Too Many Requests" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 503, "Service Unavailable" },
+		{ 505, "HTTP Version Not Supported" } };
+	const char *reason = "Error";
+	struct buf b;
+	size_t i;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(*reasons); i++)
+		if (reasons[i].status == status)
+			reason = reasons[i].text;
+	buf_init(&b, 262144);
+	buf_printf(&b, "HTTP/1.1 %d %s\r\n", status, reason);
+	if (headers != NULL)
+		buf_puts(&b, headers);
+	if (body != NULL && (headers == NULL ||
+		strstr(headers, "Content-Type:") == NULL))
+		buf_puts(&b,
+		    "Content-Type: application/json; charset=utf-8\r\n");
+	if (status != 204)
+		buf_printf(&b, "Content-Length: %zu\r\n",
+		    body ? strlen(body) : 0);
+	buf_puts(&b,
+	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+	    "Referrer-Policy: no-referrer\r\n");
+	if (headers == NULL || strstr(headers, "Connection:") == NULL)
+		buf_puts(&b, "Connection: close\r\n");
+	buf_puts(&b, "\r\n");
+	if (body != NULL && !head_only)
+		buf_puts(&b, body);
+	if (b.err) {
+		conn_close(c, "memory");
+	} else {
+		conn_write(c, b.data, b.len);
+		conn_end(c, reason);
+	}
+	buf_fini(&b);
+}
+
+void
+conn_error(struct conn *c, int head_only, int status, const char *headers,
+    const char *code, const char *error)
+{
+	struct json_object *o = json_object_new_object();
+	struct buf b;
+
+	json_put_bool(o, "success", false);
+	json_put_str(o, "error", error);
+	json_put_str(o, "code", code);
+	buf_init(&b, 4096);
+	json_write(o, &b);
+	json_object_put(o);
+	conn_reply(c, head_only, status, headers, b.data);
+	buf_fini(&b);
+}
+
+void
+conn_cors(const struct conn *c, const struct request *rq, char *out,
+    size_t size)
+{
+	static const char rest[] =
+	    "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
+	    "Access-Control-Allow-Headers: Authorization, Cache-Control, "
+	    "Content-Type, Last-Event-ID\r\n"
+	    "Access-Control-Max-Age: 600\r\n";
+	const struct conf *cf = c->all->cf;
+	const char *p, *h;
+	char origin[300], host[300];
+	size_t len, hlen;
+	int star = strcmp(cf->cors_origins, "*") == 0;
+
+	out[0] = '\0';
+	p = http_field(rq->head, rq->p, "Origin", &len);
+	if (star) {
+		snprintf(out, size, "Access-Control-Allow-Origin: *\r\n%s",
+		    rest);
+		return;
+	}
+	if (cf->cors_origins[0] == '\0')
+		return;
+	if (p == NULL || len >= sizeof(origin)) {
+		snprintf(out, size, "Vary: Origin\r\n");
+		return;
+	}
+	memcpy(origin, p, len);
+	origin[len] = '\0';
+	h = http_field(rq->head, rq->p, "Host", &hlen);
+	if (h == NULL || hlen >= sizeof(host))
+		hlen = 0;
+	else
+		memcpy(host, h, hlen);
+	host[hlen] = '\0';
+	if (origin_check(origin, cf->cors_origins, cf->base_url, host, true) ==
+	    ORIGIN_LISTED)
+		snprintf(out, size,
+		    "Access-Control-Allow-Origin: %s\r\n"
+		    "Access-Control-Allow-Credentials: true\r\n"
+		    "Vary: Origin\r\n%s",
+		    origin, rest);
+	else
+		snprintf(out, size, "Vary: Origin\r\n");
+}
+
+/* --- the request --- */
+
+static int
+equal(const char *a, size_t len, const char *b)
+{
+	size_t n = strlen(b);
+
+	return n > 0 && n == len && sodium_memcmp(a, b, n) == 0;
+}
+
+/* The last element of X-Forwarded-For, which our own front end added. */
+static int
+forwarded(const struct request *rq, char out[ADDR_TEXT_MAX])
+{
+	const char *p, *at;
+	struct addr a;
+	size_t len;
+	unsigned i = rq->head->nfields;
+
+	while (i-- > 0) {
+		len = rq->head->field[i].value.len;
+		p = rq->p + rq->head->field[i].value.at;
+		if (rq->head->field[i].name.len != 15 ||
+		    strncasecmp(rq->p + rq->head->field[i].name.at,
+			"X-Forwarded-For", 15) != 0)
+			continue;
+		for (at = p + len; at > p && at[-1] != ',' && at[-1] != ' ';
+		     at--)
+			;
+		if (addr_parse(at, (size_t)(p + len - at), &a) == -1)
+			return -1;
+		addr_text(&a, out);
+		return 0;
+	}
+	return -1;
+}
+
+/* Whose connection it is, and whether one more is allowed from there. */
+static int
+peer_join(struct conn *c, const struct request *rq)
+{
+	struct sockaddr_storage ss;
+	socklen_t sslen = sizeof(ss);
+	char addr[ADDR_TEXT_MAX] = "", net[ADDR_TEXT_MAX];
+	struct conn_peer *p;
+	const char *secret;
+	size_t len;
+	int known = 0;
+
+	secret = http_field(rq->head, rq->p, "X-Parley-Proxy", &len);
+	if (c->unix_peer ||
+	    (secret && equal(secret, len, c->all->cf->proxy_secret)))
+		known = forwarded(rq, addr) == 0;
+	if (!known && !c->unix_peer &&
+	    getpeername(c->fd, (struct sockaddr *)&ss, &sslen) == 0) {
+		if (ss.ss_family == AF_INET)
+			inet_ntop(AF_INET,
+			    &((struct sockaddr_in *)&ss)->sin_addr, addr,
+			    sizeof(addr));
+		else if (ss.ss_family == AF_INET6)
+			inet_ntop(AF_INET6,
+			    &((struct sockaddr_in6 *)&ss)->sin6_addr, addr,
+			    sizeof(addr));
+	}
+	if (addr[0] == '\0')
+		strcpy(addr, "127.0.0.1"); /* a local user of the socket */
+	c->unlimited = !c->all->cf->limits && addr_loopback(addr);
+	addr_net(addr, net);
+	p = table_get(&c->all->peers, net, strlen(net));
+	if (p != NULL && !c->unlimited &&
+	    p->n >= (uint64_t)c->all->cf->address_connections_max)
+		return -1;
+	if (p == NULL) {
+		p = calloc(1, sizeof(*p) + strlen(addr) + 1);
+		if (p == NULL)
+			return -1;
+		strcpy(p->net, net);
+		strcpy(p->addr, addr);
+		if (table_put(&c->all->peers, p->net, strlen(p->net), p) ==
+		    -1) {
+			free(p);
+			return -1;
+		}
+	}
+	p->n++;
+	c->peer = p;
+	return 0;
+}
+
+static void
+route(struct conn *c, const struct request *rq)
+{
+	const struct transport_path *tp;
+	const char *path = rq->p + rq->head->path.at;
+	size_t len = rq->head->path.len, base;
+
+	base = strlen(c->all->cf->base_path);
+	if (base > 0 && len > base &&
+	    memcmp(path, c->all->cf->base_path, base) == 0 &&
+	    path[base] == '/') {
+		path += base;
+		len -= base;
+	}
+	for (tp = c->all->paths; tp->path != NULL; tp++)
+		if (strlen(tp->path) == len && memcmp(tp->path, path, len) == 0) {
+			log_debug("conn request fd=%d path=%s", c->fd,
+			    tp->path);
+			tp->transport->open(c, rq);
+			return;
+		}
+	conn_error(c, conn_method(rq, "HEAD"), 404, NULL, "not_found",
+	    "There is nothing here");
+}
+
+static void
+head_refused(struct conn *c, int status)
+{
+	conn_error(c, 0, status, NULL,
+	    status == 400 || status == 505 ? "bad_request" :
+					     "headers_too_large",
+	    status == 400     ? "The request could not be read" :
+		status == 505 ? "Use HTTP/1.1" :
+				"The request's head is too large");
+}
+
+static void
+request_whole(struct conn *c, const struct http_head *h, char *p, size_t head,
+    size_t len)
+{
+	struct request rq = { h, p };
+
+	c->active_s = c->all->now_s;
+	if (h->minor == 1 && h->hosts != 1) {
+		head_refused(c, 400);
+		return;
+	}
+	if (peer_join(c, &rq) == -1) {
+		c->all->refused++;
+		conn_error(c, 0, 429, "Retry-After: 10\r\n", "rate_limited",
+		    "Too many connections from this address");
+		return;
+	}
+	route(c, &rq);
+	/* Bytes behind the head are the transport's, when it listens. */
+	if (c->state == CONN_OPEN && len > head && c->tr != NULL &&
+	    c->tr->input != NULL) {
+		if (c->paused)
+			conn_stash(c, p + head, len - head);
+		else
+			c->tr->input(c, p + head, len - head);
+	}
+}
+
+static void
+read_head(struct conn *c, char *p, size_t len)
+{
+	static struct http_head fresh;
+	struct http_head *h = c->head ? c->head : &fresh;
+	struct buf *b = c->in;
+	int n;
+
+	if (b == NULL)
+		http_begin(h, &c->all->limits);
+	else {
+		buf_append(b, p, len);
+		if (b->err) {
+			conn_close(c, "memory");
+			return;
+		}
+		p = b->data;
+		len = b->len;
+	}
+	n = http_parse(h, p, len);
+	if (n == 0 && b == NULL) {
+		c->in = calloc(1, sizeof(*c->in));
+		c->head = malloc(sizeof(*c->head));
+		if (c->in == NULL || c->head == NULL) {
+			conn_close(c, "memory");
+			return;
+		}
+		buf_init(c->in, SCRATCH * 2);
+		buf_append(c->in, p, len);
+		*c->head = *h;
+		return;
+	}
+	if (n == 0)
+		return;
+	/* The bytes stay while they are read, but are no longer the conn's. */
+	c->in = NULL;
+	c->head = NULL;
+	if (n == -1)
+		head_refused(c, h->status);
+	else
+		request_whole(c, h, p, (size_t)n, len);
+	if (b != NULL) {
+		buf_fini(b);
+		free(b);
+		free(h);
+	}
+}
+
+void
+conn_take(struct conn *c, const struct transport *tr, void *t)
+{
+	assert(c->state <= CONN_OPEN && c->tr == NULL);
+	c->tr = tr;
+	c->t = t;
+	c->state = CONN_OPEN;
+}
+
+/* --- reading --- */
+
+void
+conn_pause(struct conn *c)
+{
+	c->paused = 1;
+	c->resumed = 0;
+	watch_again(c);
+}
+
+void
+conn_resume(struct conn *c)
+{
+	if (!c->paused)
+		return;
+	c->resumed = 1;
+	turn_add(c);
+}
+
+void
+conn_stash(struct conn *c, const char *p, size_t len)
+{
+	if (c->in == NULL) {
+		c->in = calloc(1, sizeof(*c->in));
+		if (c->in != NULL)
+			buf_init(c->in, STASH_MAX);
+	}
+	if (c->in != NULL)
+		buf_append(c->in, p, len);
+	if (c->in == NULL || c->in->err)
+		conn_close(c, "memory");
+}
+
+/* Give what was kept, then listen again. */
+static void
+unstash(struct conn *c)
+{
+	struct buf *b = c->in;
+
+	c->resumed = 0;
+	c->paused = 0;
+	c->in = NULL;
+	if (b != NULL && c->state == CONN_OPEN && c->tr != NULL &&
+	    c->tr->input != NULL)
+		c->tr->input(c, b->data, b->len);
+	if (b != NULL)
+		buf_fini(b);
+	free(b);
+	if (c->state != CONN_DEAD)
+		watch_again(c);
+}
+
+static void
+on_eof(struct conn *c)
+{
+	c->eof = 1;
+	if (c->state == CONN_OPEN && c->tr != NULL && c->tr->eof != NULL) {
+		watch_again(c);
+		c->tr->eof(c);
+	} else if (c->state == CONN_END) {
+		watch_again(c); /* it may still read what is queued */
+	} else {
+		conn_close(c, "gone");
+	}
+}
+
+static void
+on_read(struct conn *c)
+{
+	static char scratch[SCRATCH];
+	ssize_t n;
+
+	n = recv(c->fd, scratch, sizeof(scratch), 0);
+	if (n == -1) {
+		if (errno != EAGAIN && errno != EINTR)
+			conn_close(c, strerror(errno));
+		return;
+	}
+	if (n == 0) {
+		on_eof(c);
+		return;
+	}
+	if (c->state == CONN_HEAD)
+		read_head(c, scratch, (size_t)n);
+	else if (c->state == CONN_OPEN && c->tr != NULL && c->tr->input)
+		c->tr->input(c, scratch, (size_t)n);
+}
+
+static void
+on_io(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct conn *c = w->data;
+
+	(void)loop;
+	if (revents & EV_WRITE)
+		flush(c);
+	if ((revents & EV_READ) && c->state != CONN_DEAD && !c->paused)
+		on_read(c);
+}
+
+/* --- time --- */
+
+static void
+tick(struct conn *c)
+{
+	struct conns *all = c->all;
+	uint32_t now = all->now_s;
+	unsigned next = 0;
+
+	if ((c->blocked || c->state == CONN_END) &&
+	    now - c->progress_s >= (uint64_t)all->cf->progress_s_max) {
+		all->stalled++;
+		conn_close(c, "stalled");
+		return;
+	}
+	switch (c->state) {
+	case CONN_HEAD:
+		conn_error(c, 0, 408, NULL, "timeout",
+		    "The request took too long");
+		break;
+	case CONN_OPEN:
+		if (all->draining) {
+			conn_due(c, 5);
+			c->tr->bye(c, 1 + conn_jitter(all->drain_over_s + 1));
+			break;
+		}
+		next = c->tr->tick(c);
+		if (c->state == CONN_OPEN)
+			conn_due(c, next);
+		break;
+	case CONN_END:
+		conn_due(c, 1);
+		break;
+	default:
+		conn_close(c, "done");
+	}
+}
+
+/* Accept again where that had stopped. */
+static void
+listeners_wake(struct conns *all)
+{
+	struct conn_listener *l;
+
+	for (l = all->listeners; l != NULL; l = l->next)
+		if (l->rest_until_s != 0 &&
+		    l->rest_until_s <= all->now_s && all->n < all->max) {
+			l->rest_until_s = 0;
+			ev_io_start(all->loop, &l->io);
+		}
+}
+
+static void
+on_second(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct conns *all = w->data;
+	uint32_t now = (uint32_t)(clock_mono_ms() / 1000);
+	struct conn *c, *list;
+
+	(void)loop;
+	(void)revents;
+	while (all->now_s < now) {
+		all->now_s++;
+		list = all->wheel[all->now_s % CONN_WHEEL];
+		all->wheel[all->now_s % CONN_WHEEL] = NULL;
+		if (list != NULL)
+			list->wheel_at = &list;
+		while ((c = list) != NULL) {
+			wheel_take(c);
+			if (c->due_s <= all->now_s)
+				tick(c);
+			else
+				wheel_add(c);
+		}
+	}
+	if (!all->draining)
+		listeners_wake(all);
+	else if (all->n == 0 || all->now_s >= all->drain_until_s)
+		ev_break(all->loop, EVBREAK_ALL);
+}
+
+/* Before the loop sleeps: writes, resumed input, and the memory of the dead. */
+static void
+on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct conns *all = w->data;
+	struct conn *c, *list;
+	int rounds = 0;
+
+	(void)loop;
+	(void)revents;
+	while ((list = all->turn) != NULL && rounds++ < 8) {
+		all->turn = NULL;
+		while ((c = list) != NULL) {
+			list = c->turn_next;
+			c->in_turn = 0;
+			if (c->state == CONN_DEAD) {
+				free(c);
+				continue;
+			}
+			if (c->slow) {
+				all->slow++;
+				log_info("conn close fd=%d why=slow queued=%u",
+				    c->fd, c->queued);
+				conn_close(c, "slow");
+				continue;
+			}
+			if (!c->blocked)
+				flush(c);
+			if (c->state != CONN_DEAD && c->resumed)
+				unstash(c);
+		}
+	}
+	if (all->turn == NULL)
+		ev_idle_stop(all->loop, &all->spin);
+}
+
+/* Its being active is all: the loop does not sleep then. */
+static void
+on_spin(struct ev_loop *loop, ev_idle *w, int revents)
+{
+	(void)loop;
+	(void)w;
+	(void)revents;
+}
+
+/* --- accepting --- */
+
+static void
+accept_rest(struct conn_listener *l)
+{
+	ev_io_stop(l->all->loop, &l->io);
+	l->rest_until_s = l->all->now_s + 1;
+}
+
+static void
+conn_new(struct conns *all, int fd, int is_unix)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+	int on = 1, wait_ms = USER_TIMEOUT_MS;
+
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	if (!is_unix) {
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms,
+		    sizeof(wait_ms));
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	}
+	c->all = all;
+	c->fd = fd;
+	c->unix_peer = is_unix != 0;
+	c->q = c->inl;
+	c->q_cap = CONN_QUEUE_INLINE;
+	c->progress_s = c->active_s = all->now_s;
+	ev_io_init(&c->io, on_io, fd, EV_READ);
+	c->io.data = c;
+	ev_io_start(all->loop, &c->io);
+	conn_due(c, HEAD_S);
+	all->n++;
+	all->accepted++;
+}
+
+static void
+on_accept(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct conn_listener *l = w->data;
+	int fd, i;
+
+	(void)loop;
+	(void)revents;
+	for (i = 0; i < ACCEPT_BUDGET; i++) {
+		if (l->all->n >= l->all->max) {
+			log_warn("conn accept why=full n=%zu", l->all->n);
+			accept_rest(l);
+			return;
+		}
+		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1) {
+			if (errno == EMFILE || errno == ENFILE ||
+			    errno == ENOBUFS || errno == ENOMEM) {
+				log_sys("conn accept");
+				accept_rest(l);
+			}
+			return;
+		}
+		conn_new(l->all, fd, l->is_unix);
+	}
+}
+
+int
+conns_listen(struct conns *all, const char *addr)
+{
+	struct conn_listener *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return -1;
+	l->fd = sock_listen(addr, SOCK_STREAM, 4096);
+	if (l->fd == -1) {
+		free(l);
+		return -1;
+	}
+	l->all = all;
+	l->is_unix = strchr(addr, '/') != NULL;
+	l->next = all->listeners;
+	all->listeners = l;
+	ev_io_init(&l->io, on_accept, l->fd, EV_READ);
+	l->io.data = l;
+	ev_io_start(all->loop, &l->io);
+	return 0;
+}
+
+/* As many as there are descriptors for, but for those of the other side. */
+static size_t
+descriptors(const struct conf *cf)
+{
+	struct rlimit r;
+	size_t n = 1024;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+		if (getrlimit(RLIMIT_NOFILE, &r) == 0)
+			n = r.rlim_cur > 10000000 ? 10000000 :
+						    (size_t)r.rlim_cur;
+	}
+	n -= n > (size_t)cf->descriptors_spare ? (size_t)cf->descriptors_spare :
+						 n - 1;
+	return n < (size_t)cf->connections_max ? n :
+						 (size_t)cf->connections_max;
+}
+
+int
+conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
+    const struct transport_path *paths)
+{
+	memset(all, 0, sizeof(*all));
+	all->loop = loop;
+	all->cf = cf;
+	all->paths = paths;
+	all->limits.head = cf->head_bytes_max > 65535 ?
+	    65535 :
+	    (uint16_t)cf->head_bytes_max;
+	all->limits.field = cf->header_bytes_max > 65535 ?
+	    65535 :
+	    (uint16_t)cf->header_bytes_max;
+	all->limits.target = (uint16_t)cf->url_bytes_max;
+	all->limits.fields = (uint16_t)cf->headers_max;
+	all->now_s = (uint32_t)(clock_mono_ms() / 1000);
+	all->max = descriptors(cf);
+	ev_timer_init(&all->timer, on_second, .25, .25);
+	all->timer.data = all;
+	ev_timer_start(loop, &all->timer);
+	ev_prepare_init(&all->prepare, on_prepare);
+	all->prepare.data = all;
+	ev_set_priority(&all->prepare, EV_MINPRI); /* behind all others */
+	ev_prepare_start(loop, &all->prepare);
+	ev_idle_init(&all->spin, on_spin);
+	return 0;
+}
+
+static void
+listeners_close(struct conns *all)
+{
+	struct conn_listener *l;
+
+	while ((l = all->listeners) != NULL) {
+		all->listeners = l->next;
+		ev_io_stop(all->loop, &l->io);
+		close(l->fd);
+		free(l);
+	}
+}
+
+/* Each connection, by walking the wheel: every live one is in it. */
+void
+conns_each(struct conns *all, void (*fn)(struct conn *, void *), void *arg)
+{
+	struct conn *c, *next;
+	size_t i;
+
+	for (i = 0; i < CONN_WHEEL; i++)
+		for (c = all->wheel[i]; c != NULL; c = next) {
+			next = c->wheel_next;
+			fn(c, arg);
+		}
+}
+
+static void
+close_now(struct conn *c, void *arg)
+{
+	(void)arg;
+	conn_close(c, "end");
+}
+
+void
+conns_fini(struct conns *all)
+{
+	struct conn *c;
+
+	listeners_close(all);
+	conns_each(all, close_now, NULL);
+	while ((c = all->turn) != NULL) {
+		all->turn = c->turn_next;
+		free(c);
+	}
+	ev_timer_stop(all->loop, &all->timer);
+	ev_prepare_stop(all->loop, &all->prepare);
+	ev_idle_stop(all->loop, &all->spin);
+	table_fini(&all->peers);
+}
+
+void
+conns_drain(struct conns *all, unsigned over_s)
+{
+	struct conn *c, *list = NULL;
+	size_t i;
+
+	if (all->draining)
+		return;
+	listeners_close(all);
+	all->draining = 1;
+	all->drain_over_s = over_s;
+	all->drain_until_s = all->now_s + over_s + LINGER_S + 2;
+	for (i = 0; i < CONN_WHEEL; i++)
+		while ((c = all->wheel[i]) != NULL) {
+			wheel_take(c);
+			c->wheel_next = list;
+			list = c;
+		}
+	while ((c = list) != NULL) {
+		list = c->wheel_next;
+		if (c->state == CONN_HEAD)
+			conn_close(c, "drain");
+		else if (c->state == CONN_OPEN)
+			conn_due(c, 1 + conn_jitter(over_s));
+		else
+			wheel_add(c);
+	}
+}

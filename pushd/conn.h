@@ -1,0 +1,166 @@
+#ifndef PARLEY_CONN_H
+#define PARLEY_CONN_H
+
+/*
+ * One client connection: its descriptor, what is queued for it, its time
+ * limits.  What is spoken on it is a transport's.
+ *
+ * While idle a connection has no buffers.  What a turn of the loop queues for
+ * it leaves in one write.  Its next deadline sits in a wheel of seconds.
+ */
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "buf.h"
+#include "conf.h"
+#include "frame.h"
+#include "http.h"
+#include "table.h"
+#include "transport.h"
+
+enum { CONN_QUEUE_INLINE = 2, CONN_WHEEL = 64 /* seconds */ };
+
+enum conn_state {
+	CONN_HEAD,   /* its request is being read */
+	CONN_OPEN,   /* a transport has it */
+	CONN_END,    /* what is queued, then FIN */
+	CONN_LINGER, /* FIN sent, waits for the client's */
+	CONN_DEAD    /* closed; its memory goes at the end of the turn */
+};
+
+struct conns;
+
+struct conn {
+	ev_io io;
+	struct conns *all;
+	const struct transport *tr; /* NULL until taken */
+	void *t;		    /* the transport's own */
+	struct conn *wheel_next, **wheel_at;
+	struct conn *turn_next;	 /* to be looked at before the loop sleeps */
+	struct conn_peer *peer;	 /* counted by address; NULL: not yet */
+	struct buf *in;		 /* bytes kept for later, else NULL */
+	struct http_head *head;	 /* of a request that came in pieces */
+	struct frame **q;	 /* the queue: ${inl} or heap */
+	struct frame *inl[CONN_QUEUE_INLINE];
+	uint32_t q_at, q_n, q_cap;
+	uint32_t q_off;	     /* bytes of the first that are sent */
+	uint32_t queued;     /* bytes in all */
+	uint32_t due_s;	     /* the wheel calls then */
+	uint32_t life_s;     /* a held stream ends then */
+	uint32_t progress_s; /* when the kernel last took bytes, or END began */
+	uint32_t active_s;   /* when the client last did something */
+	int fd;
+	uint8_t state;
+	unsigned in_turn : 1, paused : 1, resumed : 1, blocked : 1, slow : 1,
+	    eof : 1, unix_peer : 1, unlimited : 1;
+};
+
+/* All connections and what they share. */
+struct conns {
+	struct ev_loop *loop;
+	const struct conf *cf;
+	struct http_limits limits;
+	const struct transport_path *paths; /* ends with a NULL path */
+	struct conn *wheel[CONN_WHEEL];
+	uint32_t now_s; /* monotonic */
+	struct conn *turn; /* queued or resumed in this turn */
+	struct table peers; /* connections by address */
+	struct conn_listener *listeners;
+	ev_timer timer;
+	ev_prepare prepare;
+	ev_idle spin; /* active while something is left in ${turn} */
+	size_t n, max;
+	int draining;
+	unsigned drain_over_s;
+	uint32_t drain_until_s;
+	/* counters */
+	uint64_t accepted, refused, slow, stalled, bytes, writes;
+};
+
+int conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
+    const struct transport_path *paths);
+void conns_fini(struct conns *all);
+
+/* conns_listen(all, addr): 0, or -1 after logging. */
+int conns_listen(struct conns *all, const char *addr);
+
+/*
+ * conns_each(all, fn, arg):
+ * Call ${fn} for each connection; it may close that one.
+ */
+void conns_each(struct conns *all, void (*fn)(struct conn *, void *),
+    void *arg);
+
+/*
+ * conns_drain(all, over_s):
+ * Accept no more; send everybody away, spread over so many seconds; then stop
+ * the loop.
+ */
+void conns_drain(struct conns *all, unsigned over_s);
+
+/*
+ * conn_take(c, tr, t):
+ * The transport ${tr} has the connection from now on, with ${t} as its own.
+ */
+void conn_take(struct conn *c, const struct transport *tr, void *t);
+
+/*
+ * conn_send(c, f):
+ * Queue the frame, holding it; past queue_bytes_max the connection is closed
+ * at the end of the turn, as too slow.
+ */
+void conn_send(struct conn *c, struct frame *f);
+
+/* conn_write(c, p, len): queue a copy of bytes that are for ${c} alone. */
+void conn_write(struct conn *c, const void *p, size_t len);
+
+/*
+ * conn_reply(c, head_only, status, headers, body):
+ * A plain HTTP answer, then the end.  ${headers}: more lines, each with CRLF,
+ * or NULL; ${body}: JSON text or NULL; HEAD gets none.
+ */
+void conn_reply(struct conn *c, int head_only, int status,
+    const char *headers, const char *body);
+
+/* conn_error(c, head_only, status, headers, code, error): as JSON. */
+void conn_error(struct conn *c, int head_only, int status,
+    const char *headers, const char *code, const char *error);
+
+/* conn_end(c, why): send what is queued, FIN, wait shortly, close. */
+void conn_end(struct conn *c, const char *why);
+
+/* conn_close(c, why): close at once. */
+void conn_close(struct conn *c, const char *why);
+
+/* conn_due(c, s): tick in ${s} seconds, instead of when it was due. */
+void conn_due(struct conn *c, unsigned s);
+
+/*
+ * conn_pause(c), conn_resume(c):
+ * Hear no more from the client; again, beginning with what conn_stash kept,
+ * before the loop sleeps.
+ */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+void conn_stash(struct conn *c, const char *p, size_t len);
+
+/* conn_addr(c): the client's address as text, "" if there is none. */
+const char *conn_addr(const struct conn *c);
+
+/* conn_method(rq, name): whether the request's method is that. */
+int conn_method(const struct request *rq, const char *name);
+
+/*
+ * conn_cors(c, rq, out, size):
+ * The CORS header lines for the request's Origin, "" if none are due.
+ */
+void conn_cors(const struct conn *c, const struct request *rq, char *out,
+    size_t size);
+
+/* conn_jitter(n): a number in 0..n-1. */
+unsigned conn_jitter(unsigned n);
+
+#endif

@@ -1,0 +1,126 @@
+#ifndef PARLEY_IDENT_H
+#define PARLEY_IDENT_H
+
+/*
+ * Who connections are.  api.fcgi says it, for up to a hundred credentials a
+ * request; the answer is remembered for a minute under a keyed hash of the
+ * credential, which itself is forgotten.  Open connections' identities are
+ * asked about again each minute, and at once when a session has changed.
+ */
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "hub.h"
+#include "presence.h"
+#include "table.h"
+
+struct account;
+
+/* One session of somebody; counted by those who use it and by the memory. */
+struct ident {
+	uint32_t refs;
+	uint8_t form;  /* enum hub_form */
+	uint8_t asked; /* a question about it is on its way */
+	uint8_t again; /* ... and already out of date */
+	uint8_t gone;  /* refused since: the memory of it is void */
+	uint16_t nrooms, nconversations;
+	uint32_t check_s; /* monotonic: to be asked about again */
+	const char *ref, *id, *name, *role; /* in ${text} */
+	const char *rooms, *conversations;  /* NUL-parted, in ${text} */
+	char *text;
+	struct account *account;
+	struct ident *prev, *next;     /* those in use, by ${check_s} */
+	struct ident *account_next;    /* of the same account, in use */
+	struct ident_use *uses;
+};
+
+/* A connection's hold on an identity; part of its struct. */
+struct ident_use {
+	struct ident *ident; /* NULL: none */
+	struct ident_use *prev, *next;
+	const struct ident_ops *ops;
+};
+
+/* What a connection is told of its identity. */
+struct ident_ops {
+	void (*changed)(struct ident_use *); /* its rooms may be others */
+	void (*gone)(struct ident_use *, const char *why); /* close it */
+	uint32_t (*idle_since)(struct ident_use *); /* monotonic seconds */
+};
+
+/* What a client shows.  Any may be NULL; all are copied. */
+struct ident_cred {
+	const char *authorization, *token, *session, *cookie;
+	size_t authorization_len, cookie_len;
+	const char *origin, *host;
+	size_t origin_len, host_len;
+	const char *addr;
+};
+
+/* Once: the identity (borrowed), or NULL and why: 401, 403, or 503. */
+typedef void ident_fn(void *arg, struct ident *id, int status,
+    const char *code, const char *error);
+
+struct idents {
+	struct ev_loop *loop;
+	struct backend *backend;
+	struct presence *presence;
+	struct table refs, creds, accounts, asking;
+	struct ident_ask *first, *last; /* not yet on their way */
+	struct cred *oldest, *newest;	/* the memory, by time */
+	struct ident *due, *due_last;	/* in use, by check_s */
+	int64_t control_id; /* event of the newest change of a session */
+	unsigned inflight, inflight_max;
+	unsigned ttl_s;
+	int account_max; /* connections of an account */
+	unsigned char key[32];
+	ev_prepare prepare;
+	ev_idle spin; /* active while a question waits unseen */
+	ev_timer timer;
+	uint64_t asked, remembered, refused;
+};
+
+struct ident_wait;
+
+int idents_init(struct idents *x, struct ev_loop *loop,
+    struct backend *backend, struct presence *presence, unsigned ttl_s,
+    unsigned pool, int account_max);
+void idents_fini(struct idents *x);
+
+/*
+ * ident_ask(x, cred, fn, arg):
+ * Ask who shows ${cred}.  ${fn} is called later, never from within.  Returns a
+ * handle good until then, or NULL without memory.
+ */
+struct ident_wait *ident_ask(struct idents *x, const struct ident_cred *cred,
+    ident_fn *fn, void *arg);
+
+/* ident_cancel(x, w): ${fn} will not be called.  Takes NULL. */
+void ident_cancel(struct idents *x, struct ident_wait *w);
+
+/*
+ * ident_use(x, id, use, unlimited):
+ * A connection takes the identity; beyond the account's limit its connection
+ * that has been idle longest is told to go, unless ${unlimited}.
+ */
+void ident_use(struct idents *x, struct ident *id, struct ident_use *use,
+    const struct ident_ops *ops, int unlimited);
+
+/* ident_unuse(x, use): the connection ends.  Nothing if it has none. */
+void ident_unuse(struct idents *x, struct ident_use *use);
+
+/*
+ * ident_control(x, e):
+ * Sessions have changed: ask about those of event ${e} at once.
+ */
+void ident_control(struct idents *x, const struct event *e);
+
+/* ident_join(h, sub, id): put ${sub} into just the rooms of ${id}. */
+int ident_join(struct hub *h, struct hub_sub *sub, const struct ident *id);
+
+#define IDENT_ROOM 1u /* flag of a room that follows from the identity */
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * presence.c: who is here, told to api.fcgi in batches.
+ *
+ * An account is an entry here from its first connection until "offline" has
+ * been taken in.  What was not taken in is told again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "json.h"
+#include "limits.h"
+#include "log.h"
+#include "presence.h"
+
+enum { AGAIN_MS = 1000, NEWS_BYTES_MAX = 65536 };
+
+struct presence_one {
+	struct presence_one *next_dirty;
+	struct presence_one *prev, *next; /* in the line of those in grace */
+	long long due;			  /* end of the grace */
+	char *ref;
+	signed char want, told, asked; /* 1 online, 0 offline, -1 neither */
+	char in_dirty, in_grace;
+	char account[];
+};
+
+static void
+dirty_add(struct presence *p, struct presence_one *o)
+{
+	if (o->in_dirty || o->asked != -1 || o->want == o->told)
+		return;
+	o->in_dirty = 1;
+	o->next_dirty = NULL;
+	*p->dirty_end = o;
+	p->dirty_end = &o->next_dirty;
+}
+
+static void
+grace_take(struct presence *p, struct presence_one *o)
+{
+	if (!o->in_grace)
+		return;
+	if (o->prev != NULL)
+		o->prev->next = o->next;
+	else
+		p->grace = o->next;
+	if (o->next != NULL)
+		o->next->prev = o->prev;
+	else
+		p->grace_last = o->prev;
+	o->in_grace = 0;
+}
+
+static void
+drop(struct presence *p, struct presence_one *o)
+{
+	grace_take(p, o);
+	table_del(&p->all, o->account, strlen(o->account));
+	free(o->ref);
+	free(o);
+}
+
+static void
+on_answer(void *arg, const struct backend_answer *a)
+{
+	struct presence *p = arg;
+	int good = a->status >= 200 && a->status < 300;
+	struct presence_one *o;
+	size_t i;
+
+	p->call = NULL;
+	if (!good) {
+		log_warn("presence status=%d", a->status);
+		p->wait_until = clock_mono_ms() + AGAIN_MS;
+	}
+	for (i = 0; i < p->nasked; i++) {
+		o = p->asked[i];
+		if (good || a->status == 400)
+			o->told = o->asked;
+		o->asked = -1;
+		if (o->want == 0 && o->told != 1)
+			drop(p, o);
+		else
+			dirty_add(p, o);
+	}
+	p->nasked = 0;
+}
+
+/* Tell the first hundred of those who changed. */
+static void
+tell(struct presence *p)
+{
+	struct json_object *root, *items, *item;
+	struct presence_one *o;
+	struct buf b;
+
+	if (p->call != NULL || p->dirty == NULL ||
+	    clock_mono_ms() < p->wait_until)
+		return;
+	root = json_object_new_object();
+	items = json_object_new_array();
+	json_put(root, "items", items);
+	while (p->nasked < IDENTIFY_ITEMS_MAX && (o = p->dirty) != NULL) {
+		p->dirty = o->next_dirty;
+		if (p->dirty == NULL)
+			p->dirty_end = &p->dirty;
+		o->in_dirty = 0;
+		if (o->want == o->told)
+			continue;
+		o->asked = o->want;
+		p->asked[p->nasked++] = o;
+		item = json_object_new_object();
+		json_put_str(item, "ref", o->ref);
+		json_put_str(item, "status", o->want ? "online" : "offline");
+		json_object_array_add(items, item);
+	}
+	buf_init(&b, NEWS_BYTES_MAX);
+	json_write(root, &b);
+	json_object_put(root);
+	if (p->nasked > 0 && !b.err)
+		p->call = backend_call(p->backend, BACKEND_WHO, "POST",
+		    "/internal/presence", NULL, NULL, b.data, b.len,
+		    on_answer, p);
+	if (p->nasked > 0 && p->call == NULL)
+		on_answer(p, &(struct backend_answer){ .why = "memory" });
+	buf_fini(&b);
+}
+
+static void
+on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct presence *p = w->data;
+	struct presence_one *o;
+	long long now = clock_mono_ms();
+
+	(void)loop;
+	(void)revents;
+	while ((o = p->grace) != NULL && o->due <= now) {
+		grace_take(p, o);
+		o->want = 0;
+		if (o->told != 1 && o->asked != 1 && !o->in_dirty)
+			drop(p, o);
+		else
+			dirty_add(p, o);
+	}
+	tell(p);
+}
+
+void
+presence_init(struct presence *p, struct ev_loop *loop,
+    struct backend *backend, int grace_ms)
+{
+	memset(p, 0, sizeof(*p));
+	p->loop = loop;
+	p->backend = backend;
+	p->grace_ms = grace_ms;
+	p->dirty_end = &p->dirty;
+	p->asked = calloc(IDENTIFY_ITEMS_MAX, sizeof(struct presence_one *));
+	ev_timer_init(&p->timer, on_timer, .1, .1);
+	p->timer.data = p;
+	if (p->asked != NULL)
+		ev_timer_start(loop, &p->timer);
+}
+
+void
+presence_fini(struct presence *p)
+{
+	struct presence_one *o;
+	size_t at = 0;
+
+	if (p->loop != NULL)
+		ev_timer_stop(p->loop, &p->timer);
+	while ((o = table_next(&p->all, &at)) != NULL) {
+		free(o->ref);
+		free(o);
+	}
+	table_fini(&p->all);
+	free(p->asked);
+	p->asked = NULL;
+}
+
+void
+presence_up(struct presence *p, const char *account, const char *ref)
+{
+	size_t len = strlen(account);
+	struct presence_one *o = table_get(&p->all, account, len);
+	char *own = strdup(ref);
+
+	if (o == NULL) {
+		o = calloc(1, sizeof(*o) + len + 1);
+		if (o == NULL) {
+			free(own);
+			return;
+		}
+		memcpy(o->account, account, len + 1);
+		o->told = o->asked = -1;
+		if (own == NULL ||
+		    table_put(&p->all, o->account, len, o) == -1) {
+			free(own);
+			free(o);
+			return;
+		}
+	}
+	grace_take(p, o);
+	if (own != NULL) {
+		free(o->ref);
+		o->ref = own;
+	}
+	o->want = 1;
+	dirty_add(p, o);
+}
+
+void
+presence_down(struct presence *p, const char *account)
+{
+	struct presence_one *o =
+	    table_get(&p->all, account, strlen(account));
+
+	if (o == NULL || o->in_grace)
+		return;
+	o->due = clock_mono_ms() + p->grace_ms;
+	o->in_grace = 1;
+	o->next = NULL;
+	o->prev = p->grace_last;
+	if (o->prev != NULL)
+		o->prev->next = o;
+	else
+		p->grace = o;
+	p->grace_last = o;
+}
