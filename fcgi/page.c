@@ -576,11 +576,15 @@ file_read(struct page_set *ps, const char *dir, const char *name,
 	return 0;
 }
 
-/* A page_part_fn over a set: the template ${name}, read when first wanted. */
+/*
+ * A page_part_fn over a set: the template ${name}, read when first wanted; of
+ * icon-X the drawing img/X.svg, so that it takes the text's colour.
+ */
 static const struct page_tmpl *
 set_find(void *arg, const char *name)
 {
 	struct page_set *ps = arg;
+	bool icon = strncmp(name, "icon-", 5) == 0;
 	struct page_file *pf;
 	const char *why;
 	struct buf b;
@@ -594,10 +598,11 @@ set_find(void *arg, const char *name)
 	memcpy(pf->name, name, strlen(name) + 1);
 	pf->next = ps->files;
 	ps->files = pf;
-	if (file_read(ps, "tmpl", name, ".html", &b) == 0) {
+	if (file_read(ps, icon ? "img" : "tmpl", icon ? name + 5 : name,
+		icon ? ".svg" : ".html", &b) == 0) {
 		pf->tmpl = page_parse(b.data, b.len, &why, &line);
 		if (pf->tmpl == NULL)
-			log_error("page %s.html:%zu: %s", name, line, why);
+			log_error("page %s:%zu: %s", name, line, why);
 	}
 	buf_fini(&b);
 	return pf->tmpl;

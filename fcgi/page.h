@@ -72,8 +72,8 @@ int page_fill(const struct page_tmpl *t, struct json_object *model,
 
 /*
  * page_set_new(www):
- * Return a new set over the folder ${www}, with its tmpl/NAME.html and
- * i18n/LOCALE.json; nothing is read yet.  NULL if out of memory.
+ * Return a new set over the folder ${www}, with its tmpl/NAME.html (a part
+ * icon-NAME is img/NAME.svg) and i18n/LOCALE.json; nothing is read yet.  NULL if out of memory.
  */
 struct page_set *page_set_new(const char *www);
 

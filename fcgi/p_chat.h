@@ -1,0 +1,15 @@
+#ifndef PARLEY_P_CHAT_H
+#define PARLEY_P_CHAT_H
+
+#include "req.h"
+#include "rsp.h"
+
+/* The visitor's side: a form to begin, then the conversation. */
+
+int visit_page(struct req *rq, struct rsp *rs);
+int visit_post_start(struct req *rq, struct rsp *rs);
+int visit_conversation(struct req *rq, struct rsp *rs);
+int visit_post_message(struct req *rq, struct rsp *rs);
+int visit_post_end(struct req *rq, struct rsp *rs);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * pages.fcgi: the pages, complete without a script for visitors and agents.
+ * Forms post to addresses of their own and are answered by a redirect.
+ */
+#include "p_chat.h"
+#include "p_customer.h"
+#include "p_inbox.h"
+#include "p_login.h"
+#include "p_me.h"
+#include "p_view.h"
+#include "serve.h"
+
+#define FORM_MAX (1u << 24) /* the setting form_bytes_max is the lower wall */
+#define PAGE ROUTE_PAGE
+#define FORM (ROUTE_PAGE | ROUTE_FORM)
+
+/* clang-format off */
+static const struct route routes[] = {
+	/* method  path				who	   body      handler */
+	{ "GET",   "/",				WHO_ANY,   0,        home_page, PAGE },
+	{ "GET",   "/login",			WHO_ANY,   0,        login_page, PAGE },
+	{ "POST",  "/login",			WHO_ANY,   FORM_MAX, login_post, FORM },
+	{ "POST",  "/logout",			WHO_ANY,   FORM_MAX, logout_post, FORM },
+
+	{ "GET",   "/inbox",			WHO_AGENT, 0,        inbox_page, PAGE },
+	{ "GET",   "/inbox/:id",		WHO_AGENT, 0,        inbox_conversation, PAGE },
+	{ "POST",  "/inbox/:id/messages",	WHO_AGENT, FORM_MAX, inbox_post_message, FORM },
+	{ "POST",  "/inbox/:id/update",		WHO_AGENT, FORM_MAX, inbox_post_update, FORM },
+
+	{ "GET",   "/customers",		WHO_AGENT, 0,        people_page, PAGE },
+	{ "POST",  "/customers",		WHO_AGENT, FORM_MAX, people_post, FORM },
+	{ "GET",   "/customers/:id",		WHO_AGENT, 0,        person_page, PAGE },
+	{ "POST",  "/customers/:id",		WHO_AGENT, FORM_MAX, person_post, FORM },
+
+	{ "GET",   "/me",			WHO_AGENT, 0,        account_page, PAGE },
+	{ "POST",  "/me",			WHO_AGENT, FORM_MAX, account_post, FORM },
+	{ "POST",  "/me/status",		WHO_AGENT, FORM_MAX, account_post_status, FORM },
+	{ "POST",  "/me/password",		WHO_AGENT, FORM_MAX, account_post_password, FORM },
+
+	{ "GET",   "/chat",			WHO_ANY,   0,        visit_page, PAGE },
+	{ "POST",  "/chat/new",			WHO_ANY,   FORM_MAX, visit_post_start, FORM },
+	{ "GET",   "/chat/:resume",		WHO_ANY,   0,        visit_conversation, PAGE },
+	{ "POST",  "/chat/:resume/messages",	WHO_ANY,   FORM_MAX, visit_post_message, FORM },
+	{ "POST",  "/chat/:resume/end",		WHO_ANY,   FORM_MAX, visit_post_end, FORM },
+};
+/* clang-format on */
+
+int
+main(int argc, char **argv)
+{
+	rsp_page_error = view_page_error;
+	return serve(argc, argv, routes, sizeof(routes) / sizeof(routes[0]));
+}
