@@ -77,7 +77,7 @@ border-bottom:1px solid #ecdcae}
 .state.ok{background:#e0f4e8;color:#0d5130;border-color:#bfe3cd}
 .scroll{flex:1;overflow-y:auto;overscroll-behavior:contain;padding:16px 16px 6px;
 scrollbar-width:thin}
-.panel:focus{outline:0}
+.panel:focus,:is(input,textarea):focus-visible{outline:0}
 .older{display:block;margin:0 auto 12px;padding:6px 14px;border:1px solid var(--line);
 border-radius:16px;background:none;color:var(--dim);font-size:13px;cursor:pointer}
 .m{display:flex;flex-direction:column;align-items:flex-start;margin:0 0 3px}
@@ -110,7 +110,7 @@ background:currentColor;animation:dot 1.2s infinite}
 border:0;border-radius:16px;background:var(--fg);color:var(--bg);font-size:13px;cursor:pointer}
 form{border-top:1px solid var(--line);padding:10px 10px 10px 14px}
 form p{margin:6px 2px 0;font-size:12px;color:var(--dim)}
-input,textarea{width:100%;border:0;padding:9px 2px;background:none;outline:0;color:var(--fg);
+input,textarea{width:100%;border:0;padding:9px 2px;background:none;color:var(--fg);
 font-size:16px;line-height:1.4}
 ::placeholder{color:var(--dim);opacity:1}
 input{padding:4px 2px 10px;margin-bottom:4px;border-bottom:1px solid var(--line)}
@@ -203,16 +203,20 @@ export function mount(ui) {
 
 	/* ---- messages ---- */
 
-	const body = (m) => [...m.content ? linked(m.content) : [],
-		...(m.attachments ?? []).map((a) => {
-			const url = a.url ? new URL(a.url, ui.base + '/') : null;
-			const label = a.name || t.file;
-			return url && /^https?:$/.test(url.protocol) ?
-			    link(url.href, label) : label;
-		})];
+	function body(m) {
+		return [...m.content ? linked(m.content) : [],
+			...(m.attachments ?? []).map((a) => {
+				const url = a.url ? new URL(a.url, ui.base + '/') : null;
+				const label = a.name || t.file;
+				return url && /^https?:$/.test(url.protocol) ?
+				    link(url.href, label) : label;
+			})];
+	}
 
-	const link = (href, label) => h('a', { href, target: '_blank',
-		rel: 'noopener noreferrer nofollow ugc' }, label);
+	function link(href, label) {
+		return h('a', { href, target: '_blank',
+			rel: 'noopener noreferrer nofollow ugc' }, label);
+	}
 
 	function linked(s) {
 		const out = [];

@@ -88,7 +88,7 @@ width:58px;height:58px;padding:0;border:0;border-radius:50%;cursor:pointer;
 display:grid;place-items:center;background:var(--c);color:var(--ink);
 box-shadow:0 2px 6px #0003,0 8px 24px #0003;transition:transform .15s,box-shadow .15s}
 .launch:hover{transform:translateY(-2px);box-shadow:0 4px 8px #0003,0 12px 30px #0004}
-.launch svg{width:28px;height:28px}
+.launch svg{width:32px;height:32px}
 .launch[aria-busy=true] svg{opacity:.5}
 :focus-visible{outline:3px solid var(--c);outline-offset:2px}
 .launch:focus-visible{outline-color:Highlight;outline-offset:3px}
@@ -115,7 +115,8 @@ background:#222;color:#fff;font:14px/1.4 system-ui,sans-serif}
 		    (failed ? '?' + failed : '')).then(({ mount }) =>
 		    mount({ base, key, lang, root, button, badge, open: OPEN[lang],
 			h, icon, style, side }));
-		panel.catch(() => {
+		panel.catch((e) => {
+			console.error(e);
 			panel = null;
 			failed++;
 		});
