@@ -1,0 +1,271 @@
+/* Whether all is well, and how much of it there is.  No names, no texts. */
+
+#include "h_health.h"
+
+#include "../common/addr.h"
+#include "../common/clock.h"
+#include "../common/json.h"
+#include "../common/sock.h"
+#include "emit.h"
+#include "h.h"
+#include "store_delivery.h"
+#include "store_event.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define PUSH_WAIT_MS 300            /* for pushd's answer */
+#define PUSH_BYTES_MAX (256u << 10) /* of it */
+
+/* Whether this address may see figures (security.md H3). */
+static bool
+may_see(const struct req *rq)
+{
+	struct addr a;
+
+	return addr_parse(rq->addr, strlen(rq->addr), &a) == 0 &&
+	       addr_listed(rq->cf->metrics_addresses, &a);
+}
+
+/* Connects to where pushd listens: a path (of state_dir) or HOST:PORT. */
+static int
+push_connect(const struct conf *cf)
+{
+	struct buf path;
+	int fd;
+
+	if (strchr(cf->push_listen, '/') == NULL || *cf->push_listen == '/')
+		return sock_connect(cf->push_listen, SOCK_STREAM);
+	buf_init(&path, 4096);
+	buf_printf(&path, "%s/%s", cf->state_dir, cf->push_listen);
+	fd = path.err ? -1 : sock_connect(path.data, SOCK_STREAM);
+	buf_fini(&path);
+	return fd;
+}
+
+static bool
+wait_for(int fd, short what, int64_t until)
+{
+	struct pollfd p = { .fd = fd, .events = what };
+	int64_t left = until - clock_mono_ms();
+
+	return left > 0 && poll(&p, 1, (int)left) == 1;
+}
+
+/* Asks pushd for ${path}; its whole answer in ${in}.  0, or -1. */
+static int
+push_talk(int fd, const char *path, struct buf *in)
+{
+	int64_t until = clock_mono_ms() + PUSH_WAIT_MS;
+	char request[256];
+	int len;
+	char *room;
+	ssize_t n;
+
+	len = snprintf(request, sizeof(request),
+	    "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+	    path);
+	if (!wait_for(fd, POLLOUT, until) ||
+	    send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
+		return -1;
+	while (wait_for(fd, POLLIN, until)) {
+		if ((room = buf_room(in, 16384)) == NULL)
+			return -1;
+		n = recv(fd, room, 16384, 0);
+		if (n == 0)
+			return 0;
+		if (n < 0) {
+			if (errno == EAGAIN || errno == EINTR)
+				continue;
+			return -1;
+		}
+		in->len += (size_t)n;
+		in->data[in->len] = '\0';
+	}
+	return -1;
+}
+
+int
+health_body(const char *p, size_t len, struct buf *out)
+{
+	const char *body, *end, *line;
+	unsigned long size;
+	char *after;
+
+	if (len < 12 || strncmp(p, "HTTP/1.", 7) != 0 ||
+	    strncmp(p + 8, " 200", 4) != 0 ||
+	    (body = strstr(p, "\r\n\r\n")) == NULL)
+		return -1;
+	end = p + len;
+	for (line = strstr(p, "\r\n"); line != NULL && line < body;
+	     line = strstr(line + 2, "\r\n")) {
+		if (strncasecmp(line + 2, "Transfer-Encoding: chunked", 26) ==
+		    0)
+			break;
+	}
+	body += 4;
+	if (line == NULL || line >= body - 4) {
+		buf_append(out, body, (size_t)(end - body));
+		return out->err ? -1 : 0;
+	}
+	for (;;) {
+		size = strtoul(body, &after, 16);
+		if (after == body || after + 2 > end ||
+		    strncmp(after, "\r\n", 2) != 0)
+			return -1;
+		if (size == 0)
+			return out->err ? -1 : 0;
+		body = after + 2;
+		if (size > (size_t)(end - body) ||
+		    (size_t)(end - body) - size < 2)
+			return -1;
+		buf_append(out, body, size);
+		body += size + 2;
+	}
+}
+
+/* What pushd says at ${path}, in ${out}.  0, or -1 if it does not answer. */
+static int
+push_ask(const struct conf *cf, const char *path, struct buf *out)
+{
+	struct buf in;
+	int fd, rc = -1;
+
+	buf_init(&in, PUSH_BYTES_MAX);
+	if ((fd = push_connect(cf)) != -1) {
+		rc = push_talk(fd, path, &in);
+		close(fd);
+	}
+	if (rc == 0)
+		rc = health_body(in.data, in.len, out);
+	buf_fini(&in);
+	return rc;
+}
+
+/* Figures of the database. */
+struct figures {
+	bool database; /* it answers */
+	struct log_state log;
+	int64_t wal_bytes;
+	struct json_object *queue; /* deliveries: {state: n}; owned, or NULL */
+};
+
+static void
+look(struct req *rq, struct figures *f)
+{
+	struct store *st = req_store(rq);
+
+	memset(f, 0, sizeof(*f));
+	if (st == NULL || store_read(st) == STORE_FAILED)
+		return;
+	f->database = store_log_state(st, &f->log) == STORE_DONE &&
+		      store_delivery_counts(st, &f->queue) == STORE_DONE;
+	store_read_end(st);
+	f->wal_bytes = store_wal_bytes(st);
+}
+
+/*
+ * GET /health
+ * 200 {"status":"ok"|"degraded"}, 503 {"status":"down"}: the database does not
+ * answer.  Addresses of metrics_addresses also get "database", "push" (up or
+ * down; without pushd clients poll), "queue" {state: n}, "cursor".
+ */
+int
+health_get(struct req *rq, struct rsp *rs)
+{
+	struct json_object *o = json_object_new_object();
+	struct figures f;
+	struct buf b;
+	bool push;
+
+	look(rq, &f);
+	buf_init(&b, PUSH_BYTES_MAX);
+	push = f.database && push_ask(rq->cf, "/health", &b) == 0;
+	buf_fini(&b);
+	json_put_str(o, "status",
+	    !f.database ? "down"
+	    : push      ? "ok"
+			: "degraded");
+	if (may_see(rq)) {
+		json_put_str(o, "database", f.database ? "up" : "down");
+		json_put_str(o, "push", push ? "up" : "down");
+		json_put(o, "queue", f.queue);
+		f.queue = NULL;
+		json_put_int(o, "cursor", f.log.head);
+	}
+	json_object_put(f.queue);
+	return rsp_json(rs, f.database ? 200 : 503, o);
+}
+
+/* One metric of one value. */
+static void
+metric(struct buf *b, const char *name, const char *type, const char *help,
+    int64_t value)
+{
+	buf_printf(b, "# HELP %s %s\n# TYPE %s %s\n%s %" PRId64 "\n", name,
+	    help, name, type, name, value);
+}
+
+/*
+ * GET /metrics
+ * 200 counters as Prometheus text, pushd's with them; 404 not_found for
+ * addresses that are not in metrics_addresses.
+ */
+int
+metrics_get(struct req *rq, struct rsp *rs)
+{
+	struct figures f;
+	struct buf b, push;
+	bool up;
+	int status;
+
+	if (!may_see(rq))
+		return rsp_error(rs, 404, "not_found", NULL);
+	look(rq, &f);
+	buf_init(&push, PUSH_BYTES_MAX);
+	up = push_ask(rq->cf, "/metrics", &push) == 0;
+
+	buf_init(&b, PUSH_BYTES_MAX + 65536);
+	metric(&b, "parley_up", "gauge", "The database answers.", f.database);
+	metric(&b, "parley_push_up", "gauge", "pushd answers.", up);
+	metric(&b, "parley_log_head", "gauge", "Newest event id.", f.log.head);
+	metric(&b, "parley_log_floor", "gauge",
+	    "Smallest cursor that misses nothing.", f.log.floor);
+	metric(&b, "parley_log_ahead_ms", "gauge",
+	    "How far event ids run ahead of the clock.",
+	    f.log.head > rq->now_ms ? f.log.head - rq->now_ms : 0);
+	metric(&b, "parley_wal_bytes", "gauge", "Size of the write-ahead log.",
+	    f.wal_bytes);
+	metric(&b, "parley_hints_sent_total", "counter",
+	    "Hints that pushd took.", (int64_t)emit_sent());
+	metric(&b, "parley_hints_lost_total", "counter",
+	    "Hints that found no taker; pushd asks for those events.",
+	    (int64_t)emit_lost());
+	buf_puts(&b, "# HELP parley_deliveries Deliveries to platforms.\n"
+		     "# TYPE parley_deliveries gauge\n");
+	if (f.queue != NULL) {
+		json_object_object_foreach(f.queue, state, n)
+		{
+			buf_printf(&b,
+			    "parley_deliveries{state=\"%s\"} %" PRId64 "\n",
+			    state, json_object_get_int64(n));
+		}
+	}
+	if (up)
+		buf_append(&b, push.data, push.len);
+	json_object_put(f.queue);
+	status =
+	    b.err ? rsp_error(rs, 500, "internal", NULL)
+		  : rsp_raw(rs, 200, "text/plain; version=0.0.4; charset=utf-8",
+			b.data, b.len);
+	buf_fini(&push);
+	buf_fini(&b);
+	return status;
+}

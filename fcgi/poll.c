@@ -1,0 +1,20 @@
+/*
+ * poll.fcgi: polling, in a program of its own so that it stays small and never
+ * waits behind a request that writes.
+ */
+
+#include "h_poll.h"
+#include "serve.h"
+
+/* clang-format off */
+static const struct route routes[] = {
+	{ "GET", "/api/events/poll",	 WHO_MEMBER, 0, poll_get, ROUTE_NODB },
+	{ "GET", "/api/api/events/poll", WHO_MEMBER, 0, poll_get, ROUTE_NODB },
+};
+/* clang-format on */
+
+int
+main(int argc, char **argv)
+{
+	return serve(argc, argv, routes, sizeof(routes) / sizeof(routes[0]));
+}
