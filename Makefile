@@ -82,6 +82,9 @@ inc_common := -Icommon -I.
 inc_fcgi := -Ifcgi -Icommon -I.
 inc_pushd := -Ipushd -Icommon -I.
 
+# V=1 shows the commands whole.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $1 $(patsubst $(CURDIR)/%,%,$@))
 COMPILE = $(CC) $(STD) $(WARN) $(CFLAGS) $(HARD_C) $(SAN_C) $(CPPFLAGS) \
     -MMD -MP -c
 LINK = $(CC) $(CFLAGS) $(HARD_L) $(SAN_L) $(LDFLAGS)
@@ -121,15 +124,18 @@ $(BUILD)/.includes: $(wildcard common/*.[ch] fcgi/*.[ch] pushd/*.[ch])
 
 $(BUILD)/common/%.o: common/%.c | includes
 	@mkdir -p $(@D)
-	$(COMPILE) $(inc_common) -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) $(inc_common) -o $@ $<
 
 $(BUILD)/fcgi/%.o: fcgi/%.c | includes
 	@mkdir -p $(@D)
-	$(COMPILE) $(inc_fcgi) -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) $(inc_fcgi) -o $@ $<
 
 $(BUILD)/pushd/%.o: pushd/%.c | includes
 	@mkdir -p $(@D)
-	$(COMPILE) $(inc_pushd) -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) $(inc_pushd) -o $@ $<
 
 # The schema's numbered steps travel inside the programs.
 $(BUILD)/schema_sql.c: $(schema_src) Makefile
@@ -149,7 +155,8 @@ $(BUILD)/schema_sql.c: $(schema_src) Makefile
 	@mv $@.new $@
 
 $(BUILD)/schema_sql.o: $(BUILD)/schema_sql.c
-	$(COMPILE) -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) -o $@ $<
 
 $(lib_common): $(common_src:%.c=$(BUILD)/%.o)
 	@rm -f $@ && ar rcs $@ $^
@@ -161,18 +168,25 @@ $(lib_pushd): $(pushd_src:%.c=$(BUILD)/%.o)
 	@rm -f $@ && ar rcs $@ $^
 
 # Programs that may run as plain CGI start four times as fast when static.
-# libcrypto's BIO code names gethostbyname, which we never call; hence grep.
+# Static, they name dlopen and gethostbyname, which SQLite and libfcgi contain
+# and we never call; the linker's warning of that is no news.
 $(BUILD)/%.fcgi: $(BUILD)/fcgi/%.o $(lib_fcgi) $(lib_common)
-	$(LINK) $(STATIC_PIE) -o $@.new $^ $(LIBS_FCGI)
-	@mv $@.new $@
+	$(call say,LINK)
+	$(Q)$(LINK) $(STATIC_PIE) -o $@.new $^ $(LIBS_FCGI) 2>$@.err || \
+	    { cat $@.err >&2; exit 1; }
+	@grep -vE "statically linked applications requires|: in function .(unixDlOpen|OS_CreateLocalIpcFd)" \
+	    $@.err >&2 || true
+	@rm -f $@.err && mv $@.new $@
 
 $(BUILD)/parley: $(BUILD)/fcgi/parley.o $(lib_fcgi) $(lib_common)
-	$(LINK) $(PIE) -o $@.new $^ $(LIBS_PARLEY)
+	$(call say,LINK)
+	$(Q)$(LINK) $(PIE) -o $@.new $^ $(LIBS_PARLEY)
 	@mv $@.new $@
 
 $(BUILD)/pushd: $(BUILD)/pushd/main.o $(lib_pushd) $(lib_common)
 ifneq ($(wildcard pushd/main.c),)
-	$(LINK) $(PIE) -o $@.new $^ $(LIBS_PUSHD)
+	$(call say,LINK)
+	$(Q)$(LINK) $(PIE) -o $@.new $^ $(LIBS_PUSHD)
 	@mv $@.new $@
 endif
 
@@ -184,10 +198,12 @@ of_pushd = $(shell grep -lE '^\#include "([./]*pushd/|($(subst $() ,|,$(strip \
 
 $(BUILD)/unit/%.o: tests/unit/%.c | includes
 	@mkdir -p $(@D)
-	$(COMPILE) -Itests/unit -Icommon -Ifcgi -Ipushd -I. -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) -Itests/unit -Icommon -Ifcgi -Ipushd -I. -o $@ $<
 
 $(BUILD)/unit/%: $(BUILD)/unit/%.o $(lib_fcgi) $(lib_pushd) $(lib_common)
-	$(LINK) $(PIE) -o $@ $< \
+	$(call say,LINK)
+	$(Q)$(LINK) $(PIE) -o $@ $< \
 	    $(if $(call of_pushd,tests/unit/$*.c),$(lib_pushd),$(lib_fcgi)) \
 	    $(lib_common) $(LIBS_PARLEY) -lev -lcmocka
 
@@ -224,10 +240,12 @@ fuzzers: $(fuzz_bin)
 
 $(BUILD)/fuzz/%.o: tests/fuzz/%.c | includes
 	@mkdir -p $(@D)
-	$(COMPILE) -Wno-missing-prototypes -Icommon -Ifcgi -Ipushd -I. -o $@ $<
+	$(call say,CC)
+	$(Q)$(COMPILE) -Wno-missing-prototypes -Icommon -Ifcgi -Ipushd -I. -o $@ $<
 
 $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(lib_fcgi) $(lib_pushd) $(lib_common)
-	$(LINK) -fsanitize=fuzzer $(PIE) -o $@ $< \
+	$(call say,LINK)
+	$(Q)$(LINK) -fsanitize=fuzzer $(PIE) -o $@ $< \
 	    $(if $(call of_pushd,tests/fuzz/$*.c),$(lib_pushd),$(lib_fcgi)) \
 	    $(lib_common) $(LIBS_PARLEY) -lev
 
@@ -252,7 +270,8 @@ format:
 
 $(BUILD)/bench/%: tests/bench/%.c $(lib_fcgi) $(lib_common)
 	@mkdir -p $(@D)
-	$(CC) $(STD) $(WARN) $(CFLAGS) $(CPPFLAGS) -Icommon -Ifcgi -I. \
+	$(call say,CC)
+	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) $(CPPFLAGS) -Icommon -Ifcgi -I. \
 	    $(if $(findstring empty_,$*),-static) -o $@ $< \
 	    $(lib_fcgi) $(lib_common) $(LIBS_FCGI)
 
@@ -271,9 +290,10 @@ deps-test:
 run: deps
 	@$(MAKE) --no-print-directory all
 	@test -e '$(VAR)/parley.conf' || \
-	    $(BUILD)/parley init --demo --var '$(VAR)' --port '$(PORT)'
-	@exec $(BUILD)/parley run --conf '$(VAR)/parley.conf' --port '$(PORT)' \
-	    --web '$(WEB)' --mode '$(MODE)' --demo
+	    $(BUILD)/parley init --demo --conf '$(VAR)/parley.conf' \
+	    --port '$(PORT)' >/dev/null
+	@exec $(BUILD)/parley run --conf '$(VAR)/parley.conf' \
+	    --port '$(PORT)' --web '$(WEB)' --mode '$(MODE)'
 
 clean:
 	rm -rf $(BUILD)
