@@ -27,6 +27,9 @@ struct heads;
 struct heads *heads_open(const char *path, const char *boot, bool write);
 void heads_close(struct heads *h);
 
+/* heads_boot_id(h): the machine's boot id as it was asked at opening. */
+const char *heads_boot_id(const struct heads *h);
+
 /*
  * heads_good(h): whether the file can be trusted.  Call it once a request: it
  * notices that the file was removed or made anew.
@@ -52,9 +55,13 @@ int64_t heads_newest(struct heads *h, const char *room);
 int64_t heads_all(struct heads *h, const char *const *rooms, size_t n);
 
 /*
- * heads_head(h): an id that was the head of the log not long ago: for what an
- * idle answer says of "now".  0 when unknown.
+ * heads_commit(h, id): writer, after COMMIT: the log's head is ${id}.
+ *
+ * heads_head(h): a head the log really had, not long ago; 0 when unknown.  Read
+ * it before the slots: a reader whose slots are at or below it has nothing to
+ * wait for up to there, and may take it as its next cursor.
  */
+void heads_commit(struct heads *h, int64_t id);
 int64_t heads_head(struct heads *h);
 
 /*

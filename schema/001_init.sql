@@ -125,9 +125,9 @@ CREATE TABLE conversations(
   CHECK((type = 'customer') = (customer_id IS NOT NULL))
 ) STRICT;
 CREATE INDEX conversations_inbox ON conversations(activity_at, id)
-  WHERE type = 'customer' AND merged_into IS NULL;
+  WHERE merged_into IS NULL;
 CREATE INDEX conversations_status ON conversations(status, activity_at, id)
-  WHERE type = 'customer' AND merged_into IS NULL;
+  WHERE merged_into IS NULL;
 CREATE INDEX conversations_customer ON conversations(customer_id, activity_at, id);
 CREATE INDEX conversations_assignee ON conversations(assignee_id, activity_at, id);
 CREATE INDEX conversations_team ON conversations(team_id, activity_at, id);
