@@ -152,7 +152,6 @@ put_list(struct view *v, int64_t current, int64_t *active_at)
 	put_filters(v, name, q);
 	put_pager(v, name, q, page, next);
 	json_put(v->model, "rows", json_object_get(items));
-	json_put(v->model, "blank_row", view_blank_row());
 	json_object_put(list);
 	return STORE_DONE;
 }

@@ -806,17 +806,6 @@ view_blank_message(void)
 	return blank(keys, sizeof(keys) / sizeof(keys[0]));
 }
 
-struct json_object *
-view_blank_row(void)
-{
-	static const char *const keys[] = { "id", "current", "unread_count",
-		"last_message_at", "customer", "status", "assignee_id", "hue",
-		"initials", "name", "iso", "when", "preview_mark", "preview",
-		"platform", "is_open", "tags" };
-
-	return blank(keys, sizeof(keys) / sizeof(keys[0]));
-}
-
 void
 view_url(struct buf *b, const char *name, const char *value)
 {

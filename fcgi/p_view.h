@@ -115,9 +115,8 @@ struct view_eyes {
 struct json_object *view_messages(const struct view *v,
     struct json_object *items, const struct view_eyes *eyes);
 
-/* view_blank_message(), view_blank_row(): what scripts copy; new. */
+/* view_blank_message(): returns new what scripts copy. */
 struct json_object *view_blank_message(void);
-struct json_object *view_blank_row(void);
 
 /* view_runs(text, len): returns new [{text, link?}]: what may be a link. */
 struct json_object *view_runs(const char *text, size_t len);

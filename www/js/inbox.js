@@ -1,0 +1,142 @@
+/*
+ * inbox.js: makes the agents' pages live.  The list is the server's: what an
+ * event says about a row is shown at once, and the rest is asked for again.
+ */
+
+import { Push } from './push.js';
+import { Talk } from './talk.js';
+import { $, $$, loadTexts, page, replaceParts, showConnection, showCount,
+    showPresence, showTimes, t, when } from './dom.js';
+
+const LIST_PAUSE = 1000; /* ms between two looks at the list */
+
+const push = new Push({ base: page.base, cursor: page.cursor,
+    storageKey: 'parley:u:' + page.me });
+
+/* ---- the list ---- */
+
+let listTimer, listAt = 0, rowsAsked = 0;
+
+function listUrl() {
+	const url = new URL(page.base + '/inbox', location.href);
+	const rows = $('#rows');
+	url.searchParams.set('view', rows?.dataset.filter ?? 'open');
+	if (rows?.dataset.q)
+		url.searchParams.set('q', rows.dataset.q);
+	return url;
+}
+
+/* The list as the server has it now; at once, but not all the time. */
+function refreshList() {
+	clearTimeout(listTimer);
+	listTimer = setTimeout(async () => {
+		const mine = ++rowsAsked;
+		listAt = Date.now();
+		const rows = $('#rows');
+		const paged = new URLSearchParams(location.search).has('page');
+		const top = rows?.scrollTop;
+		try {
+			const fresh = await replaceParts(listUrl(),
+			    mine !== rowsAsked || paged || !rows ? ['#unread-total'] :
+			    ['#rows', '#rows-empty', '#unread-total']);
+			if (!fresh)
+				return;
+			if ($('#rows'))
+				$('#rows').scrollTop = top;
+			markCurrent();
+			showCount(Number($('#unread-total').textContent));
+		} catch { /* the next event asks again */ }
+	}, Math.max(0, listAt + LIST_PAUSE - Date.now()));
+}
+
+function markCurrent() {
+	const row = page.conversation && $('#c' + page.conversation);
+	if (row) {
+		row.classList.add('current');
+		$('a', row).setAttribute('aria-current', 'true');
+	}
+}
+
+/* What a new message changes about a row, before the server is asked. */
+function touchRow(m) {
+	const row = $('#c' + m.conversation_id), time = row && $('time', row);
+	const mine = m.sender?.kind === 'agent' && m.sender.id === page.me;
+
+	if (!row)
+		return;
+	$('.preview-text', row).textContent = m.content || t('kind.' + m.kind);
+	let mark = $('.mark', row);
+	const word = m.type === 'note' ? t('inbox.note_mark') :
+	    mine ? t('inbox.you') : '';
+	if (word && !mark) {
+		mark = document.createElement('span');
+		mark.className = 'mark';
+		$('.preview', row).prepend(mark, ' ');
+	}
+	if (mark)
+		mark.textContent = word;
+	time.dataset.at = m.created_at;
+	time.textContent = when(m.created_at);
+	if (new URLSearchParams(location.search).has('page'))
+		return;
+	const rows = $('#rows');
+	if (rows.firstElementChild !== row && !row.contains(document.activeElement))
+		rows.prepend(row);
+}
+
+push.on('new_message', (m) => {
+	touchRow(m);
+	refreshList();
+});
+for (const type of ['new_conversation', 'message_deleted', 'message_updated',
+    'customer_updated', 'customer_deleted'])
+	push.on(type, refreshList);
+
+/* ---- who is there ---- */
+
+push.on('customer_status', (d) => {
+	for (const e of $$(`.presence[data-customer="${CSS.escape(d.customer_id)}"]`))
+		showPresence(e, d.status, d.last_seen);
+	for (const e of $$(`.row[data-customer="${CSS.escape(d.customer_id)}"] .dot`))
+		e.className = 'dot ' + d.status;
+});
+push.on('presence_update', (d) => {
+	if (d.user_id === page.me)
+		$('#my-dot').className = 'dot ' + d.status;
+});
+
+/* ---- the conversation ---- */
+
+function openTalk() {
+	const among = $('.talk-who .presence[data-customer]') === null;
+	const own = (m) => m.sender?.kind === 'agent' && m.sender.id === page.me;
+	const talk = new Talk(push, {
+		side: (m) => m.sender?.kind === 'system' ? 'mid' :
+		    own(m) || (!among && m.sender?.kind !== 'customer') ? 'us' : 'them',
+		name: (m) => own(m) ? t('app.you') : m.sender?.name ||
+		    t(m.sender?.kind === 'bot' ? 'conversation.bot' :
+		    m.sender?.kind === 'system' ? 'conversation.system' :
+		    'inbox.anonymous'),
+	});
+	/* The head and the card say who has it and how it stands. */
+	push.on('conversation_updated', (c) => {
+		if (String(c.id) === page.conversation)
+			replaceParts(location.href, ['.talk-head', '#card', '#closed'])
+			    .catch(() => {});
+	});
+	return talk;
+}
+push.on('conversation_updated', refreshList);
+
+/* What has no cursor any more is loaded anew; a draft is kept. */
+push.on('reset', () => location.reload());
+push.on('refused', () => location.reload());
+
+await loadTexts();
+showTimes();
+setInterval(showTimes, 60000);
+showConnection(push);
+document.documentElement.classList.add('live');
+if (page.conversation)
+	openTalk();
+push.start();
