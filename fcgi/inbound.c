@@ -151,7 +151,7 @@ message_store(struct inbound *in, const struct channel_item *it)
 	    (rc = echo_settles(in, it, m.conversation)) != STORE_NONE)
 		return rc;
 
-	m.sender_kind = it->out ? "system" : "customer";
+	m.sender_kind = !it->out ? "customer" : it->by_person ? "agent" : "bot";
 	m.sender_id = it->out ? 0 : customer;
 	m.content_len = it->text != NULL ? strlen(it->text) : 0;
 	m.attachments = attachments_json(it);

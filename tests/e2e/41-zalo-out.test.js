@@ -1,0 +1,389 @@
+// Answers to Zalo: sent once, whatever is killed, lost, repeated or refused.
+// The platform is the strict stand-in, so each test ends by asking it whether
+// anything was not as the documents say.
+import { test, beforeEach, afterEach } from 'node:test';
+import assert from 'node:assert/strict';
+import { Shop, pause, until } from './lib/shop.js';
+import { startZalo } from '../standin/zalo.js';
+
+const HOUR = 3600_000;
+let zalo, shop;
+
+beforeEach(async () => {
+  zalo = await startZalo();
+  shop = await Shop.open({ worker_poll_ms: 50, delivery_lease_ms: 3000,
+    platform_total_ms: 1500, echo_wait_s: 1, backoff_percent: 5 });
+  await shop.zalo(zalo.url);
+});
+afterEach(async () => {
+  const faults = zalo?.faults;
+  await shop?.close();
+  await zalo?.close();
+  assert.deepEqual(faults, []);
+});
+
+const texts = () => zalo.sent.map((m) => m.text);
+const error = (id) => shop.one(`SELECT error FROM messages WHERE id = ${id}`);
+const statuses = async (id) => (await shop.sql(`SELECT data FROM events
+  WHERE type = 'message_status' ORDER BY id`)).map((e) => JSON.parse(e.data))
+  .filter((e) => String(e.message_id) === String(id)).map((e) => e.status);
+
+test('an answer goes out, is echoed, received and read', async () => {
+  shop.worker();
+  await shop.customerSays('11', 'Cho mình hỏi giá vé ạ');
+  const id = await shop.agentSays('11', 'Dạ 350.000đ ạ 🚠');
+  await shop.reaches(id, 'sent');
+  assert.deepEqual(texts(), ['Dạ 350.000đ ạ 🚠']);
+  assert.equal(zalo.sent[0].to, '11');
+  const external = zalo.sent[0].id;
+  assert.equal(await shop.one(
+    `SELECT external_id FROM messages WHERE id = ${id}`), external);
+
+  await shop.echo('11', external, 'Dạ 350.000đ ạ 🚠');
+  assert.equal((await shop.messages()).length, 2);
+  await shop.receipt('11', 'user_received_message', [external]);
+  await shop.reaches(id, 'delivered');
+  await shop.receipt('11', 'user_seen_message', [external, 'unknown']);
+  await shop.reaches(id, 'read');
+  // A status never goes back.
+  await shop.receipt('11', 'user_received_message', [external, 'x']);
+  assert.equal(await shop.status(id), 'read');
+  const seen = await statuses(id);
+  assert.deepEqual(seen.slice(-3), ['sent', 'delivered', 'read']);
+
+  // A colleague writes in Zalo's own console: that is a message too.
+  await shop.echo('11', 'zC1', 'from the console', '7001');
+  const [row] = await shop.messages("m.external_id = 'zC1'");
+  assert.equal(row.type, 'outgoing');
+  await pause(300);
+  assert.equal(zalo.sent.length, 1);
+});
+
+test('who wrote gets a name and a picture from the profile', async () => {
+  zalo.profiles['12'] = { display_name: 'Nguyễn Văn A',
+    avatars: { 240: 'https://s240.example/a.jpg' }, phone: '0900' };
+  shop.worker();
+  await shop.customerSays('12', 'hi');
+  await until(() => shop.one("SELECT name FROM customers WHERE name <> ''"));
+  const [row] = await shop.sql('SELECT name, avatar_url, phone FROM customers');
+  assert.deepEqual(row, { name: 'Nguyễn Văn A',
+    avatar_url: 'https://s240.example/a.jpg', phone: null });
+  // One that may not be asked about is not asked about again and again.
+  await shop.customerSays('13', 'hi');
+  await zalo.until((z) => z.calls.some((c) => c.body.user_id === '13'));
+  await pause(2500);
+  assert.equal(zalo.calls.filter((c) => c.body.user_id === '13').length, 1);
+});
+
+test('a worker killed between the answer and its commit never sends twice', async () => {
+  await shop.customerSays('14', 'hi');
+  const id = await shop.agentSays('14', 'once only');
+  zalo.script('message', { hold: true });
+  const first = shop.worker();
+  await zalo.until((z) => z.sent.length === 1);
+  first.kill('SIGKILL');
+  await first.ended;
+  zalo.release();
+
+  shop.worker();
+  await shop.reaches(id, 'unknown', 15000);
+  await pause(500);
+  assert.deepEqual(texts(), ['once only']);
+  // The echo says what became of it.
+  await shop.echo('14', zalo.sent[0].id, 'once only');
+  await shop.reaches(id, 'sent');
+  assert.equal((await shop.messages()).length, 2);
+  const next = await shop.agentSays('14', 'and on');
+  await shop.reaches(next, 'sent');
+});
+
+test('a worker killed before the request left sends it after all', async () => {
+  await shop.customerSays('15', 'hi');
+  const id = await shop.agentSays('15', 'later');
+  // Accepts connections from the kernel's queue, but is stopped: TLS or not,
+  // nothing of ours was written when the connection does not stand.
+  await zalo.close();
+  const first = shop.worker();
+  await until(async () => await shop.one(
+    `SELECT tries FROM deliveries WHERE message_id = ${id}`) > 0);
+  first.kill('SIGKILL');
+  await first.ended;
+  zalo = await startZalo({ port: Number(new URL(zalo.url).port) });
+  shop.worker();
+  await shop.reaches(id, 'sent', 15000);
+  assert.deepEqual(texts(), ['later']);
+});
+
+test('lost answers: unknown, not repeated, settled by an echo', async () => {
+  shop.worker();
+  await shop.customerSays('16', 'hi');
+  for (const how of [{ drop: true }, { truncate: true }, { hang: true },
+    { status: 502 }]) {
+    zalo.script('message', how);
+    const text = `lost ${Object.keys(how)}`;
+    const calls = zalo.calls.length;
+    const id = await shop.agentSays('16', text);
+    await shop.reaches(id, 'unknown');
+    assert.equal(zalo.calls.length, calls + 1, text);
+    assert.match(await error(id), /no answer/);
+    if (how.status === undefined) {
+      await shop.echo('16', zalo.sent.at(-1).id, text);
+      await shop.reaches(id, 'sent');
+    }
+  }
+  // While the echo may still come it is only `sending`.
+  zalo.script('message', { drop: true });
+  const id = await shop.agentSays('16', 'quick echo');
+  await zalo.until((z) => z.sent.some((m) => m.text === 'quick echo'));
+  await pause(200);
+  assert.equal(await shop.status(id), 'sending');
+  await shop.echo('16', zalo.sent.at(-1).id, 'quick echo');
+  await shop.reaches(id, 'sent');
+  assert.equal((await shop.messages("m.type = 'outgoing'")).length, 5);
+});
+
+test('an echo that overtakes the answer leaves one message', async () => {
+  shop.worker();
+  await shop.customerSays('17', 'hi');
+  zalo.script('message', { hold: true });
+  const id = await shop.agentSays('17', 'overtaken');
+  await zalo.until((z) => z.sent.length === 1);
+  await shop.echo('17', zalo.sent[0].id, 'overtaken');
+  await shop.receipt('17', 'user_received_message', [zalo.sent[0].id]);
+  zalo.release();
+  await until(async () => ['sent', 'delivered'].includes(await shop.status(id)));
+  await until(async () => (await shop.messages("m.type = 'outgoing'")).length === 1);
+  assert.equal(await shop.one(
+    `SELECT external_id FROM messages WHERE id = ${id}`), zalo.sent[0].id);
+
+  // Echo first, then the answer is lost.
+  zalo.script('message', { hold: true });
+  const second = await shop.agentSays('17', 'overtaken and lost');
+  await zalo.until((z) => z.sent.length === 2);
+  await shop.echo('17', zalo.sent[1].id, 'overtaken and lost');
+  zalo.server.closeAllConnections();
+  await shop.reaches(second, 'sent');
+  assert.equal((await shop.messages("m.type = 'outgoing'")).length, 2);
+});
+
+test('a receipt before the answer is not lost', async () => {
+  shop.worker();
+  await shop.customerSays('18', 'hi');
+  zalo.script('message', { hold: true });
+  const id = await shop.agentSays('18', 'quick reader');
+  await zalo.until((z) => z.sent.length === 1);
+  await shop.receipt('18', 'user_seen_message', [zalo.sent[0].id]);
+  zalo.release();
+  await shop.reaches(id, 'read');
+});
+
+test('one conversation keeps its order, others do not wait', async () => {
+  shop.worker();
+  await shop.customerSays('19', 'hi');
+  await shop.customerSays('20', 'hi');
+  zalo.script('message', { hold: true });
+  const ids = [];
+  for (const text of ['one', 'two', 'three'])
+    ids.push(await shop.agentSays('19', text));
+  await zalo.until((z) => z.sent.length === 1);
+  const other = await shop.agentSays('20', 'elsewhere');
+  await shop.reaches(other, 'sent');
+  assert.deepEqual(texts(), ['one', 'elsewhere']);
+  zalo.release();
+  await shop.reaches(ids[2], 'sent');
+  assert.deepEqual(texts(), ['one', 'elsewhere', 'two', 'three']);
+});
+
+test('what was refused for now is tried again, at most five times', async () => {
+  shop.worker();
+  await shop.customerSays('21', 'hi');
+  zalo.script('message', { error: -100 }, { error: -100 });
+  const id = await shop.agentSays('21', 'third time');
+  await shop.reaches(id, 'sent');
+  assert.equal(zalo.calls.filter((c) => c.name === 'message').length, 3);
+
+  zalo.script('message', ...Array(9).fill({ error: -100, message: 'gone' }));
+  const never = await shop.agentSays('21', 'never');
+  await shop.reaches(never, 'failed', 30000);
+  assert.equal(zalo.calls.filter((c) => c.name === 'message').length, 8);
+  assert.match(await error(never), /gone/);
+});
+
+test('a rate limit holds the whole account for a minute', async () => {
+  shop.worker();
+  await shop.customerSays('22', 'hi');
+  await shop.customerSays('23', 'hi');
+  zalo.script('message', { error: -32, headers: { 'Retry-After': '90' } });
+  const before = Date.now();
+  const id = await shop.agentSays('22', 'too fast');
+  await until(() => shop.one(`SELECT due_at FROM deliveries
+    WHERE message_id = ${id} AND state = 'queued' AND tries = 1`));
+  const due = await shop.one(
+    `SELECT due_at FROM deliveries WHERE message_id = ${id}`);
+  assert.ok(due >= before + 90_000, `due in ${due - before} ms`);
+  await shop.agentSays('23', 'waits too');
+  await pause(600);
+  assert.equal(zalo.calls.filter((c) => c.name === 'message').length, 1);
+});
+
+test('what is refused for good says why', async () => {
+  shop.worker();
+  await shop.customerSays('24', 'hi');
+  for (const [code, reason] of [[-230, 'window_closed'], [-211, 'quota'],
+    [-201, 'refused'], [-7777, 'refused']]) {
+    zalo.script('message', { error: code, message: `because ${code}` });
+    const id = await shop.agentSays('24', `no ${code}`);
+    await shop.reaches(id, 'failed');
+    assert.equal(await error(id), `${reason}: because ${code}`);
+  }
+  assert.equal(zalo.sent.length, 0);
+});
+
+test('a refused quote is sent once more without it', async () => {
+  shop.worker();
+  const quoted = await shop.customerSays('25', 'this one');
+  const [{ id: reply_to }] = await shop.messages("m.content = 'this one'");
+  const id = await shop.agentSays('25', 'with quote', { reply_to: String(reply_to) });
+  await shop.reaches(id, 'sent');
+  assert.equal(zalo.sent[0].message.quote_message_id, quoted);
+  zalo.script('message', { error: -201 });
+  const again = await shop.agentSays('25', 'refused quote', { reply_to: String(reply_to) });
+  await shop.reaches(again, 'sent');
+  assert.equal(zalo.sent[1].message.quote_message_id, undefined);
+  assert.equal(zalo.calls.filter((c) => c.name === 'message').length, 3);
+});
+
+test('long texts go in parts, in order, and the message has one status', async () => {
+  shop.worker();
+  await shop.customerSays('26', 'hi');
+  const words = Array.from({ length: 900 }, (_, i) => `từ${i}🚠`).join(' ');
+  const id = await shop.agentSays('26', words);
+  await shop.reaches(id, 'sent', 15000);
+  assert.ok(zalo.sent.length >= 4);
+  assert.equal(texts().join(' '), words);
+  await shop.receipt('26', 'user_received_message', zalo.sent.map((m) => m.id));
+  await shop.reaches(id, 'delivered');
+});
+
+test('windows: free, warned, refused before anything is sent', async () => {
+  shop.worker();
+  await shop.customerSays('27', 'hi');
+  const age = (h) => execSql(`UPDATE conversations SET last_inbound_at =
+    ${Date.now() - h * HOUR} WHERE external_id = '27'`);
+  await age(49);
+  const refused = await shop.agentSays('27', 'after two days');
+  await shop.reaches(refused, 'failed');
+  assert.match(await error(refused), /^window_closed/);
+  assert.equal(zalo.sent.length, 0);
+  await shop.close();
+
+  shop = await Shop.open({ worker_poll_ms: 50 });
+  await shop.zalo(zalo.url, { zalo_allow_paid: 1 });
+  shop.worker();
+  await shop.customerSays('27', 'hi');
+  await age(49);
+  const paid = await shop.agentSays('27', 'paid');
+  await shop.reaches(paid, 'sent');
+  assert.equal(await error(paid), 'window_paid');
+  await age(7 * 24 + 1);
+  const late = await shop.agentSays('27', 'after a week');
+  await shop.reaches(late, 'failed');
+  assert.match(await error(late), /^window_closed/);
+  assert.deepEqual(texts(), ['paid']);
+});
+
+// Written by the tests only to turn back the clock of a conversation.
+async function execSql(sql) {
+  const { execFile } = await import('node:child_process');
+  const { promisify } = await import('node:util');
+  await promisify(execFile)('sqlite3',
+    ['-cmd', '.timeout 3000', shop.db, sql]);
+}
+
+test('an old token is renewed once, also by two workers at once', async () => {
+  zalo.accessToken = 'another';
+  const ids = [];
+  for (const user of ['31', '32', '33', '34', '35', '36']) {
+    await shop.customerSays(user, 'hi');
+    ids.push(await shop.agentSays(user, `to ${user}`));
+  }
+  zalo.script('token', { after: 300 });
+  shop.worker();
+  shop.worker();
+  for (const id of ids)
+    await shop.reaches(id, 'sent', 15000);
+  assert.equal(zalo.refreshes, 1);
+  assert.equal(zalo.calls.filter((c) => c.name === 'token').length, 1);
+  assert.deepEqual(texts().sort(), ['31', '32', '33', '34', '35', '36']
+    .map((u) => `to ${u}`));
+  const kept = JSON.parse(await shop.one(
+    `SELECT secrets FROM channels WHERE id = ${shop.channel}`));
+  assert.equal(kept.zalo_access_token, zalo.accessToken);
+  assert.equal(kept.zalo_refresh_token, zalo.refreshToken);
+  assert.equal(kept.previous_zalo_refresh_token, 'zalo-sample-refresh-1');
+});
+
+test('where no new token is to be had the queue stops and says so, once', async () => {
+  zalo.accessToken = 'another';
+  zalo.refreshToken = 'used up';
+  shop.worker();
+  await shop.customerSays('37', 'hi');
+  await shop.customerSays('38', 'hi');
+  const id = await shop.agentSays('37', 'waits');
+  const other = await shop.agentSays('38', 'waits as well');
+  await until(async () => await shop.one(
+    `SELECT state FROM channels WHERE id = ${shop.channel}`) === 'reauth');
+  await pause(500);
+  const calls = zalo.calls.length;
+  await pause(1500);
+  assert.equal(zalo.calls.length, calls);
+  assert.equal(await shop.status(id), 'queued');
+  assert.equal(await shop.status(other), 'queued');
+  const notes = await shop.sql(
+    "SELECT data FROM events WHERE type = 'system_notification'");
+  assert.equal(notes.length, 1);
+  assert.equal(JSON.parse(notes[0].data).level, 'error');
+  // Nothing of the tokens is in the log of events.
+  assert.equal(await shop.one(
+    "SELECT count(*) FROM events WHERE data LIKE '%zalo-sample-refresh%'"), 0);
+});
+
+test('an account the platform refuses stops at once', async () => {
+  shop.worker();
+  await shop.customerSays('39', 'hi');
+  zalo.script('message', { error: -224, message: 'package expired' });
+  const id = await shop.agentSays('39', 'waits');
+  await until(async () => await shop.one(
+    `SELECT state FROM channels WHERE id = ${shop.channel}`) === 'reauth');
+  assert.equal(zalo.refreshes, 0);
+  await until(async () => await shop.status(id) === 'queued');
+  assert.equal(await shop.one(
+    `SELECT state_text FROM channels WHERE id = ${shop.channel}`),
+  'package expired');
+});
+
+test('from cron: sends what is due and ends; a second one ends at once', async () => {
+  await shop.customerSays('40', 'hi');
+  const id = await shop.agentSays('40', 'by cron');
+  zalo.script('message', { hold: true });
+  const first = shop.worker('--once');
+  await zalo.until((z) => z.sent.length === 1);
+  const began = Date.now();
+  assert.equal(await shop.worker('--once').ended, 0);
+  assert.ok(Date.now() - began < 1000);
+  zalo.release();
+  assert.equal(await first.ended, 0);
+  assert.equal(await shop.status(id), 'sent');
+  assert.equal(zalo.sent.length, 1);
+});
+
+test('told to stop, the worker finishes what it began', async () => {
+  await shop.customerSays('42', 'hi');
+  const id = await shop.agentSays('42', 'in the middle');
+  zalo.script('message', { after: 500 });
+  const w = shop.worker();
+  await zalo.until((z) => z.calls.some((c) => c.name === 'message'));
+  w.kill('SIGTERM');
+  assert.equal(await w.ended, 0);
+  assert.equal(await shop.status(id), 'sent');
+});
