@@ -70,6 +70,13 @@ int auth_confirm(struct req *rq, const char **code);
 int auth_csrf(struct req *rq, const char **code);
 
 /*
+ * auth_secure(rq):
+ * Whether cookies of this request are Secure and `__Host-`: always, but over
+ * plain HTTP on loopback, or where allow_http is on.
+ */
+bool auth_secure(const struct req *rq);
+
+/*
  * auth_form(rq, rs):
  * Before rendering a form where nobody is known yet (/login, /chat): see that
  * the browser has a form cookie and put the token for it into

@@ -37,13 +37,15 @@ int64_t rate_take(struct req *rq, enum rate_kind kind, int64_t id);
 /*
  * rate_peek/rate_fail/rate_clear(cf, account, addr):
  * Log-in failures: seconds to wait before the next try (0: none); count one
- * more; forget those of the account after a good log-in.  ${account} is the
+ * more, which is done before the try, so that many at once count too; after a
+ * good one forget those of the account, and that one of the address.  ${account} is the
  * address as typed, whether or not there is such an account.
  */
 int64_t rate_peek(const struct conf *cf, const char *account,
     const char *addr);
 void rate_fail(const struct conf *cf, const char *account, const char *addr);
-void rate_clear(const struct conf *cf, const char *account);
+void rate_clear(const struct conf *cf, const char *account,
+    const char *addr);
 
 /* For tests: a bucket by itself.  ${rate} per ${per_ms} ms, at most ${burst}. */
 int64_t rate_bucket(const struct conf *cf, const void *key, size_t len,

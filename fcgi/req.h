@@ -74,6 +74,9 @@ const char *req_param(const struct req *rq, const char *name);
  */
 const char *req_query(struct req *rq, const char *name, size_t *len);
 
+/* req_query_good(rq): whether the query could be parsed. */
+int req_query_good(struct req *rq);
+
 /*
  * req_query_int(rq, name, lo, hi, v):
  * A number in the query: 1 and ${v}, 0 absent (${v} untouched), -1 no number
@@ -162,10 +165,11 @@ int req_body(struct req *rq, const char *p, size_t len, const char **code);
 void req_fini(struct req *rq);
 
 /*
- * req_urlencoded(p, len, fields, n, max, mem...) parsers, kept apart from
- * struct req so that tests and fuzzers reach them: ${buf} takes the decoded
- * bytes (${len} + 1 are enough), ${fields} at most ${max} fields that point
- * into it.  The number of fields, or -1: too many, a bad escape or not UTF-8.
+ * req_parse_form(p, len, buf, fields, max):
+ * Of a form or query; apart from struct req, so that tests and fuzzers reach
+ * it.  ${buf} takes the decoded bytes (${len} + 2 are enough), ${fields} at
+ * most ${max} fields that point into it.  The number of fields, or -1: too
+ * many, a bad escape or not UTF-8.
  */
 int req_parse_form(const char *p, size_t len, char *buf,
     struct req_field *fields, size_t max);
