@@ -1,0 +1,520 @@
+/*
+ * The whole of a program's main: configuration, then requests over FastCGI
+ * until a signal, or one as CGI.  Knows routes as a table, nothing of them.
+ */
+
+#define _GNU_SOURCE /* ppoll */
+
+#include "serve.h"
+
+#include "auth.h"
+#include "clock.h"
+#include "emit.h"
+#include "id.h"
+#include "limits.h"
+#include "log.h"
+#include "store.h"
+#include "token.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef PARLEY_VERSION
+#define PARLEY_VERSION "0"
+#endif
+
+#define READ_BYTES 16384	  /* of a body at once */
+#define DRAIN_BYTES_MAX (4u << 20) /* of a body nobody wants */
+#define STORE_AGAIN_MS 1000	  /* after a failed opening */
+
+void (*serve_idle)(struct store *st);
+
+/* One process, one request at a time. */
+static struct {
+	const char *name; /* of the program */
+	const char *conf_path;
+	struct conf cf;
+	bool conf_good;
+	struct store *st;
+	int64_t store_at; /* when opening it failed, monotonic ms */
+	const struct route *routes;
+	size_t nroutes;
+	struct req rq;
+	struct rsp rs;
+	struct buf body, head;
+	FCGX_Request *fcgi; /* NULL: CGI */
+	int64_t body_left;  /* of CONTENT_LENGTH; -1: unknown */
+	bool body_end;
+} sv;
+
+static volatile sig_atomic_t stop, reopen;
+
+extern char **environ;
+
+static void
+on_signal(int sig)
+{
+	if (sig == SIGHUP)
+		reopen = 1;
+	else
+		stop = 1;
+}
+
+/* Reading and writing, over FastCGI or CGI. */
+
+/* The next bytes of the body: their number, 0 at its end. */
+static size_t
+body_read(char *to, size_t size)
+{
+	ssize_t n;
+	int got;
+
+	if (sv.body_end)
+		return 0;
+	if (sv.fcgi != NULL) {
+		got = FCGX_GetStr(to, (int)size, sv.fcgi->in);
+		n = got > 0 ? got : 0;
+	} else {
+		if (sv.body_left >= 0 && (int64_t)size > sv.body_left)
+			size = (size_t)sv.body_left;
+		do
+			n = size > 0 ? read(STDIN_FILENO, to, size) : 0;
+		while (n == -1 && errno == EINTR);
+	}
+	if (n <= 0) {
+		sv.body_end = true;
+		return 0;
+	}
+	if (sv.body_left >= 0)
+		sv.body_left -= n;
+	return (size_t)n;
+}
+
+/* Take note of the length the front end states. */
+static void
+body_begin(void)
+{
+	const char *v = req_param(&sv.rq, "CONTENT_LENGTH");
+
+	sv.body_left = -1;
+	sv.body_end = false;
+	if (v != NULL && v[0] != '\0' &&
+	    id_number(v, strlen(v), 0, INT64_MAX, &sv.body_left) == -1)
+		sv.body_left = -1;
+	/* As CGI the input of a GET may never end. */
+	if (sv.fcgi == NULL && sv.body_left == -1 &&
+	    (req_is(&sv.rq, "GET") || req_is(&sv.rq, "HEAD")))
+		sv.body_end = true;
+}
+
+/* For route_run: the body whole, -1 too large, -2 cut short. */
+static int
+serve_body(struct req *rq, size_t max, struct buf *out)
+{
+	size_t n;
+	char *to;
+
+	(void)rq;
+	out->max = max;
+	for (;;) {
+		if (out->len == max) {
+			/* Full: anything more is too much. */
+			char one;
+
+			if (body_read(&one, 1) > 0)
+				return -1;
+			break;
+		}
+		n = max - out->len < READ_BYTES ? max - out->len : READ_BYTES;
+		if ((to = buf_room(out, n)) == NULL)
+			return -2;
+		if ((n = body_read(to, n)) == 0)
+			break;
+		out->len += n;
+		out->data[out->len] = '\0';
+	}
+	/* What the front end counted and what came must agree. */
+	return sv.body_left > 0 || sv.body_left < -1 ? -2 : 0;
+}
+
+/*
+ * Read what is left of the body: a server that still writes it may never read
+ * the answer.  Bounded; a kept connection does not outlive more.
+ */
+static void
+body_drain(void)
+{
+	char waste[READ_BYTES];
+	size_t n, all = 0;
+
+	while (all < DRAIN_BYTES_MAX && (n = body_read(waste, sizeof(waste))) > 0)
+		all += n;
+}
+
+static void
+write_all(const char *p, size_t len)
+{
+	ssize_t n;
+
+	if (sv.fcgi != NULL) {
+		/* libfcgi counts in int; answers have a ceiling below it. */
+		(void)FCGX_PutStr(p, (int)len, sv.fcgi->out);
+		return;
+	}
+	while (len > 0) {
+		n = write(STDOUT_FILENO, p, len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		p += n;
+		len -= (size_t)n;
+	}
+}
+
+static void
+answer(void)
+{
+	struct req *rq = &sv.rq;
+
+	buf_reset(&sv.head);
+	rsp_head(&sv.rs, &sv.head);
+	if (sv.head.err) {
+		log_error("serve head does not fit");
+		buf_reset(&sv.head);
+		buf_puts(&sv.head, "Status: 500 Internal Server Error\r\n"
+		    "Content-Length: 0\r\nCache-Control: no-store\r\n\r\n");
+		buf_reset(&sv.rs.body);
+	}
+	/* One write: the head and a small body in one packet. */
+	if (!req_is(rq, "HEAD") && sv.rs.body.len <= READ_BYTES) {
+		buf_append(&sv.head, sv.rs.body.data, sv.rs.body.len);
+		write_all(sv.head.data, sv.head.len);
+		return;
+	}
+	write_all(sv.head.data, sv.head.len);
+	if (!req_is(rq, "HEAD"))
+		write_all(sv.rs.body.data, sv.rs.body.len);
+}
+
+/* The store, opened once a process, at the first request that needs it. */
+static struct store *
+serve_store(struct req *rq)
+{
+	struct store_options op;
+	int64_t now = clock_mono_ms();
+
+	(void)rq;
+	if (sv.st != NULL) {
+		store_set_now(sv.st, sv.rq.now_ms);
+		return sv.st;
+	}
+	if (sv.store_at != 0 && now - sv.store_at < STORE_AGAIN_MS)
+		return NULL;
+	memset(&op, 0, sizeof(op));
+	op.path = sv.cf.db;
+	op.mode = strcmp(sv.cf.synchronous, "normal") == 0 ?
+	    STORE_MODE_NORMAL : STORE_MODE_FULL;
+	op.space_min = sv.cf.write_free_bytes_min;
+	if (store_open(&op, &sv.st) != STORE_DONE) {
+		log_error("serve store cannot be opened");
+		sv.st = NULL;
+		sv.store_at = now;
+		return NULL;
+	}
+	sv.store_at = 0;
+	store_set_now(sv.st, sv.rq.now_ms);
+	return sv.st;
+}
+
+/* One request, from its parameters to its written answer. */
+static void
+serve_one(char **env)
+{
+	struct req *rq = &sv.rq;
+	const char *code = "bad_request";
+	int64_t begin = clock_mono_ms();
+	int status;
+
+	status = req_init(rq, &sv.cf, env, &code);
+	rq->cgi = sv.fcgi == NULL;
+	rq->open_store = serve_store;
+	rsp_init(&sv.rs, rq);
+	buf_reset(&sv.body);
+	body_begin();
+	if (status != 0)
+		(void)rsp_error(&sv.rs, status, code, NULL);
+	else
+		(void)route_run(sv.routes, sv.nroutes, rq, &sv.rs, serve_body,
+		    &sv.body);
+	body_drain();
+	answer();
+	log_debug("request id=%s method=%.8s route=%s status=%d ms=%lld",
+	    rq->id_text, rq->method, rq->route != NULL ? rq->route->path : "-",
+	    sv.rs.status, (long long)(clock_mono_ms() - begin));
+}
+
+/* Nothing of a request may meet the next. */
+static void
+serve_end(void)
+{
+	if (sv.st != NULL)
+		store_idle(sv.st);
+	emit_drop();
+	req_fini(&sv.rq);
+	if (sv.body.cap > (256u << 10)) {
+		buf_fini(&sv.body);
+		buf_init(&sv.body, BODY_BYTES_MAX);
+	} else if (sv.body.cap > 0) {
+		sodium_memzero(sv.body.data, sv.body.len);
+	}
+	buf_reset(&sv.body);
+	if (serve_idle != NULL && sv.fcgi != NULL)
+		serve_idle(sv.st);
+}
+
+/* Configuration. */
+
+/* Read the configuration; 0, or -1 after logging each fault. */
+static int
+serve_conf(const char *path)
+{
+	struct buf err;
+	struct stat st;
+	char *line, *save = NULL;
+
+	buf_init(&err, 65536);
+	if (conf_load(&sv.cf, path, CONF_FCGI, &err) == -1)
+		goto bad;
+	/* Whoever may write there owns us (security.md G3). */
+	if (stat(sv.cf.state_dir, &st) == 0 && (st.st_mode & S_IWOTH) != 0) {
+		buf_printf(&err, "state_dir may be written by others\n");
+		goto bad;
+	}
+	buf_fini(&err);
+	(void)log_open(sv.name, NULL, log_level(sv.cf.log_level));
+	emit_init(&sv.cf);
+	sv.conf_good = true;
+	return 0;
+bad:
+	for (line = strtok_r(err.data, "\n", &save); line != NULL;
+	     line = strtok_r(NULL, "\n", &save))
+		log_error("conf %s", line);
+	buf_fini(&err);
+	conf_free(&sv.cf);
+	return -1;
+}
+
+/* Where it is: --conf, the environment, our own place, or the request. */
+static int
+serve_find(char **env)
+{
+	char path[4096];
+	const char *p = sv.conf_path;
+	char **e;
+
+	if (p == NULL && conf_find(path, sizeof(path)) == 1)
+		p = path;
+	/* mod_fcgid passes SetEnv with each request only. */
+	for (e = env; p == NULL && e != NULL && *e != NULL; e++)
+		if (strncmp(*e, "PARLEY_CONF=", 12) == 0)
+			p = *e + 12;
+	if (p == NULL)
+		return -1;
+	return serve_conf(p);
+}
+
+/* What an unusable configuration looks like from outside. */
+static void
+serve_broken(void)
+{
+	static const char text[] =
+	    "Status: 503 Service Unavailable\r\n"
+	    "Content-Type: application/json; charset=utf-8\r\n"
+	    "Cache-Control: no-store\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
+	    "Referrer-Policy: no-referrer\r\n"
+	    "Retry-After: 5\r\n\r\n"
+	    "{\"success\":false,\"error\":\"The server is not set up. "
+	    "Its log and `parley check` say why.\",\"code\":\"maintenance\"}";
+
+	write_all(text, sizeof(text) - 1);
+}
+
+/* The loops. */
+
+static int
+serve_cgi(void)
+{
+	int rc = 0;
+
+	sv.fcgi = NULL;
+	if (serve_find(NULL) == -1) {
+		serve_broken();
+		return 1;
+	}
+	serve_one(environ);
+	serve_end();
+	store_close(sv.st);
+	sv.st = NULL;
+	return rc;
+}
+
+/*
+ * Wait for a request; signals come through only here.  While a connection is
+ * kept, its next request comes on it, not on the listening socket.
+ */
+static int
+serve_wait(const FCGX_Request *fr, const sigset_t *open_mask)
+{
+	struct pollfd p = { .events = POLLIN };
+
+	p.fd = fr->ipcFd >= 0 ? fr->ipcFd : fr->listen_sock;
+	if (ppoll(&p, 1, NULL, open_mask) == -1 && errno != EINTR) {
+		log_sys("serve poll");
+		return -1;
+	}
+	if (reopen) {
+		reopen = 0;
+		log_reopen();
+	}
+	return p.revents != 0 ? 1 : 0;
+}
+
+static int
+serve_fcgi(void)
+{
+	static const int ours[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
+	struct sigaction sa;
+	sigset_t block, open_mask;
+	FCGX_Request fr;
+	size_t i;
+	int rc, flags;
+
+	if (FCGX_Init() != 0 ||
+	    FCGX_InitRequest(&fr, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
+		log_error("serve: libfcgi does not start");
+		return 1;
+	}
+	/* After FCGX_Init, which installs handlers of its own. */
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_signal;
+	(void)sigemptyset(&sa.sa_mask);
+	(void)sigemptyset(&block);
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		(void)sigaction(ours[i], &sa, NULL);
+		(void)sigaddset(&block, ours[i]);
+	}
+	sa.sa_handler = SIG_IGN;
+	(void)sigaction(SIGPIPE, &sa, NULL);
+	(void)sigprocmask(SIG_BLOCK, &block, &open_mask);
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		(void)sigdelset(&open_mask, ours[i]);
+	/* Several processes wait for one connection: one gets it. */
+	if ((flags = fcntl(0, F_GETFL)) != -1)
+		(void)fcntl(0, F_SETFL, flags | O_NONBLOCK);
+
+	sv.fcgi = &fr;
+	while (!stop) {
+		if ((rc = serve_wait(&fr, &open_mask)) == -1)
+			break;
+		if (rc == 0 || stop)
+			continue;
+		if ((rc = FCGX_Accept_r(&fr)) < 0) {
+			if (rc == -EAGAIN || rc == -EINTR ||
+			    rc == -ECONNABORTED)
+				continue;
+			log_error("serve accept failed: %d", rc);
+			if (rc != -EMFILE && rc != -ENFILE && rc != -ENOMEM)
+				break;
+			continue;
+		}
+		if (!sv.conf_good && serve_find(fr.envp) == -1) {
+			serve_broken();
+			FCGX_Finish_r(&fr);
+			continue;
+		}
+		serve_one(fr.envp);
+		FCGX_Finish_r(&fr);
+		serve_end();
+	}
+	FCGX_Free(&fr, 1);
+	store_close(sv.st);
+	sv.st = NULL;
+	emit_fini();
+	rsp_fini(&sv.rs);
+	buf_fini(&sv.body);
+	buf_fini(&sv.head);
+	conf_free(&sv.cf);
+	return 0;
+}
+
+/* security.md G3 and G4. */
+static void
+serve_harden(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	(void)umask(077);
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* Dropped by front ends already; a library might believe it. */
+	(void)unsetenv("HTTP_PROXY");
+}
+
+static int
+usage(FILE *to, int rc)
+{
+	(void)fprintf(to, "usage: %s [--conf FILE]\n"
+	    "A FastCGI and CGI program: started by a web server, by "
+	    "`parley run` or by spawn-fcgi.\n", sv.name);
+	return rc;
+}
+
+int
+serve(int argc, char **argv, const struct route *routes, size_t n)
+{
+	const char *slash = strrchr(argv[0], '/');
+	int i;
+
+	sv.name = slash != NULL ? slash + 1 : argv[0];
+	sv.routes = routes;
+	sv.nroutes = n;
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--version") == 0)
+			return printf("%s %s\n", sv.name, PARLEY_VERSION) < 0;
+		if (strcmp(argv[i], "--help") == 0)
+			return usage(stdout, 0);
+		if (strcmp(argv[i], "--conf") != 0 || i + 1 == argc)
+			return usage(stderr, 2);
+		sv.conf_path = argv[++i];
+	}
+	serve_harden();
+	(void)log_open(sv.name, NULL, LOG_INFO);
+	if (token_init() == -1)
+		return 1;
+	buf_init(&sv.body, BODY_BYTES_MAX);
+	buf_init(&sv.head, RSP_HEADERS_BYTES_MAX + 2 * READ_BYTES);
+	if (!FCGX_IsCGI()) {
+		/* Perhaps only the first request says where it is. */
+		if (serve_find(NULL) == -1 && sv.conf_path != NULL)
+			return 1;
+		return serve_fcgi();
+	}
+	if (getenv("REQUEST_METHOD") == NULL)
+		return usage(stderr, 2);
+	return serve_cgi();
+}
