@@ -97,7 +97,7 @@ LIBS_PUSHD := -lev $(LIBS_COMMON)
 # --- targets ----------------------------------------------------------------
 
 .PHONY: all test unit e2e lint includes fuzz fuzzers bench run install dist \
-    deps deps-test clean format
+    deps deps-test clean format docs
 .DELETE_ON_ERROR:
 .SECONDARY:
 .DEFAULT_GOAL := all
@@ -294,6 +294,47 @@ run: deps
 	    --port '$(PORT)' >/dev/null
 	@exec $(BUILD)/parley run --conf '$(VAR)/parley.conf' \
 	    --port '$(PORT)' --web '$(WEB)' --mode '$(MODE)'
+
+# The table of settings in the manual, from the one in the program.
+docs: $(parley_bin)
+	@sed '/^| /d' docs/configuration.md >$(BUILD)/configuration.md
+	@{ echo '| setting | default | what it is |'; echo '| --- | --- | --- |'; \
+	$(BUILD)/parley check --keys | sed -n \
+	    '/^[a-z]/{N;s/|/\\|/g;s/^\([a-z_0-9]*\) = \(.*\)\n\t\(.*\)$$/| `\1` | `\2` | \3 |/;s/| `` |/| |/;p;}'; \
+	} >>$(BUILD)/configuration.md
+	@mv $(BUILD)/configuration.md docs/configuration.md
+
+programs := api.fcgi poll.fcgi pages.fcgi webhook.fcgi
+share := $(DESTDIR)$(PREFIX)/share/parley
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/parley \
+	    $(share) $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(BUILD)/parley $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(programs:%=$(BUILD)/%) $(BUILD)/pushd \
+	    $(DESTDIR)$(PREFIX)/lib/parley
+	install -m 644 apache.conf lighttpd.conf $(share)
+	cd www && find . -type d -exec install -d $(abspath $(share))/www/{} \; \
+	    && find . -type f -exec install -m 644 {} $(abspath $(share))/www/{} \;
+	install -m 644 fcgi/parley.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 fcgi/fcgi.8 $(wildcard pushd/pushd.8) \
+	    $(DESTDIR)$(PREFIX)/share/man/man8
+
+# For a shared host: one folder to unpack below the web root.
+dist: all
+	@rm -rf $(BUILD)/dist && mkdir -p $(BUILD)/dist/chat
+	cp $(programs:%=$(BUILD)/%) $(BUILD)/parley $(BUILD)/dist/chat
+	strip $(BUILD)/dist/chat/*
+	cp -R www/. $(BUILD)/dist/chat
+	mkdir $(BUILD)/dist/chat/www && mv $(BUILD)/dist/chat/tmpl \
+	    $(BUILD)/dist/chat/www && cp -R $(BUILD)/dist/chat/i18n \
+	    $(BUILD)/dist/chat/www
+	sed -n '/^Options +ExecCGI/,/^```/p' docs/install.md | sed '/^```/d' \
+	    >$(BUILD)/dist/chat/.htaccess
+	cp LICENSE docs/install.md $(BUILD)/dist/chat
+	chmod -R go-w,a+rX $(BUILD)/dist/chat
+	tar -C $(BUILD)/dist -czf parley-$(VERSION).tar.gz chat
 
 clean:
 	rm -rf $(BUILD)

@@ -1,0 +1,245 @@
+// parley run: both servers, both modes; it starts, answers at every door,
+// starts again what dies, and ends.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cli, freePort, parley, start, until } from './lib/harness.js';
+
+const alive = (pid) => {
+	try {
+		process.kill(pid, 0);
+		// a zombie has ended, whoever has not yet noticed
+		return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+	} catch {
+		return false;
+	}
+};
+
+for (const web of ['apache', 'lighttpd']) {
+	for (const mode of ['fcgi', 'cgi']) {
+		test(`${web}, ${mode}: answers at every door, and ends`, async (t) => {
+			const p = await start({ web, mode });
+			t.after(() => p.stop());
+			assert.match(p.output, /^ready http:\/\/127\.0\.0\.1:\d+$/m);
+			assert.match(p.output, /admin +\S+@\S+ +password \S+/);
+
+			const status = async (path, o) => (await p.request('GET', path, o)).status;
+			assert.equal(await status('/health'), 200);
+			assert.equal(await status('/login'), 200);
+			assert.equal(await status('/chat'), 200);
+			assert.equal(await status('/api/me'), 401);
+			assert.equal(await status('/api/events/poll'), 401);
+			assert.equal(await status('/webhooks/zalo/999'), 404);
+
+			// What is not for browsers is not there.
+			for (const path of ['/internal/identify', '/internal/events',
+				'/api/../internal/events', '/api/%2e%2e/internal/events',
+				'//internal/events', '/tmpl/login.html', '/parley.conf',
+				'/js/../tmpl/login.html', '/js/', '/.git/config', '/apix',
+				'/stream-down/x'])
+				assert.equal(await status(path), 404, path);
+
+			// The token in the header gets through.
+			const a = await p.bearer();
+			const me = await a.get('/api/me');
+			assert.equal(me.status, 200, me.text);
+
+			// Static files: type, age, and nothing to send twice.
+			const js = await p.request('GET', '/js/push.js');
+			assert.equal(js.status, 200);
+			assert.match(js.headers['content-type'], /^text\/javascript; ?charset=utf-8$/);
+			assert.match(js.headers['cache-control'], /max-age/);
+			assert.equal(js.headers['x-content-type-options'], 'nosniff');
+			assert.ok(js.headers.etag);
+			assert.equal(await status('/js/push.js',
+				{ headers: { 'if-none-match': js.headers.etag } }), 304);
+			assert.equal(await status('/widget.js'), 200);
+
+			// The logs hold neither queries nor links that open something.
+			await p.request('GET', '/health?token=hunter2');
+			await p.request('GET', '/chat/hunter3');
+			await until(() => /\/health /.test(p.log('web-access')));
+			assert.doesNotMatch(p.log('web-access') + p.log('web'), /hunter/);
+
+			// Nothing in the workspace is for others to read.
+			assert.equal(statSync(p.conf).mode & 0o777, 0o600);
+			assert.equal(statSync(p.var).mode & 0o077, 0);
+
+			const pids = readdirSync(join(p.var, 'run')).filter((f) => f.endsWith('.pid'))
+				.map((f) => Number(readFileSync(join(p.var, 'run', f), 'utf8')));
+			assert.ok(pids.length >= (mode === 'fcgi' ? 9 : 2), `${pids.length} pids`);
+			for (const pid of pids)
+				assert.ok(alive(pid), `pid ${pid}`);
+			const began = Date.now();
+			assert.equal(await p.stop({ keep: true }), 0);
+			assert.ok(Date.now() - began < 12_000, 'ends within seconds');
+			for (const pid of pids)
+				assert.ok(!alive(pid), `pid ${pid} is still there`);
+			rmSync(p.var, { recursive: true, force: true });
+		});
+	}
+
+	test(`${web}: streams and sockets come through unbuffered`, async (t) => {
+		const p = await start({ web });
+		t.after(() => p.stop());
+		const a = await p.bearer();
+		const c = await p.customer('Lan');
+		const sse = await a.sse();
+		t.after(() => sse.close());
+		assert.equal(sse.status, 200);
+		assert.match(sse.response.headers['content-type'], /^text\/event-stream/);
+		const ws = await a.ws();
+		t.after(() => ws.close());
+		const began = Date.now();
+		const r = await c.send(c.conversation_id, 'xin chào');
+		assert.equal(r.status, 201, r.text);
+		const mine = (e) => e.type === 'new_message' && e.data.content === 'xin chào';
+		await sse.until(mine);
+		await ws.until(mine);
+		assert.ok(Date.now() - began < 1000);
+
+		// Without pushd a stream says when to come back, since EventSource
+		// never does after another status than 200.
+		const conf = p.setting('push_listen');
+		process.kill(p.pid('pushd'), 'SIGSTOP');
+		p.kill('pushd', 'SIGKILL');
+		const down = await p.request('GET', '/api/events/stream',
+			{ headers: a.headers() }).catch((e) => e);
+		if (down.status !== undefined && !/data:/.test(down.text ?? '')) {
+			assert.equal(down.status, 200);
+			assert.match(down.text, /^retry: 3000\n/);
+		}
+		await until(async () => {
+			const s = await a.sse().catch(() => null);
+			const ok = s?.status === 200 && await s.until(() => true, 500).catch(() => null);
+			s?.close();
+			return ok;
+		}, 10_000, 'the stream is back');
+		assert.equal(p.setting('push_listen'), conf);
+	});
+
+	test(`${web}: what dies is started again`, async (t) => {
+		const p = await start({ web });
+		t.after(() => p.stop());
+		for (const name of ['api-1', 'poll-1', 'pages-1', 'webhook-1', 'push-api-1',
+			'pushd', 'worker', 'web']) {
+			const before = p.pid(name);
+			assert.ok(before > 0, name);
+			const began = Date.now();
+			assert.ok(p.kill(name), name);
+			await until(() => p.pid(name) > 0 && p.pid(name) !== before &&
+				alive(p.pid(name)), 2000, `${name} again`);
+			assert.ok(Date.now() - began < 1000, `${name} took ${Date.now() - began} ms`);
+		}
+		// The web server's orphans did not keep its port.
+		await until(() => p.request('GET', '/health').then((r) => r.status === 200,
+			() => false), 5000, 'the web server answers');
+		await until(() => p.request('GET', '/login').then((r) => r.status === 200,
+			() => false), 5000, 'pages answer');
+	});
+}
+
+test('a second run of the same workspace ends, and leaves the first alone', async (t) => {
+	const p = await start({});
+	t.after(() => p.stop());
+	for (const port of [p.port, await freePort()])
+		await assert.rejects(cli(['run', '--port', String(port)], { conf: p.conf }), (e) => {
+			assert.ok(e.code > 0);
+			assert.match(e.stderr, port === p.port ? /in use/ : /already/);
+			return true;
+		});
+	assert.equal((await p.request('GET', '/health')).status, 200);
+});
+
+test('a port in use is said so', async (t) => {
+	const s = net.createServer();
+	const port = await freePort();
+	await new Promise((ok) => s.listen(port, '127.0.0.1', ok));
+	t.after(() => s.close());
+	await assert.rejects(start({ port }), new RegExp(`port ${port} is in use`));
+});
+
+test('a path longer than a socket can have is said so', async (t) => {
+	const deep = join(tmpdir(), `parley-${process.pid}-${'x'.repeat(80)}`);
+	mkdirSync(deep, { mode: 0o700 });
+	t.after(() => rmSync(deep, { recursive: true, force: true }));
+	await assert.rejects(start({ var: deep }), /107/);
+	const fine = join(tmpdir(), `parley-${process.pid}-`).padEnd(60, 'y');
+	t.after(() => rmSync(fine, { recursive: true, force: true }));
+	mkdirSync(fine, { mode: 0o700 });
+	const p = await start({ var: fine });
+	await p.stop();
+});
+
+test('a killed supervisor takes everything with it', async (t) => {
+	const p = await start({});
+	t.after(() => p.stop());
+	const pids = ['pushd', 'worker', 'web', 'api-1', 'poll-1'].map((n) => p.pid(n));
+	p.child.kill('SIGKILL');
+	await p.exited;
+	await until(() => pids.every((pid) => !alive(pid)), 8000, 'all are gone');
+	// and it starts again over what was left lying about
+	p.code = undefined;
+	await p.run();
+	assert.equal((await p.request('GET', '/health')).status, 200);
+});
+
+test('the command line: help, errors, and what it prints', async (t) => {
+	const p = await start({ mode: 'none' });
+	t.after(() => p.stop());
+	for (const c of [[], ['init'], ['run'], ['user', 'add'], ['token'], ['channel', 'add'],
+		['work'], ['check'], ['status']]) {
+		const out = await cli([...c, '--help']);
+		assert.match(out, /^usage: parley/, c.join(' '));
+	}
+	const fails = async (args, pattern) => assert.rejects(p.cli(...args), (e) => {
+		assert.ok(e.code > 0, args.join(' '));
+		assert.equal(e.stdout, '', args.join(' '));
+		assert.match(e.stderr, pattern);
+		return true;
+	});
+	await fails(['nonsense'], /unknown command/);
+	await fails(['user', 'add', '--email', 'x'], /needs/);
+	await fails(['user', 'add', '--email', 'x', '--name', 'X', '--role', 'agent'], /e-mail/);
+	await fails(['user', 'add', '--email', 'x@y.z', '--name', 'X', '--role', 'boss'], /role/);
+	await fails(['token', '--user', 'nobody@example.com'], /no user/);
+	await fails(['token'], /one of/);
+	await fails(['channel', 'add', '--platform', 'pigeon', '--name', 'P'], /platform/);
+
+	const made = await p.cli('user', 'add', '--email', 'new@example.com', '--name', 'Mới',
+		'--role', 'agent');
+	assert.match(made, /^user \d+\npassword \S{12,}\n$/);
+	const given = await p.cli('user', 'add', '--email', 'own@example.com', '--name', 'Own',
+		'--role', 'admin', { input: 'correct horse battery\n' });
+	assert.match(given, /^user \d+\n$/);
+	await fails(['user', 'add', '--email', 'own@example.com', '--name', 'Own', '--role', 'agent'],
+		/already/);
+	assert.match(await p.cli('token', '--user', 'own@example.com'), /^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+	const c = JSON.parse(await p.cli('token', '--customer', 'Khách'));
+	assert.match(c.customer_id, /^\d+$/);
+	assert.match(c.conversation_id, /^\d+$/);
+	assert.ok(c.resume_url.startsWith(`${p.url}/chat/`), c.resume_url);
+	assert.ok(c.token.length > 30);
+
+	const ok = await p.cli('check');
+	assert.match(ok, /SQLite 3/);
+	assert.match(ok, /write lock/);
+	await assert.rejects(p.cli('status'), (e) => /nothing runs/.test(e.stdout));
+
+	// A fault is named by its line, without the value.
+	const { appendFileSync, chmodSync } = await import('node:fs');
+	const lines = readFileSync(p.conf, 'utf8').split('\n').length;
+	appendFileSync(p.conf, 'api_pool = many\nno_such_key = hunter2\n');
+	await assert.rejects(p.cli('check'), (e) => {
+		assert.match(e.stderr, new RegExp(`:${lines}:`));
+		assert.match(e.stderr, new RegExp(`:${lines + 1}:`));
+		assert.doesNotMatch(e.stderr, /hunter2/);
+		return true;
+	});
+	chmodSync(p.conf, 0o644);
+	await assert.rejects(p.cli('check'));
+	assert.ok(existsSync(parley));
+});
