@@ -20,6 +20,8 @@ CREATE TABLE users(
   updated_at    INTEGER NOT NULL
 ) STRICT;
 
+CREATE INDEX users_admins ON users(role) WHERE role = 'admin' AND disabled_at IS NULL;
+
 -- What a user shows of itself.  One row a user, made when first needed.
 CREATE TABLE user_presence(
   user_id       INTEGER PRIMARY KEY REFERENCES users ON DELETE CASCADE,
