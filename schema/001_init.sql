@@ -77,10 +77,13 @@ CREATE TABLE customers(
   last_seen_at  INTEGER,
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
+  profiled_at   INTEGER,                 -- when a platform was asked for the name
   merged_into   INTEGER REFERENCES customers,
   deleted_at    INTEGER                  -- not NULL: gone for everybody
 ) STRICT;
 CREATE INDEX customers_updated ON customers(updated_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX customers_bare ON customers(id)
+  WHERE name = '' AND deleted_at IS NULL AND profiled_at IS NULL;
 CREATE INDEX customers_merged ON customers(merged_into) WHERE merged_into IS NOT NULL;
 
 -- Who a customer is on a channel.

@@ -1,0 +1,484 @@
+/* Channels, the leases on their tokens, and webhooks as they came. */
+#include "store_channel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "store_db.h"
+#include "token.h"
+
+#define WEBHOOK_BATCH 500
+
+/* ---- channels ----------------------------------------------------------- */
+
+static void
+json_merge(struct json_object *into, struct json_object *from)
+{
+	json_object_object_foreach(from, key, v)
+		json_put(into, key, json_object_get(v));
+}
+
+int
+store_channel_get(struct store *st, int64_t id, struct channel_row *c)
+{
+	static const char sql[] =
+	    "SELECT id, platform, name, account, state, state_text, config,"
+	    " secrets FROM channels WHERE id = :id AND deleted_at IS NULL";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	memset(c, 0, sizeof *c);
+	bind_int(q, ":id", id);
+	if ((rc = step_row(st, q)) == 1) {
+		c->id = col_int(q, 0);
+		col_copy(q, 1, c->platform, sizeof c->platform);
+		col_copy(q, 2, c->name, sizeof c->name);
+		col_copy(q, 3, c->account, sizeof c->account);
+		col_copy(q, 4, c->state, sizeof c->state);
+		col_copy(q, 5, c->state_text, sizeof c->state_text);
+		c->config = col_json(q, 6);
+		c->secrets = col_json(q, 7);
+		c->all = json_object_new_object();
+		if (c->config != NULL)
+			json_merge(c->all, c->config);
+		if (c->secrets != NULL)
+			json_merge(c->all, c->secrets);
+	}
+	stmt_end(q);
+	return rc;
+}
+
+void
+channel_row_fini(struct channel_row *c)
+{
+	json_object_put(c->config);
+	json_object_put(c->secrets);
+	json_object_put(c->all);
+	c->config = c->secrets = c->all = NULL;
+}
+
+int
+store_channel_first(struct store *st, const char *platform, int64_t *id)
+{
+	static const char sql[] =
+	    "SELECT id FROM channels WHERE platform = :platform"
+	    " AND deleted_at IS NULL AND state <> 'off'"
+	    " ORDER BY id LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_str(q, ":platform", platform);
+	return step_int(st, q, id);
+}
+
+int
+store_channel_ids(struct store *st, const char *platform, int64_t *ids,
+    size_t max, size_t *n)
+{
+	static const char sql[] =
+	    "SELECT id FROM channels WHERE id > 0 AND deleted_at IS NULL"
+	    " AND (:platform IS NULL OR platform = :platform) ORDER BY id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	*n = 0;
+	bind_str(q, ":platform", platform);
+	while (*n < max && (rc = step_row(st, q)) == 1)
+		ids[(*n)++] = col_int(q, 0);
+	stmt_end(q);
+	if (*n < max && rc == -1)
+		return STORE_FAILED;
+	return *n > 0 ? STORE_DONE : STORE_NONE;
+}
+
+static int
+account_taken(struct store *st, const char *platform, const char *account)
+{
+	static const char sql[] =
+	    "SELECT id FROM channels WHERE platform = :platform"
+	    " AND account = :account";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t id;
+	int rc;
+
+	bind_str(q, ":platform", platform);
+	bind_str(q, ":account", account);
+	rc = step_int(st, q, &id);
+	return rc == 1 ? STORE_REFUSED : rc == 0 ? STORE_DONE : STORE_FAILED;
+}
+
+int
+store_channel_add(struct store *st, const char *platform, const char *name,
+    const char *account, struct json_object *config,
+    struct json_object *secrets, int64_t *id)
+{
+	static const char sql[] =
+	    "INSERT INTO channels (platform, name, account, config, secrets,"
+	    " created_at, updated_at) VALUES (:platform, :name, :account,"
+	    " coalesce(:config, '{}'), coalesce(:secrets, '{}'), :now, :now)"
+	    " RETURNING id";
+	sqlite3_stmt *q;
+	int rc = STORE_DONE;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	if (account != NULL)
+		rc = account_taken(st, platform, account);
+	if (rc == STORE_DONE) {
+		q = store_stmt(st, sql);
+		bind_str(q, ":platform", platform);
+		bind_str(q, ":name", name);
+		bind_str(q, ":account", account);
+		bind_json(q, ":config", config);
+		bind_json(q, ":secrets", secrets);
+		bind_int(q, ":now", store_now(st));
+		rc = step_int(st, q, id);
+	}
+	return store_end(st, rc);
+}
+
+/* Members of change go over those of o; a null takes one away. */
+static struct json_object *
+json_patch(struct json_object *o, struct json_object *change)
+{
+	struct json_object *out = json_object_new_object();
+
+	if (o != NULL)
+		json_merge(out, o);
+	if (change == NULL)
+		return out;
+	json_object_object_foreach(change, key, v) {
+		if (v == NULL)
+			json_object_object_del(out, key);
+		else
+			json_put(out, key, json_object_get(v));
+	}
+	return out;
+}
+
+static int
+channel_write(struct store *st, const struct channel_row *c, const char *name,
+    struct json_object *config, struct json_object *secrets)
+{
+	static const char sql[] =
+	    "UPDATE channels SET name = coalesce(:name, name),"
+	    " config = :config, secrets = :secrets, updated_at = :now"
+	    " WHERE id = :id";
+	struct json_object *cf = json_patch(c->config, config);
+	struct json_object *sc = json_patch(c->secrets, secrets);
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	bind_int(q, ":id", c->id);
+	bind_str(q, ":name", name);
+	bind_json(q, ":config", cf);
+	bind_json(q, ":secrets", sc);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	json_object_put(cf);
+	json_object_put(sc);
+	return rc;
+}
+
+int
+store_channel_set(struct store *st, int64_t id, const char *name,
+    struct json_object *config, struct json_object *secrets)
+{
+	struct channel_row c;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	if ((rc = store_channel_get(st, id, &c)) == STORE_DONE)
+		rc = channel_write(st, &c, name, config, secrets);
+	channel_row_fini(&c);
+	return store_end(st, rc);
+}
+
+int
+store_channel_state(struct store *st, int64_t id, const char *state,
+    const char *why)
+{
+	static const char sql[] =
+	    "UPDATE channels SET state = :state, state_text = :why,"
+	    " updated_at = :now WHERE id = :id AND deleted_at IS NULL";
+	sqlite3_stmt *q;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", id);
+	bind_str(q, ":state", state);
+	bind_str(q, ":why", why);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	if (rc == STORE_DONE && store_changes(st) == 0)
+		rc = STORE_NONE;
+	return store_end(st, rc);
+}
+
+int
+store_channel_delete(struct store *st, int64_t id)
+{
+	/* The account's name is free again; conversations keep theirs. */
+	static const char sql[] =
+	    "UPDATE channels SET deleted_at = :now, updated_at = :now,"
+	    " account = NULL, secrets = '{}', state = 'off'"
+	    " WHERE id = :id AND deleted_at IS NULL";
+	sqlite3_stmt *q;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", id);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	if (rc == STORE_DONE && store_changes(st) == 0)
+		rc = STORE_NONE;
+	return store_end(st, rc);
+}
+
+/* Secrets never leave: only that they are set. */
+static void
+secrets_hide(struct json_object *o)
+{
+	struct json_object *secrets, *shown = json_object_new_object();
+
+	if (json_get_obj(o, "secrets", &secrets) == 1) {
+		json_object_object_foreach(secrets, key, v) {
+			(void)v;
+			if (strncmp(key, "previous_", 9) != 0)
+				json_put_str(shown, key, "set");
+		}
+	}
+	json_put(o, "secrets", shown);
+}
+
+int
+store_channels(struct store *st, struct json_object **out)
+{
+	static const char sql[] =
+	    "SELECT id AS \"#id\", platform AS platform, name AS name,"
+	    " account AS account, config AS \"{config\","
+	    " secrets AS \"{secrets\", state AS state,"
+	    " state_text AS state_text, created_at AS created_at"
+	    " FROM channels WHERE id > 0 AND deleted_at IS NULL"
+	    " ORDER BY id LIMIT 1000";
+	struct json_object *items = json_object_new_array();
+	size_t i;
+	int rc;
+
+	if (store_read(st) == -1) {
+		json_object_put(items);
+		return STORE_FAILED;
+	}
+	rc = step_list(st, store_stmt(st, sql), 1000, items);
+	for (i = 0; i < json_object_array_length(items); i++)
+		secrets_hide(json_object_array_get_idx(items, i));
+	if (rc == -1)
+		json_object_put(items);
+	else
+		rc = list_json(st, items, NULL, out);
+	store_read_end(st);
+	return rc;
+}
+
+/* ---- leases ------------------------------------------------------------- */
+
+int
+store_lease_take(struct store *st, int64_t channel, const char *by,
+    int64_t until_ms)
+{
+	static const char sql[] =
+	    "UPDATE channels SET lease_by = :by, lease_until = :until"
+	    " WHERE id = :id AND deleted_at IS NULL"
+	    " AND (lease_by IS NULL OR lease_by = :by OR lease_until < :now)";
+	sqlite3_stmt *q;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", channel);
+	bind_str(q, ":by", by);
+	bind_int(q, ":until", until_ms);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	if (rc == STORE_DONE && store_changes(st) == 0)
+		rc = STORE_NONE;
+	return store_end(st, rc);
+}
+
+static int
+lease_end(struct store *st, int64_t channel, const char *by, bool good)
+{
+	static const char sql[] =
+	    "UPDATE channels SET lease_by = NULL, lease_until = 0,"
+	    " state_text = CASE WHEN :good AND state = 'reauth' THEN NULL"
+	    "  ELSE state_text END,"
+	    " state = CASE WHEN :good AND state = 'reauth' THEN 'ok'"
+	    "  ELSE state END"
+	    " WHERE id = :id AND lease_by = :by AND lease_until >= :now";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	bind_int(q, ":id", channel);
+	bind_str(q, ":by", by);
+	bind_int(q, ":good", good);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	return rc == STORE_DONE && store_changes(st) == 0 ? STORE_NONE : rc;
+}
+
+/* The new settings, and what they replace as previous_NAME. */
+static struct json_object *
+secrets_keep(struct json_object *was, struct json_object *is)
+{
+	struct json_object *out = json_object_new_object(), *old;
+	char name[128];
+
+	json_object_object_foreach(is, key, v) {
+		if (was != NULL &&
+		    json_object_object_get_ex(was, key, &old)) {
+			snprintf(name, sizeof name, "previous_%s", key);
+			json_put(out, name, json_object_get(old));
+		}
+		json_put(out, key, json_object_get(v));
+	}
+	return out;
+}
+
+int
+store_lease_token(struct store *st, int64_t channel, const char *by,
+    struct json_object *secrets)
+{
+	struct channel_row c = { 0 };
+	struct json_object *all;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	rc = lease_end(st, channel, by, true);
+	if (rc == STORE_DONE)
+		rc = store_channel_get(st, channel, &c);
+	if (rc == STORE_DONE) {
+		all = secrets_keep(c.secrets, secrets);
+		rc = channel_write(st, &c, NULL, NULL, all);
+		json_object_put(all);
+	}
+	channel_row_fini(&c);
+	return store_end(st, rc);
+}
+
+int
+store_lease_drop(struct store *st, int64_t channel, const char *by)
+{
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st, lease_end(st, channel, by, false));
+}
+
+/* ---- webhooks ----------------------------------------------------------- */
+
+int
+store_webhook_add(struct store *st, int64_t channel, const void *body,
+    size_t len, int64_t *id)
+{
+	static const char find_sql[] =
+	    "SELECT id FROM webhook_inbox WHERE channel_id = :channel"
+	    " AND body_hash = :hash";
+	static const char sql[] =
+	    "INSERT INTO webhook_inbox (channel_id, body_hash, body, state,"
+	    " received_at) VALUES (:channel, :hash, :body, 'new', :now)"
+	    " RETURNING id";
+	char hash[TOKEN_HASH_SIZE];
+	sqlite3_stmt *q;
+	int rc;
+
+	token_hash(body, len, hash);
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, find_sql);
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":hash", hash);
+	rc = step_int(st, q, id);
+	if (rc == 1)
+		return store_end(st, STORE_REPEATED);
+	if (rc == 0) {
+		q = store_stmt(st, sql);
+		bind_int(q, ":channel", channel);
+		bind_str(q, ":hash", hash);
+		bind_blob(q, ":body", body, len);
+		bind_int(q, ":now", store_now(st));
+		rc = step_int(st, q, id);
+	}
+	return store_end(st, rc);
+}
+
+int
+store_webhook_done(struct store *st, int64_t id, const char *state)
+{
+	static const char sql[] =
+	    "UPDATE webhook_inbox SET state = :state WHERE id = :id";
+	sqlite3_stmt *q;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", id);
+	bind_str(q, ":state", state);
+	return store_end(st, step_done(st, q));
+}
+
+int
+store_webhook_seen(struct store *st, int64_t channel, const char *key)
+{
+	static const char sql[] =
+	    "INSERT INTO webhook_seen (channel_id, key, seen_at)"
+	    " VALUES (:channel, :key, :now) ON CONFLICT DO NOTHING";
+	sqlite3_stmt *q;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":key", key);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	if (rc == STORE_DONE && store_changes(st) == 0)
+		rc = STORE_REPEATED;
+	return store_end(st, rc);
+}
+
+int
+store_webhook_purge(struct store *st, int64_t older_ms)
+{
+	static const char inbox_sql[] =
+	    "DELETE FROM webhook_inbox WHERE id IN (SELECT id"
+	    " FROM webhook_inbox WHERE received_at < :before LIMIT :batch)";
+	static const char seen_sql[] =
+	    "DELETE FROM webhook_seen WHERE (channel_id, key) IN"
+	    " (SELECT channel_id, key FROM webhook_seen"
+	    "  WHERE seen_at < :before LIMIT :batch)";
+	static const char *const sql[] = { inbox_sql, seen_sql };
+	sqlite3_stmt *q;
+	int rc = STORE_DONE, changed = 0;
+	size_t i;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	for (i = 0; i < 2 && rc == STORE_DONE; i++) {
+		q = store_stmt(st, sql[i]);
+		bind_int(q, ":before", store_now(st) - older_ms);
+		bind_int(q, ":batch", WEBHOOK_BATCH);
+		if ((rc = step_done(st, q)) == STORE_DONE)
+			changed += store_changes(st);
+	}
+	if (rc == STORE_DONE && changed == 0)
+		rc = STORE_NONE;
+	return store_end(st, rc);
+}
