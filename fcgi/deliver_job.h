@@ -1,0 +1,112 @@
+#ifndef DELIVER_JOB_H
+#define DELIVER_JOB_H
+
+#include "channel.h"
+#include "deliver.h"
+#include "http_client.h"
+#include "store_channel.h"
+#include "store_delivery.h"
+
+/*
+ * What deliver.c (the list of jobs, profiles), deliver_send.c (one delivery
+ * from claim to end) and deliver_token.c (renewing tokens) share.
+ */
+
+#define PROFILE_PAUSE_MS 60000 /* after a failure that may pass */
+
+enum job_kind { JOB_SEND, JOB_PROFILE, JOB_REFRESH };
+
+/* One thing under way. */
+struct job {
+	struct job *next;
+	struct deliver *dl;
+	enum job_kind kind;
+	bool going;     /* the HTTP client has it */
+	bool waiting;   /* for a new token */
+	bool refreshed; /* has had its new token: the next refusal counts */
+	unsigned turn;  /* of deliver_run that looked at it last */
+	int64_t since;  /* waiting since then, monotonic ms */
+	int64_t channel;
+	struct channel_row row;
+	struct channel_account ac;
+	char *token; /* the one the last request carried */
+
+	/* JOB_SEND */
+	struct delivery d;
+	struct channel_out out;
+	char *text; /* of this part */
+	bool visible, bared, paid;
+	bool ending; /* the outcome is known but not yet stored */
+	char state[12], external_id[256], error[400];
+	int64_t due_at, wait_until;
+
+	/* JOB_PROFILE */
+	int64_t customer;
+	char external[256];
+
+	/* JOB_REFRESH: the new settings, until they are stored */
+	struct json_object *fresh;
+};
+
+struct deliver {
+	const struct conf *cf;
+	struct store *st;
+	struct http_client *http;
+	char by[64]; /* our name in leases */
+	struct job *jobs;
+	size_t n;
+	unsigned turn;
+	int64_t claim_at, profile_at; /* not before, monotonic ms */
+};
+
+/* job_new(dl, kind, channel): in the list, or NULL.  job_free: out of it. */
+struct job *job_new(struct deliver *dl, enum job_kind kind, int64_t channel);
+void job_free(struct job *j);
+
+/* job_account(j): read the account again; false: gone, or no adapter. */
+bool job_account(struct job *j);
+
+/* job_start(j, rq): begin a request of this job.  0, or -1. */
+int job_start(struct job *j, const struct http_request *rq);
+
+/* profile_go(j) / send_go(j): the request of this job, with the token of now.
+ */
+void profile_go(struct job *j);
+void send_go(struct job *j);
+
+/* send_begin(j): a claimed delivery.  send_done: its request was answered. */
+void send_begin(struct job *j);
+void send_done(struct job *j, const struct http_answer *an);
+
+/* send_store(j): the outcome, again after the store could not take it. */
+void send_store(struct job *j);
+
+/* send_held(j): back into the queue as it was.  send_again: after a pause. */
+void send_held(struct job *j);
+void send_again(
+    struct job *j, int64_t wait_s, const char *reason, const char *words);
+
+/* token_note(j): remember which token the request carries. */
+void token_note(struct job *j);
+
+/* token_stale(j): known to end soon, and there is a way to another. */
+bool token_stale(const struct job *j);
+
+/* token_wait(j): for a new one.  token_look(j): see whether it is there. */
+void token_wait(struct job *j);
+void token_look(struct job *j);
+
+/* token_missed(j, refused): none came; ${refused}: an admin must act. */
+void token_missed(struct job *j, bool refused);
+
+/* token_done(r, an): a refresh was answered.  token_store: again. */
+void token_done(struct job *r, const struct http_answer *an);
+void token_store(struct job *r);
+
+/*
+ * token_refused(dl, channel, why): tell the agents, once, that an admin must
+ * act; the account's queue stops.
+ */
+void token_refused(struct deliver *dl, int64_t channel, const char *why);
+
+#endif

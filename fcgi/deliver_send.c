@@ -1,0 +1,318 @@
+/*
+ * One delivery from its claim to its end: the window, the part of the text,
+ * the request, and what its answer makes of it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "clock.h"
+#include "deliver_job.h"
+#include "inbound.h"
+#include "json.h"
+#include "log.h"
+#include "store_echo.h"
+
+#define TRIES_MAX 5
+
+/* --- how a delivery ends
+ * --------------------------------------------------------- */
+
+/* Store the outcome; when the store cannot just now, keep it for later. */
+void
+send_store(struct job *j)
+{
+	struct store *st = j->dl->st;
+	struct delivery_end e = { .state = j->state,
+		.external_id =
+		    j->external_id[0] != '\0' ? j->external_id : NULL,
+		.error = j->error[0] != '\0' ? j->error : NULL,
+		.due_at = j->due_at,
+		.wait_until = j->wait_until };
+	int rc = store_delivery_end(st, j->d.id, j->dl->by, &e);
+
+	if (rc == STORE_FAILED) {
+		j->ending = true;
+		return;
+	}
+	if (rc == STORE_NONE)
+		log_info(
+		    "delivery settled elsewhere id=%lld", (long long)j->d.id);
+	else if (j->external_id[0] != '\0')
+		inbound_receipts(st, j->channel, j->external_id);
+	job_free(j);
+}
+
+static void
+end_as(struct job *j, const char *state, const char *error)
+{
+	snprintf(j->state, sizeof(j->state), "%s", state);
+	snprintf(j->error, sizeof(j->error), "%s", error);
+	log_info("delivery %s id=%lld channel=%lld try=%lld", state,
+	    (long long)j->d.id, (long long)j->channel, (long long)j->d.tries);
+	send_store(j);
+}
+
+/* The pause before the next try, somewhat spread. */
+static int64_t
+backoff_ms(const struct job *j)
+{
+	static const int64_t pause_ms[TRIES_MAX] = { 1000, 5000, 30000, 120000,
+		600000 };
+	int64_t i = j->d.tries < 1 ? 0 : j->d.tries - 1;
+	int64_t ms = pause_ms[i < TRIES_MAX ? i : TRIES_MAX - 1];
+
+	ms = ms * j->dl->cf->backoff_percent / 100;
+	return ms + (int64_t)randombytes_uniform((uint32_t)(ms / 4) + 1);
+}
+
+/* Again later, as long as there are tries left. */
+void
+send_again(struct job *j, int64_t wait_s, const char *reason, const char *words)
+{
+	int64_t ms = backoff_ms(j);
+	char error[400];
+
+	snprintf(error, sizeof(error), "%s%s%s", reason,
+	    *reason != '\0' && *words != '\0' ? ": " : "", words);
+	if (j->d.tries >= TRIES_MAX) {
+		end_as(j, "failed", error);
+		return;
+	}
+	if (ms < 1000 * wait_s)
+		ms = 1000 * wait_s;
+	j->due_at = clock_now_ms() + ms;
+	end_as(j, "queued", "");
+}
+
+/* Back into the queue as it was: the account must be mended first. */
+void
+send_held(struct job *j)
+{
+	j->due_at = clock_now_ms();
+	end_as(j, "queued", "");
+}
+
+/* It left, and nobody knows what became of it. */
+static void
+end_unknown(struct job *j, const char *words)
+{
+	char error[400];
+
+	if (j->out.text != NULL &&
+	    store_echo_row(j->dl->st, j->d.id, j->out.text, strlen(j->out.text),
+		j->external_id, sizeof(j->external_id)) == STORE_DONE) {
+		end_as(j, "sent", "");
+		return;
+	}
+	j->external_id[0] = '\0';
+	j->wait_until = clock_now_ms() + 1000 * j->dl->cf->echo_wait_s;
+	snprintf(error, sizeof(error), "no answer%s%s",
+	    *words != '\0' ? ": " : "", words);
+	end_as(j, "unknown", error);
+}
+
+/* --- sending
+ * ----------------------------------------------------------------------- */
+
+static int
+text_parts(const char *text, size_t units)
+{
+	const char *p;
+	size_t len;
+	int n = 0;
+
+	while (channel_part(text, units, n, &p, &len))
+		n++;
+	return n;
+}
+
+static const char *
+member_text(struct json_object *o, const char *key)
+{
+	const char *p;
+	size_t len;
+
+	return json_get_str(o, key, &p, &len) == 1 ? p : NULL;
+}
+
+/* Where the platform may fetch an attachment; new, or NULL. */
+static char *
+public_url(const struct conf *cf, const char *url)
+{
+	struct buf b;
+	char *copy = NULL;
+
+	if (url == NULL)
+		return NULL;
+	buf_init(&b, 8192);
+	if (url[0] == '/' && cf->base_url[0] != '\0')
+		buf_printf(&b, "%s%s%s", cf->base_url, cf->base_path, url);
+	else if (strncmp(url, "https://", 8) == 0)
+		buf_puts(&b, url);
+	if (b.len > 0 && !b.err)
+		copy = strdup(b.data);
+	buf_fini(&b);
+	return copy;
+}
+
+/*
+ * Fill j->out with the part that this delivery is: texts first, then the
+ * attachments one by one.  How many parts the message has; 0 when this one is
+ * none of them.
+ */
+static int
+part_fill(struct job *j)
+{
+	struct delivery *d = &j->d;
+	struct channel_out *out = &j->out;
+	size_t units = j->ac.ch->text_max(&j->ac), len;
+	const char *content = d->content != NULL ? d->content : "", *p, *mime;
+	int texts = text_parts(content, units), files = 0;
+	struct json_object *at;
+
+	if (d->attachments != NULL)
+		files = (int)json_object_array_length(d->attachments);
+	out->number = d->id;
+	out->uuid = d->uuid;
+	out->conversation = d->conversation_external;
+	out->user =
+	    d->customer_external[0] != '\0' ? d->customer_external : NULL;
+	out->quote = d->part == 0 && d->quote_external[0] != '\0'
+			 ? d->quote_external
+			 : NULL;
+	out->last_inbound_at = d->last_inbound_at;
+	if (channel_part(content, units, d->part, &p, &len)) {
+		out->kind = "text";
+		if ((j->text = strndup(p, len)) == NULL)
+			return 0;
+		out->text = j->text;
+	} else if (d->part >= texts && d->part < texts + files) {
+		at = json_object_array_get_idx(
+		    d->attachments, (size_t)(d->part - texts));
+		mime = member_text(at, "mime");
+		out->kind = mime != NULL && strncmp(mime, "image/", 6) == 0
+				? "image"
+				: "file";
+		out->mime = mime;
+		out->media_name = member_text(at, "name");
+		j->text = public_url(j->dl->cf, member_text(at, "url"));
+		out->media_url = j->text;
+	} else {
+		return 0;
+	}
+	return texts + files;
+}
+
+/* Start the request of the step that j->out is at. */
+void
+send_go(struct job *j)
+{
+	struct http_request rq;
+	int rc;
+
+	http_request_init(&rq, "POST");
+	token_note(j);
+	rc = j->ac.ch->send(&j->ac, &j->out, &rq);
+	j->visible = rc == 0;
+	if (rc == -1) {
+		end_as(j, "failed", "unsupported");
+	} else if (job_start(j, &rq) == -1) {
+		send_again(j, 0, "", "not begun");
+	}
+	http_request_fini(&rq);
+}
+
+void
+send_done(struct job *j, const struct http_answer *an)
+{
+	struct channel_result rs;
+	char error[400];
+
+	j->ac.ch->answer(&j->ac, &j->out, an, &rs);
+	if (rs.cls == CHANNEL_UNKNOWN && j->ac.ch->keyed)
+		rs.cls = CHANNEL_RETRY;
+	if (rs.cls != CHANNEL_SENT && rs.cls != CHANNEL_MORE)
+		log_info("delivery answer id=%lld code=%s reason=%s",
+		    (long long)j->d.id, rs.code, rs.reason);
+	switch (rs.cls) {
+	case CHANNEL_SENT:
+		snprintf(j->external_id, sizeof(j->external_id), "%s",
+		    rs.message_id);
+		end_as(j, "sent", j->paid ? "window_paid" : "");
+		return;
+	case CHANNEL_MORE:
+		j->out.step++;
+		send_go(j);
+		return;
+	case CHANNEL_RETRY_BARE:
+		if (!j->bared) {
+			j->bared = true;
+			j->out.quote = NULL;
+			send_go(j);
+			return;
+		}
+		break;
+	case CHANNEL_RETRY:
+		if (rs.hold)
+			store_delivery_hold(j->dl->st, j->channel,
+			    clock_now_ms() + 1000 * rs.wait_s);
+		send_again(j, rs.wait_s, rs.reason, rs.message);
+		return;
+	case CHANNEL_REAUTH:
+		if (rs.refreshable && !j->refreshed) {
+			token_wait(j);
+			return;
+		}
+		token_refused(j->dl, j->channel, rs.message);
+		send_held(j);
+		return;
+	case CHANNEL_UNKNOWN:
+		end_unknown(j, rs.message);
+		return;
+	case CHANNEL_PERMANENT:
+		break;
+	}
+	snprintf(error, sizeof(error), "%s%s%s", rs.reason,
+	    rs.message[0] != '\0' ? ": " : "", rs.message);
+	end_as(j, "failed", error);
+}
+
+/* Begin a claimed delivery. */
+void
+send_begin(struct job *j)
+{
+	struct delivery *d = &j->d;
+	int n;
+
+	if (!job_account(j)) {
+		end_as(j, "failed", "unsupported");
+		return;
+	}
+	switch (j->ac.ch->window(
+	    &j->ac, d->last_inbound_at, d->sent_since, clock_now_ms())) {
+	case CHANNEL_WINDOW_CLOSED:
+		end_as(j, "failed", "window_closed");
+		return;
+	case CHANNEL_WINDOW_PAID:
+		j->paid = true;
+		break;
+	case CHANNEL_WINDOW_OPEN:
+		break;
+	}
+	if ((n = part_fill(j)) == 0) {
+		end_as(j, "failed", "empty");
+		return;
+	}
+	if (d->part == 0 && n > 1 &&
+	    store_delivery_parts(j->dl->st, d->id, n) == STORE_FAILED) {
+		send_held(j);
+		return;
+	}
+	if (token_stale(j))
+		token_wait(j);
+	else
+		send_go(j);
+}
