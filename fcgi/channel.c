@@ -16,12 +16,12 @@
 #include "channel.h"
 #include "json.h"
 
-#define ITEMS_MAX 1024          /* of a batch; the rest is skipped */
-#define VALUE_MAX 4096          /* bytes of one setting */
+#define ITEMS_MAX 1024 /* of a batch; the rest is skipped */
+#define VALUE_MAX 4096 /* bytes of one setting */
 #define JSON_DEPTH 32
 #define JSON_MEMBERS 100000
-#define DIGITS_EXACT 15         /* a double holds these, and json-c more */
-#define SPLIT_BACK 2            /* look for a space in the last 1/n */
+#define DIGITS_EXACT 15 /* a double holds these, and json-c more */
+#define SPLIT_BACK 2    /* look for a space in the last 1/n */
 
 static const struct channel *const channels[] = {
 	&channel_zalo,
@@ -151,7 +151,8 @@ channel_config_check(
 	return 0;
 }
 
-/* --- batches --------------------------------------------------------------- */
+/* --- batches ---------------------------------------------------------------
+ */
 
 void
 channel_batch_init(struct channel_batch *b)
@@ -254,7 +255,8 @@ channel_batch_printf(struct channel_batch *b, const char *fmt, ...)
 	return text;
 }
 
-/* --- reading JSON of others -------------------------------------------------- */
+/* --- reading JSON of others --------------------------------------------------
+ */
 
 /*
  * Bytes of the number at ${p}, and whether it is an integer that only a string
@@ -267,15 +269,16 @@ number_span(const char *p, size_t len, bool *keep)
 	bool whole = true;
 
 	for (; n < len && (isdigit((unsigned char)p[n]) ||
-	    (p[n] != '\0' && strchr("+-.eE", p[n]) != NULL)); n++)
+			      (p[n] != '\0' && strchr("+-.eE", p[n]) != NULL));
+	     n++)
 		whole = whole && (isdigit((unsigned char)p[n]) || n == 0);
 	digits = p[0] == '-' ? 1 : 0;
-	for (after = n; after < len &&
-	    (p[after] == ' ' || p[after] == '\t' || p[after] == '\r' ||
-	    p[after] == '\n');)
+	for (after = n;
+	     after < len && (p[after] == ' ' || p[after] == '\t' ||
+				p[after] == '\r' || p[after] == '\n');)
 		after++;
 	*keep = whole && n > DIGITS_EXACT && p[digits] != '0' &&
-	    (after == len || p[after] != ':');
+		(after == len || p[after] != ':');
 	return n;
 }
 
@@ -314,8 +317,8 @@ channel_json(const char *p, size_t len, struct json_object **out)
 	buf_init(&b, 2 * len + 1);
 	quote_long_integers(p, len, &b);
 	if (len > 0 && !b.err)
-		rc = json_parse(b.data, b.len, JSON_DEPTH, JSON_MEMBERS, b.len,
-		    out, &why);
+		rc = json_parse(
+		    b.data, b.len, JSON_DEPTH, JSON_MEMBERS, b.len, out, &why);
 	buf_fini(&b);
 	return rc;
 }
@@ -366,7 +369,8 @@ channel_time(const char *text)
 	return t < 100000000000 ? 1000 * t : t;
 }
 
-/* --- texts --------------------------------------------------------------------- */
+/* --- texts
+ * --------------------------------------------------------------------- */
 
 /* Bytes of the UTF-8 character that ${c} begins; 1 for a stray byte. */
 static size_t
@@ -410,8 +414,7 @@ channel_split(const char *text, size_t units, size_t *next)
 }
 
 bool
-channel_part(
-    const char *text, size_t units, int k, const char **p, size_t *len)
+channel_part(const char *text, size_t units, int k, const char **p, size_t *len)
 {
 	size_t next;
 
@@ -436,7 +439,7 @@ channel_copy(char *dst, size_t size, const char *src, size_t len)
 		size_t n = char_len(c), k = 1;
 
 		while (k < n && i + k < len &&
-		    ((unsigned char)src[i + k] & 0xc0) == 0x80)
+		       ((unsigned char)src[i + k] & 0xc0) == 0x80)
 			k++;
 		if (c >= 0x80 && (c < 0xc2 || c > 0xf4 || k < n)) {
 			if (out + 3 >= size)

@@ -82,9 +82,9 @@ struct channel_item {
 	double lat, lon;
 	const char *payload;
 	const char *reply_to;
-	int64_t sent_at;         /* ms */
-	const char *status;      /* STATUS: delivered, read */
-	const char **ids;        /* STATUS: message ids, nids of them */
+	int64_t sent_at;    /* ms */
+	const char *status; /* STATUS: delivered, read */
+	const char **ids;   /* STATUS: message ids, nids of them */
 	size_t nids;
 	int64_t watermark;       /* STATUS: without ids; ms, or 0 */
 	int64_t version;         /* EDIT: the larger wins */
@@ -106,12 +106,12 @@ struct channel_batch {
 /* Why a delivery ended as it did. */
 enum channel_class {
 	CHANNEL_SENT,
-	CHANNEL_RETRY,     /* later: backoff, at least wait_s */
+	CHANNEL_RETRY,      /* later: backoff, at least wait_s */
 	CHANNEL_RETRY_BARE, /* once at once, without the quote */
-	CHANNEL_REAUTH,    /* the account is refused: refresh, or an admin */
-	CHANNEL_PERMANENT, /* never: reason says why */
-	CHANNEL_UNKNOWN,   /* written, no usable answer */
-	CHANNEL_MORE,      /* a step of several is done: build the next */
+	CHANNEL_REAUTH,     /* the account is refused: refresh, or an admin */
+	CHANNEL_PERMANENT,  /* never: reason says why */
+	CHANNEL_UNKNOWN,    /* written, no usable answer */
+	CHANNEL_MORE,       /* a step of several is done: build the next */
 };
 
 /* What to send: one part of one message. */
@@ -135,13 +135,13 @@ struct channel_out {
 /* What an answer means. */
 struct channel_result {
 	enum channel_class cls;
-	bool refreshable;    /* REAUTH: a new token may cure it */
-	int64_t wait_s;      /* RETRY: not before */
-	bool hold;           /* RETRY: the whole account waits wait_s */
+	bool refreshable;     /* REAUTH: a new token may cure it */
+	int64_t wait_s;       /* RETRY: not before */
+	bool hold;            /* RETRY: the whole account waits wait_s */
 	char message_id[256]; /* SENT: the platform's id, or "" */
-	char reason[64];     /* PERMANENT: window_closed, quota, ... */
-	char message[256];   /* the platform's words, cleaned, for agents */
-	char code[24];       /* its code, for the log */
+	char reason[64];      /* PERMANENT: window_closed, quota, ... */
+	char message[256];    /* the platform's words, cleaned, for agents */
+	char code[24];        /* its code, for the log */
 };
 
 /* May we still write to the customer? */
@@ -248,16 +248,16 @@ const struct channel_key *channel_key_find(
  * A setting or its default; "" / lo where there is neither or it is no number.
  */
 const char *channel_conf(const struct channel_account *ac, const char *name);
-int64_t channel_conf_int(const struct channel_account *ac, const char *name,
-    int64_t lo, int64_t hi);
+int64_t channel_conf_int(
+    const struct channel_account *ac, const char *name, int64_t lo, int64_t hi);
 
 /*
  * channel_config_check(ch, config, why):
  * 0, or -1 with the fault in ${why}: a required setting is missing, a value is
  * too long or holds controls, a base URL is not https (http: loopback only).
  */
-int channel_config_check(const struct channel *ch,
-    struct json_object *config, struct buf *why);
+int channel_config_check(
+    const struct channel *ch, struct json_object *config, struct buf *why);
 
 void channel_batch_init(struct channel_batch *b);
 void channel_batch_fini(struct channel_batch *b);

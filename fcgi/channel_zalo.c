@@ -16,12 +16,12 @@
 #include "json.h"
 
 #define HOUR_MS (3600LL * 1000)
-#define FREE_MS (48 * HOUR_MS)       /* after the last action of the user */
-#define PAID_MS (7 * 24 * HOUR_MS)   /* then nothing but templates */
-#define FREE_COUNT 8                 /* free messages in the free time */
+#define FREE_MS (48 * HOUR_MS)     /* after the last action of the user */
+#define PAID_MS (7 * 24 * HOUR_MS) /* then nothing but templates */
+#define FREE_COUNT 8               /* free messages in the free time */
 #define RATE_WAIT_S 60
 #define TOLERANCE_MAX_S (30LL * 86400)
-#define IMAGE_MAX (1 << 20)          /* bytes an upload may have */
+#define IMAGE_MAX (1 << 20) /* bytes an upload may have */
 #define FILE_MAX (5 << 20)
 
 static const struct channel_key zalo_keys[] = {
@@ -46,7 +46,8 @@ static const struct channel_key zalo_keys[] = {
 	    "oldest webhook taken; 0 does not ask" },
 };
 
-/* --- webhooks in ------------------------------------------------------------- */
+/* --- webhooks in -------------------------------------------------------------
+ */
 
 static int
 zalo_handshake(
@@ -90,12 +91,11 @@ signed_time(struct channel_batch *b, struct json_object *root)
 }
 
 static enum channel_verdict
-zalo_verify(
-    const struct channel_account *ac, const struct channel_hook *hook)
+zalo_verify(const struct channel_account *ac, const struct channel_hook *hook)
 {
 	const char *secret = channel_conf(ac, "zalo_oa_secret");
-	const char *hex = signature_hex(
-	    hook->header(hook->arg, "X-ZEvent-Signature"));
+	const char *hex =
+	    signature_hex(hook->header(hook->arg, "X-ZEvent-Signature"));
 	int64_t tolerance_s =
 	    channel_conf_int(ac, "zalo_sig_tolerance_s", 0, TOLERANCE_MAX_S);
 	enum channel_verdict verdict = CHANNEL_FORGED;
@@ -147,7 +147,8 @@ struct zalo_event {
 static bool
 is_oa(const struct zalo_event *ev, const char *id)
 {
-	return id != NULL && strcmp(id, channel_conf(ev->ac, "zalo_oa_id")) == 0;
+	return id != NULL &&
+	       strcmp(id, channel_conf(ev->ac, "zalo_oa_id")) == 0;
 }
 
 static struct channel_item *
@@ -174,7 +175,7 @@ media_kind(const char *type)
 		{ "location", "location" }, { "file", "file" } };
 
 	for (size_t i = 0; type != NULL && i < sizeof(kinds) / sizeof(kinds[0]);
-	    i++)
+	     i++)
 		if (strcmp(kinds[i][0], type) == 0)
 			return kinds[i][1];
 	return NULL;
@@ -199,7 +200,7 @@ degrees(struct json_object *o, const char *key, double max, double *out)
 		if (*end != '\0')
 			return false;
 	} else if (json_object_is_type(v, json_type_double) ||
-	    json_object_is_type(v, json_type_int)) {
+		   json_object_is_type(v, json_type_int)) {
 		*out = json_object_get_double(v);
 	} else {
 		return false;
@@ -240,7 +241,7 @@ attachment_read(const struct zalo_event *ev, struct channel_item *it,
 		struct json_object *c = channel_obj(payload, "coordinates");
 
 		it->located = degrees(c, "latitude", 90, &it->lat) &&
-		    degrees(c, "longitude", 180, &it->lon);
+			      degrees(c, "longitude", 180, &it->lon);
 		return it->located;
 	}
 	it->media_url = some_text(ev->b, payload, "url");
@@ -248,7 +249,8 @@ attachment_read(const struct zalo_event *ev, struct channel_item *it,
 		it->mime = "image/gif";
 	if (strcmp(type, "sticker") == 0 &&
 	    (id = some_text(ev->b, payload, "id")) != NULL)
-		it->media_ref = channel_batch_printf(ev->b, "zalo-sticker:%s", id);
+		it->media_ref =
+		    channel_batch_printf(ev->b, "zalo-sticker:%s", id);
 	if (strcmp(type, "file") == 0) {
 		it->name = some_text(ev->b, payload, "name");
 		it->size = byte_size(channel_text(ev->b, payload, "size"));
@@ -297,16 +299,17 @@ message_rows(const struct zalo_event *ev, const struct channel_item *head,
     const char *suffix)
 {
 	bool link = strcmp(suffix, "link") == 0;
-	bool known = link || strcmp(suffix, "text") == 0 ||
-	    media_kind(suffix) != NULL;
+	bool known =
+	    link || strcmp(suffix, "text") == 0 || media_kind(suffix) != NULL;
 	const char *text = some_text(ev->b, ev->message, "text");
 	const char *type, *described = NULL, *url = NULL;
 	struct json_object *payload;
 	struct channel_item *it;
 	size_t rows = 0;
 
-	for (size_t i = 0; !ev->b->err &&
-	    (payload = attachment_at(ev, i, &type)) != NULL; i++) {
+	for (size_t i = 0;
+	     !ev->b->err && (payload = attachment_at(ev, i, &type)) != NULL;
+	     i++) {
 		struct channel_item media = { .size = -1 };
 
 		if (payload == ev->message)
@@ -329,10 +332,11 @@ message_rows(const struct zalo_event *ev, const struct channel_item *head,
 		*it = media;
 		row_head(ev, it, head);
 		if (rows == 0)
-			it->text = text != NULL ? text
+			it->text =
+			    text != NULL ? text
 			    : strcmp(media.kind, "video") == 0
-			    ? some_text(ev->b, payload, "description")
-			    : NULL;
+				? some_text(ev->b, payload, "description")
+				: NULL;
 		else
 			it->message_id = channel_batch_printf(
 			    ev->b, "%s#%zu", head->message_id, rows);
@@ -346,7 +350,8 @@ message_rows(const struct zalo_event *ev, const struct channel_item *head,
 		text = link ? url : described != NULL ? described : url;
 	it->text = text;
 	it->kind = known && media_kind(suffix) == NULL && text != NULL
-	    ? "text" : "unsupported";
+		       ? "text"
+		       : "unsupported";
 }
 
 /* A message of the user or, as an echo, of our own side. */
@@ -372,8 +377,8 @@ message_read(
 		goto skip;
 	}
 	if (where == 'a') {
-		const char *c = some_text(
-		    ev->b, ev->message, "conversation_id");
+		const char *c =
+		    some_text(ev->b, ev->message, "conversation_id");
 
 		if (c == NULL && !out)
 			goto skip;
@@ -385,8 +390,8 @@ message_read(
 	head.by_person = out && channel_text(ev->b, sender, "admin_id") != NULL;
 	head.message_id = some_text(ev->b, ev->message, "msg_id");
 	if (head.message_id == NULL)
-		head.message_id = channel_batch_printf(ev->b, "zalo:%s:%s",
-		    ev->timestamp, head.conversation);
+		head.message_id = channel_batch_printf(
+		    ev->b, "zalo:%s:%s", ev->timestamp, head.conversation);
 	message_rows(ev, &head, suffix);
 	return;
 skip:
@@ -428,9 +433,9 @@ receipt_read(const struct zalo_event *ev, const char *status)
 
 		if (json_object_is_type(v, json_type_string) ||
 		    json_object_is_type(v, json_type_int))
-			it->ids[it->nids++] = channel_batch_text(ev->b,
-			    json_object_get_string(v),
-			    strlen(json_object_get_string(v)));
+			it->ids[it->nids++] =
+			    channel_batch_text(ev->b, json_object_get_string(v),
+				strlen(json_object_get_string(v)));
 	}
 	if (it->nids == 0 && one != NULL)
 		it->ids[it->nids++] = one;
@@ -440,8 +445,8 @@ static void
 contact_read(const struct zalo_event *ev, bool follow)
 {
 	const char *own = channel_text(ev->b, ev->root, "oa_id");
-	const char *user = some_text(
-	    ev->b, channel_obj(ev->root, "follower"), "id");
+	const char *user =
+	    some_text(ev->b, channel_obj(ev->root, "follower"), "id");
 	struct channel_item *it;
 
 	if (user == NULL || (own != NULL && !is_oa(ev, own))) {
@@ -521,7 +526,8 @@ zalo_parse(const struct channel_account *ac, const struct channel_hook *hook,
 	return 0;
 }
 
-/* --- messages out ---------------------------------------------------------------- */
+/* --- messages out
+ * ---------------------------------------------------------------- */
 
 static enum channel_window
 zalo_window(const struct channel_account *ac, int64_t last_inbound_at,
@@ -535,10 +541,10 @@ zalo_window(const struct channel_account *ac, int64_t last_inbound_at,
 		return CHANNEL_WINDOW_CLOSED;
 	if (age > FREE_MS)
 		return channel_conf_int(ac, "zalo_allow_paid", 0, 1) == 1
-		    ? CHANNEL_WINDOW_PAID
-		    : CHANNEL_WINDOW_CLOSED;
+			   ? CHANNEL_WINDOW_PAID
+			   : CHANNEL_WINDOW_CLOSED;
 	return sent_since > FREE_COUNT ? CHANNEL_WINDOW_PAID
-					: CHANNEL_WINDOW_OPEN;
+				       : CHANNEL_WINDOW_OPEN;
 }
 
 static size_t
@@ -549,8 +555,8 @@ zalo_text_max(const struct channel_account *ac)
 
 /* Begin a request to the API: base, path and the token. */
 static void
-api_request(const struct channel_account *ac, struct http_request *rq,
-    const char *path)
+api_request(
+    const struct channel_account *ac, struct http_request *rq, const char *path)
 {
 	const char *base = channel_conf(ac, "zalo_api_base");
 	size_t n = strlen(base);
@@ -580,8 +586,8 @@ upload_path(const struct channel_out *out)
 	if (strcmp(mime, "application/pdf") == 0 ||
 	    strcmp(mime, "application/msword") == 0 ||
 	    strcmp(mime,
-	    "application/vnd.openxmlformats-officedocument.wordprocessingml"
-	    ".document") == 0)
+		"application/vnd.openxmlformats-officedocument.wordprocessingml"
+		".document") == 0)
 		return out->media_size <= FILE_MAX ? "/v2.0/oa/upload/file"
 						   : NULL;
 	return NULL;
@@ -598,8 +604,8 @@ static struct json_object *
 attachment_json(const struct channel_out *out, const char *uploaded)
 {
 	struct json_object *at, *payload, *list, *el;
-	bool by_url = is_image(out) && out->media_path == NULL &&
-	    out->media_url != NULL;
+	bool by_url =
+	    is_image(out) && out->media_path == NULL && out->media_url != NULL;
 
 	if (uploaded == NULL && !by_url)
 		return NULL;
@@ -660,7 +666,8 @@ message_request(const struct channel_account *ac, const struct channel_out *out,
 		http_request_header(rq, "Content-Type", "application/json");
 		json_write(root, &rq->body);
 		rc = rq->url.err || rq->headers.err || rq->body.err || text.err
-		    ? -1 : 0;
+			 ? -1
+			 : 0;
 	}
 	buf_fini(&text);
 	json_object_put(root);
@@ -683,10 +690,11 @@ zalo_send(const struct channel_account *ac, const struct channel_out *out,
 	api_request(ac, rq, up);
 	rq->file_field = "file";
 	rq->file_path = strdup(out->media_path);
-	rq->file_name = strdup(
-	    out->media_name != NULL ? out->media_name : "file");
+	rq->file_name =
+	    strdup(out->media_name != NULL ? out->media_name : "file");
 	return rq->url.err || rq->file_path == NULL || rq->file_name == NULL
-	    ? -1 : 1;
+		   ? -1
+		   : 1;
 }
 
 /* What the table of error codes says; the rest is permanent. */
@@ -729,7 +737,7 @@ classify(int64_t code, struct channel_result *rs)
 
 	rs->cls = CHANNEL_PERMANENT;
 	for (size_t i = 0; i < sizeof(zalo_errors) / sizeof(zalo_errors[0]);
-	    i++)
+	     i++)
 		if (zalo_errors[i].code == code) {
 			rs->cls = zalo_errors[i].cls;
 			reason = zalo_errors[i].reason;
@@ -758,12 +766,12 @@ error_code(struct channel_batch *b, struct json_object *root, int64_t *code)
 
 /* The answer to an upload: something to name it by. */
 static void
-upload_answered(struct channel_batch *b, struct channel_out *out,
-    struct channel_result *rs)
+upload_answered(
+    struct channel_batch *b, struct channel_out *out, struct channel_result *rs)
 {
 	struct json_object *data = channel_obj(b->root, "data");
-	const char *h = some_text(
-	    b, data, is_image(out) ? "attachment_id" : "token");
+	const char *h =
+	    some_text(b, data, is_image(out) ? "attachment_id" : "token");
 
 	if (h == NULL || strlen(h) >= sizeof(out->handle)) {
 		rs->cls = CHANNEL_RETRY;
@@ -786,9 +794,10 @@ zalo_answer(const struct channel_account *ac, struct channel_out *out,
 	memset(rs, 0, sizeof(*rs));
 	channel_batch_init(&b);
 	/* An upload shows nothing to anybody: it may be done again. */
-	rs->cls = an->end == HTTP_UNSENT || upload ? CHANNEL_RETRY
-						   : CHANNEL_UNKNOWN;
-	channel_copy(rs->message, sizeof(rs->message), an->why, strlen(an->why));
+	rs->cls =
+	    an->end == HTTP_UNSENT || upload ? CHANNEL_RETRY : CHANNEL_UNKNOWN;
+	channel_copy(
+	    rs->message, sizeof(rs->message), an->why, strlen(an->why));
 	if (an->end != HTTP_ANSWERED)
 		goto out;
 	snprintf(rs->code, sizeof(rs->code), "http %ld", an->status);
@@ -812,8 +821,8 @@ zalo_answer(const struct channel_account *ac, struct channel_out *out,
 		upload_answered(&b, out, rs);
 	} else {
 		rs->cls = CHANNEL_SENT;
-		id = channel_text(
-		    &b, channel_obj(b.root, "data"), "message_id");
+		id =
+		    channel_text(&b, channel_obj(b.root, "data"), "message_id");
 		if (id != NULL && strlen(id) < sizeof(rs->message_id))
 			memcpy(rs->message_id, id, strlen(id) + 1);
 	}
@@ -823,7 +832,8 @@ out:
 	channel_batch_fini(&b);
 }
 
-/* --- tokens and profiles ------------------------------------------------------- */
+/* --- tokens and profiles
+ * ------------------------------------------------------- */
 
 static void
 form_field(struct buf *b, const char *name, const char *value)
@@ -881,8 +891,8 @@ zalo_refreshed(const struct channel_account *ac, const struct http_answer *an,
 	json_put_str(set, "zalo_refresh_token", refresh != NULL ? refresh : "");
 	snprintf(at, sizeof(at), "%lld",
 	    life_s > 0 && life_s < 366LL * 86400
-	    ? (long long)(now_ms + 1000 * life_s)
-	    : 0LL);
+		? (long long)(now_ms + 1000 * life_s)
+		: 0LL);
 	json_put_str(set, "zalo_token_expires_at", at);
 out:
 	channel_batch_fini(&b);
@@ -890,8 +900,8 @@ out:
 }
 
 static int
-zalo_profile(const struct channel_account *ac, const char *user,
-    struct http_request *rq)
+zalo_profile(
+    const struct channel_account *ac, const char *user, struct http_request *rq)
 {
 	struct json_object *o = json_object_new_object();
 	struct buf b;

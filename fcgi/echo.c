@@ -15,11 +15,10 @@
 
 /* What a delivery said: its part of the message's text. */
 static bool
-part_of(const struct echo *e, const struct channel_account *ac,
-    const char **p, size_t *len)
+part_of(const struct echo *e, const struct channel_account *ac, const char **p,
+    size_t *len)
 {
-	return channel_part(
-	    e->content, ac->ch->text_max(ac), e->part, p, len);
+	return channel_part(e->content, ac->ch->text_max(ac), e->part, p, len);
 }
 
 int

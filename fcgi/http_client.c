@@ -161,19 +161,23 @@ body_set(struct call *k, const struct http_request *rq)
 		    curl_mime_filename(part, rq->file_name) != CURLE_OK)
 			return -1;
 		return curl_easy_setopt(k->easy, CURLOPT_MIMEPOST, k->mime) ==
-		    CURLE_OK ? 0 : -1;
+			       CURLE_OK
+			   ? 0
+			   : -1;
 	}
 	if (strcmp(rq->method, "POST") != 0)
 		return 0;
-	buf_append(&k->body, rq->body.len > 0 ? rq->body.data : "",
-	    rq->body.len);
+	buf_append(
+	    &k->body, rq->body.len > 0 ? rq->body.data : "", rq->body.len);
 	if (k->body.err)
 		return -1;
 	curl_easy_setopt(k->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(
 	    k->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)k->body.len);
 	return curl_easy_setopt(k->easy, CURLOPT_POSTFIELDS,
-	    k->body.len > 0 ? k->body.data : "") == CURLE_OK ? 0 : -1;
+		   k->body.len > 0 ? k->body.data : "") == CURLE_OK
+		   ? 0
+		   : -1;
 }
 
 static void
@@ -271,7 +275,7 @@ http_client_run(struct http_client *c, int wait_ms)
 		goto fail;
 	if ((m = curl_multi_info_read(c->multi, &left)) == NULL) {
 		if (curl_multi_poll(c->multi, NULL, 0, wait_ms, NULL) !=
-		    CURLM_OK ||
+			CURLM_OK ||
 		    curl_multi_perform(c->multi, &running) != CURLM_OK)
 			goto fail;
 		m = curl_multi_info_read(c->multi, &left);
@@ -281,7 +285,7 @@ http_client_run(struct http_client *c, int wait_ms)
 
 		if (m->msg == CURLMSG_DONE &&
 		    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &k) ==
-		    CURLE_OK)
+			CURLE_OK)
 			call_done(k, res);
 	}
 	return 0;

@@ -15,8 +15,8 @@
 struct http_request {
 	const char *method; /* "GET" or "POST", static */
 	struct buf url;
-	struct buf headers; /* "Name: value" lines, each ended by '\n' */
-	struct buf body;    /* empty: none */
+	struct buf headers;     /* "Name: value" lines, each ended by '\n' */
+	struct buf body;        /* empty: none */
 	const char *file_field; /* multipart instead of body: field, static */
 	char *file_path;        /* and the file to read; ours to free */
 	char *file_name;        /* and the name to give it; ours to free */

@@ -114,13 +114,12 @@ echo_settles(
 	int64_t n = it->outbound;
 	int rc;
 
-	if (it->message_id != NULL &&
-	    (rc = store_echo_known(in->st, in->ac->id, it->message_id)) !=
-	    STORE_NONE)
+	if (it->message_id != NULL && (rc = store_echo_known(in->st, in->ac->id,
+					   it->message_id)) != STORE_NONE)
 		return rc;
 	if (n == 0 && !it->by_person && it->text != NULL) {
-		rc = echo_match(in->st, in->ac, conversation, it->text,
-		    it->sent_at, &n);
+		rc = echo_match(
+		    in->st, in->ac, conversation, it->text, it->sent_at, &n);
 		if (rc == STORE_FAILED)
 			return rc;
 	}
@@ -133,10 +132,15 @@ echo_settles(
 static int
 message_store(struct inbound *in, const struct channel_item *it)
 {
-	struct message m = { .kind = it->kind, .content = it->text,
-		.channel = in->ac->id, .external_id = it->message_id,
-		.reply_external = it->reply_to, .sent_at = it->sent_at,
-		.inbox = in->inbox, .echo = it->out, .quiet = it->standby,
+	struct message m = { .kind = it->kind,
+		.content = it->text,
+		.channel = in->ac->id,
+		.external_id = it->message_id,
+		.reply_external = it->reply_to,
+		.sent_at = it->sent_at,
+		.inbox = in->inbox,
+		.echo = it->out,
+		.quiet = it->standby,
 		.incoming = !it->out };
 	int64_t customer;
 	int rc;
@@ -226,14 +230,16 @@ item_store(struct inbound *in, const struct channel_item *it)
 	case CHANNEL_STATUS:
 		return status_store(in, it);
 	case CHANNEL_EDIT:
-		return it->message_id == NULL ? STORE_NONE
-		    : store_message_edit_external(in->st, in->ac->id,
-		    it->message_id, it->version, it->text,
-		    it->text != NULL ? strlen(it->text) : 0);
+		return it->message_id == NULL
+			   ? STORE_NONE
+			   : store_message_edit_external(in->st, in->ac->id,
+				 it->message_id, it->version, it->text,
+				 it->text != NULL ? strlen(it->text) : 0);
 	case CHANNEL_DELETE:
-		return it->message_id == NULL ? STORE_NONE
-		    : store_message_delete_external(
-		    in->st, in->ac->id, it->message_id);
+		return it->message_id == NULL
+			   ? STORE_NONE
+			   : store_message_delete_external(
+				 in->st, in->ac->id, it->message_id);
 	case CHANNEL_CONTACT:
 		return contact_store(in, it);
 	case CHANNEL_NOTE:
@@ -262,9 +268,10 @@ inbound_store(struct store *st, const struct channel_account *ac,
 		if (rc == STORE_DONE)
 			in.kept++;
 		else if (rc != STORE_FAILED && rc != STORE_NONE &&
-		    rc != STORE_REPEATED)
+			 rc != STORE_REPEATED)
 			log_warn("webhook item refused channel=%lld item=%zu"
-			    " rc=%d", (long long)ac->id, i, rc);
+				 " rc=%d",
+			    (long long)ac->id, i, rc);
 	}
 	if (rc != STORE_FAILED)
 		rc = store_webhook_done(

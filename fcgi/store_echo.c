@@ -12,8 +12,8 @@
 #define SLACK_MS 5000 /* the platform's clock may be behind ours */
 
 int
-store_echo_channel(struct store *st, const char *platform,
-    const char *account, int64_t *id)
+store_echo_channel(
+    struct store *st, const char *platform, const char *account, int64_t *id)
 {
 	static const char sql[] =
 	    "SELECT id FROM channels WHERE platform = :platform"
@@ -41,8 +41,7 @@ store_echo_thread(
 }
 
 int
-store_echo_known(
-    struct store *st, int64_t channel, const char *external_id)
+store_echo_known(struct store *st, int64_t channel, const char *external_id)
 {
 	static const char sql[] =
 	    "SELECT 1 FROM messages"
@@ -62,9 +61,8 @@ store_echo_known(
 int
 store_echo_seen(struct store *st, int64_t channel, const char *key)
 {
-	static const char sql[] =
-	    "SELECT 1 FROM webhook_seen"
-	    " WHERE channel_id = :channel AND key = :key";
+	static const char sql[] = "SELECT 1 FROM webhook_seen"
+				  " WHERE channel_id = :channel AND key = :key";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int64_t one;
 
@@ -82,8 +80,8 @@ echoes_fini(struct echo *list, size_t n)
 
 /* Rows of id, channel, part, platform, content into ${list}. */
 static int
-echoes_read(struct store *st, sqlite3_stmt *q, struct echo *list, size_t max,
-    size_t *n)
+echoes_read(
+    struct store *st, sqlite3_stmt *q, struct echo *list, size_t max, size_t *n)
 {
 	int rc = 0;
 
@@ -133,8 +131,7 @@ store_echo_waiting(struct store *st, int64_t conversation, int64_t since,
 }
 
 int
-store_echo_lapsed(
-    struct store *st, struct echo *list, size_t max, size_t *n)
+store_echo_lapsed(struct store *st, struct echo *list, size_t max, size_t *n)
 {
 	static const char sql[] =
 	    "SELECT d.id, d.channel_id, d.part, c.platform, m.content"
@@ -151,8 +148,8 @@ store_echo_lapsed(
 }
 
 int
-store_echo_row(struct store *st, int64_t delivery, const char *text,
-    size_t len, char *external_id, size_t size)
+store_echo_row(struct store *st, int64_t delivery, const char *text, size_t len,
+    char *external_id, size_t size)
 {
 	static const char sql[] =
 	    "SELECT e.external_id FROM deliveries d JOIN messages e"

@@ -10,8 +10,8 @@
  */
 
 /* store_echo_channel(st, platform, account, id): by our id over there. */
-int store_echo_channel(struct store *st, const char *platform,
-    const char *account, int64_t *id);
+int store_echo_channel(
+    struct store *st, const char *platform, const char *account, int64_t *id);
 
 /* store_echo_thread(st, channel, external, id): a conversation, not made. */
 int store_echo_thread(
@@ -30,9 +30,9 @@ int store_echo_seen(struct store *st, int64_t channel, const char *key);
 /* A delivery that left and got no answer. */
 struct echo {
 	int64_t delivery, channel;
-	int part;	   /* of the message: the text below is the whole */
+	int part; /* of the message: the text below is the whole */
 	char platform[12];
-	char *content;	   /* owned */
+	char *content; /* owned */
 };
 void echoes_fini(struct echo *list, size_t n);
 

@@ -21,8 +21,8 @@
  * key over there.  1, 0, -1; channel_row_fini after 1.
  */
 static int
-account_find(struct req *rq, struct channel_row *row,
-    struct channel_account *ac)
+account_find(
+    struct req *rq, struct channel_row *row, struct channel_account *ac)
 {
 	const char *platform = rq->arg[0];
 	int64_t id = rq->id[1];
@@ -120,7 +120,8 @@ webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 	if (status == 503)
 		return rsp_error(rs, 503,
 		    store_trouble(rq->st) == STORE_NO_SPACE ? "no_space"
-		    : "busy", NULL);
+							    : "busy",
+		    NULL);
 	return rsp_text(rs, 200, "");
 }
 
@@ -132,8 +133,11 @@ webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 static int
 webhook_post(struct req *rq, struct rsp *rs)
 {
-	struct channel_hook hook = { .body = rq->body, .len = rq->body_len,
-		.now_ms = rq->now_ms, .header = header_of, .arg = rq };
+	struct channel_hook hook = { .body = rq->body,
+		.len = rq->body_len,
+		.now_ms = rq->now_ms,
+		.header = header_of,
+		.arg = rq };
 	struct channel_account ac;
 	struct channel_row row;
 	int status;

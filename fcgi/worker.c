@@ -28,9 +28,9 @@
 #define DAY_MS (86400 * SECOND_MS)
 #define SETTLE_EVERY_MS SECOND_MS
 #define HOUSE_EVERY_MS (60 * SECOND_MS)
-#define BATCHES_AT_ONCE 20        /* of a purge, then others may write */
+#define BATCHES_AT_ONCE 20            /* of a purge, then others may write */
 #define WEBHOOK_KEEP_MS (30 * DAY_MS) /* platforms repeat for three days */
-#define WAL_ALARM (64 << 20)      /* bytes */
+#define WAL_ALARM (64 << 20)          /* bytes */
 
 static volatile sig_atomic_t stopping, reopening;
 
@@ -63,7 +63,8 @@ database_open(const struct conf *cf)
 {
 	struct store_options op = { .path = cf->db,
 		.mode = strcmp(cf->synchronous, "normal") == 0
-		? STORE_MODE_NORMAL : STORE_MODE_FULL,
+			    ? STORE_MODE_NORMAL
+			    : STORE_MODE_FULL,
 		.space_min = cf->write_free_bytes_min };
 	struct store *st = NULL;
 
@@ -75,12 +76,12 @@ database_open(const struct conf *cf)
 }
 
 /* Call ${purge} as long as it finds something, within reason. */
-#define PURGE(purge)                                                     \
-	do {                                                             \
+#define PURGE(purge)                                                      \
+	do {                                                              \
 		for (int i_ = 0; i_ < BATCHES_AT_ONCE && !stopping; i_++) \
-			if ((purge) != STORE_DONE)                       \
-				break;                                   \
-		store_idle(st);                                          \
+			if ((purge) != STORE_DONE)                        \
+				break;                                    \
+		store_idle(st);                                           \
 	} while (0)
 
 /* Retention and tidying: everything in small batches. */

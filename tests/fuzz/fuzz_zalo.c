@@ -29,10 +29,12 @@ text(const char *t)
 static void
 webhook(const struct channel_account *ac, const char *p, size_t len)
 {
-	char sig[] = "mac="
+	char sig[] =
+	    "mac="
 	    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-	struct channel_hook hook = { .body = p, .len = len, .now_ms = 1,
-		.header = header, .arg = sig };
+	struct channel_hook hook = {
+		.body = p, .len = len, .now_ms = 1, .header = header, .arg = sig
+	};
 	struct channel_batch b;
 
 	assert(ac->ch->verify(ac, &hook) == CHANNEL_FORGED);
@@ -47,9 +49,10 @@ webhook(const struct channel_account *ac, const char *p, size_t len)
 			text(it->message_id);
 			text(it->media_url);
 			text(it->name);
-			assert(it->op != CHANNEL_MESSAGE ||
+			assert(
+			    it->op != CHANNEL_MESSAGE ||
 			    (it->kind != NULL && it->message_id != NULL &&
-			    it->conversation != NULL && it->sent_at > 0));
+				it->conversation != NULL && it->sent_at > 0));
 			for (size_t k = 0; k < it->nids; k++)
 				text(it->ids[k]);
 		}
@@ -90,8 +93,8 @@ split(const char *p, size_t len)
 	memcpy(copy, p, len);
 	copy[len] = '\0';
 	for (const char *t = copy; *t != '\0'; t += next) {
-		n = channel_split(t, 2 + (size_t)(unsigned char)p[0] % 40,
-		    &next);
+		n = channel_split(
+		    t, 2 + (size_t)(unsigned char)p[0] % 40, &next);
 		assert(next > 0 && n <= next && utf8_valid(t, n));
 	}
 }

@@ -28,11 +28,12 @@ settings_by_any_spelling(void **state)
 	(void)state;
 	assert_non_null(ch);
 	assert_null(channel_find("fax"));
-	assert_string_equal(channel_key_find(ch, "ZALO_APP_ID")->name,
-	    "zalo_app_id");
-	assert_string_equal(channel_key_find(ch, "app_id")->name, "zalo_app_id");
-	assert_string_equal(channel_key_find(ch, "Oa_Secret")->name,
-	    "zalo_oa_secret");
+	assert_string_equal(
+	    channel_key_find(ch, "ZALO_APP_ID")->name, "zalo_app_id");
+	assert_string_equal(
+	    channel_key_find(ch, "app_id")->name, "zalo_app_id");
+	assert_string_equal(
+	    channel_key_find(ch, "Oa_Secret")->name, "zalo_oa_secret");
 	assert_null(channel_key_find(ch, "colour"));
 }
 
@@ -57,28 +58,36 @@ settings_are_checked(void **state)
 	char said[400];
 
 	(void)state;
-#define NEEDED "\"zalo_app_id\":\"1\",\"zalo_oa_id\":\"2\",\"zalo_oa_secret\":\"s\""
+#define NEEDED \
+	"\"zalo_app_id\":\"1\",\"zalo_oa_id\":\"2\",\"zalo_oa_secret\":\"s\""
 	assert_int_equal(check("{" NEEDED "}", said, sizeof(said)), 0);
-	assert_int_equal(check("{\"zalo_app_id\":\"1\"}", said, sizeof(said)),
-	    -1);
+	assert_int_equal(
+	    check("{\"zalo_app_id\":\"1\"}", said, sizeof(said)), -1);
 	assert_non_null(strstr(said, "zalo_oa_id"));
 
 	/* Tokens go to base addresses: https, or this very host. */
-	assert_int_equal(check("{" NEEDED
-	    ",\"zalo_api_base\":\"http://127.0.0.1:4000\"}", said,
-	    sizeof(said)), 0);
-	assert_int_equal(check("{" NEEDED
-	    ",\"zalo_api_base\":\"http://openapi.example\"}", said,
-	    sizeof(said)), -1);
-	assert_int_equal(check("{" NEEDED
-	    ",\"zalo_api_base\":\"http://127.0.0.1.evil.example\"}", said,
-	    sizeof(said)), -1);
-	assert_int_equal(check("{" NEEDED
-	    ",\"zalo_api_base\":\"https://a@b.example\"}", said,
-	    sizeof(said)), -1);
+	assert_int_equal(
+	    check("{" NEEDED ",\"zalo_api_base\":\"http://127.0.0.1:4000\"}",
+		said, sizeof(said)),
+	    0);
+	assert_int_equal(
+	    check("{" NEEDED ",\"zalo_api_base\":\"http://openapi.example\"}",
+		said, sizeof(said)),
+	    -1);
+	assert_int_equal(
+	    check("{" NEEDED
+		  ",\"zalo_api_base\":\"http://127.0.0.1.evil.example\"}",
+		said, sizeof(said)),
+	    -1);
+	assert_int_equal(
+	    check("{" NEEDED ",\"zalo_api_base\":\"https://a@b.example\"}",
+		said, sizeof(said)),
+	    -1);
 	/* A line break would be another header. */
-	assert_int_equal(check("{" NEEDED
-	    ",\"zalo_access_token\":\"a\\r\\nb: c\"}", said, sizeof(said)), -1);
+	assert_int_equal(
+	    check("{" NEEDED ",\"zalo_access_token\":\"a\\r\\nb: c\"}", said,
+		sizeof(said)),
+	    -1);
 #undef NEEDED
 }
 
@@ -90,14 +99,15 @@ ids_keep_their_digits(void **state)
 
 	(void)state;
 	channel_batch_init(&b);
-	b.root = o = parsed("{\"a\":9007199254740993,\"b\":-42,"
-	    "\"c\":123456789012345678901234567890,\"d\":\"007\","
-	    "\"e\":1.5,\"f\":[98765432109876543210],"
-	    "\"g\\\"12345678901234567890\":1,\"h\":true}");
+	b.root = o =
+	    parsed("{\"a\":9007199254740993,\"b\":-42,"
+		   "\"c\":123456789012345678901234567890,\"d\":\"007\","
+		   "\"e\":1.5,\"f\":[98765432109876543210],"
+		   "\"g\\\"12345678901234567890\":1,\"h\":true}");
 	assert_string_equal(channel_text(&b, o, "a"), "9007199254740993");
 	assert_string_equal(channel_text(&b, o, "b"), "-42");
-	assert_string_equal(channel_text(&b, o, "c"),
-	    "123456789012345678901234567890");
+	assert_string_equal(
+	    channel_text(&b, o, "c"), "123456789012345678901234567890");
 	assert_string_equal(channel_text(&b, o, "d"), "007");
 	assert_null(channel_text(&b, o, "e"));
 	assert_null(channel_text(&b, o, "h"));
@@ -123,7 +133,7 @@ texts_are_clean(void **state)
 	(void)state;
 	channel_batch_init(&b);
 	b.root = parsed("{\"a\":\"x\\u0000y\",\"b\":\"\\ud83d\\ude00\","
-	    "\"c\":\"\\ud83d\"}");
+			"\"c\":\"\\ud83d\"}");
 	assert_string_equal(channel_text(&b, b.root, "a"), "x\xef\xbf\xbdy");
 	assert_string_equal(channel_text(&b, b.root, "b"), "\xf0\x9f\x98\x80");
 	assert_string_equal(channel_text(&b, b.root, "c"), "\xef\xbf\xbd");
@@ -169,8 +179,8 @@ long_texts_are_cut_at_spaces(void **state)
 	assert_int_equal(channel_split("aaaaaaaaaaaaaa", 10, &next), 10);
 	assert_int_equal(next, 10);
 	/* A pair of units is one character. */
-	assert_int_equal(channel_split("\xf0\x9f\x98\x80\xf0\x9f\x98\x80", 3,
-	    &next), 4);
+	assert_int_equal(
+	    channel_split("\xf0\x9f\x98\x80\xf0\x9f\x98\x80", 3, &next), 4);
 	assert_int_equal(channel_split("\xf0\x9f\x98\x80", 0, &next), 4);
 
 	assert_true(channel_part("aaaa bbbb cccc", 10, 1, &p, &len));
@@ -195,7 +205,7 @@ parts_make_the_whole(void **state)
 			len = channel_split(text + at, units, &next);
 			assert_true(next > 0 && len <= next && next - len <= 1);
 			assert_true(at + next == strlen(text) ||
-			    (text[at + next] & 0xc0) != 0x80);
+				    (text[at + next] & 0xc0) != 0x80);
 			at += next;
 		}
 	}

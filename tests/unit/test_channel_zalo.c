@@ -16,7 +16,8 @@
 #define USER "4830000000000000091"
 #define OA "2520000000000000017"
 
-/* --- samples ------------------------------------------------------------------- */
+/* --- samples
+ * ------------------------------------------------------------------- */
 
 static char *
 file_read(const char *name, size_t *len)
@@ -98,8 +99,11 @@ verdict(const struct channel_account *ac, const char *body, size_t len,
 		const char *in;
 		void *out;
 	} arg = { .in = signature };
-	struct channel_hook hook = { .body = body, .len = len, .now_ms = NOW,
-		.header = header, .arg = arg.out };
+	struct channel_hook hook = { .body = body,
+		.len = len,
+		.now_ms = NOW,
+		.header = header,
+		.arg = arg.out };
 
 	return channel_zalo.verify(ac, &hook);
 }
@@ -130,7 +134,8 @@ parse(const struct channel_account *ac, const char *body, size_t len,
 	return channel_zalo.parse(ac, &hook, b);
 }
 
-/* --- proof ---------------------------------------------------------------------- */
+/* --- proof
+ * ---------------------------------------------------------------------- */
 
 static void
 samples_are_proven(void **state)
@@ -157,8 +162,7 @@ samples_are_proven(void **state)
 				*p = (char)(*p - 32);
 		assert_int_equal(verdict(&ac, body, len, other), CHANNEL_GOOD);
 
-		assert_int_equal(
-		    verdict(&ac, body, len, NULL), CHANNEL_FORGED);
+		assert_int_equal(verdict(&ac, body, len, NULL), CHANNEL_FORGED);
 		assert_int_equal(verdict(&ac, body, len, ""), CHANNEL_FORGED);
 		assert_int_equal(
 		    verdict(&ac, body, len, "mac="), CHANNEL_FORGED);
@@ -236,27 +240,31 @@ unprovable_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
-		assert_int_equal(verdict(&ac, bodies[i][0],
-		    strlen(bodies[i][0]),
-		    sign(bodies[i][0], bodies[i][1], bodies[i][2])),
+		assert_int_equal(
+		    verdict(&ac, bodies[i][0], strlen(bodies[i][0]),
+			sign(bodies[i][0], bodies[i][1], bodies[i][2])),
 		    CHANNEL_FORGED);
 	/* Numbers instead of strings are as good. */
-	assert_int_equal(verdict(&ac, number, strlen(number),
-	    sign(number, "1845200000000000123", "1795000100001")),
+	assert_int_equal(
+	    verdict(&ac, number, strlen(number),
+		sign(number, "1845200000000000123", "1795000100001")),
 	    CHANNEL_GOOD);
 	/* Stale only where a tolerance is set. */
 	json_put_str(ac.config, "zalo_sig_tolerance_s", "300");
-	assert_int_equal(verdict(&ac, number, strlen(number),
-	    sign(number, "1845200000000000123", "1795000100001")),
+	assert_int_equal(
+	    verdict(&ac, number, strlen(number),
+		sign(number, "1845200000000000123", "1795000100001")),
 	    CHANNEL_GOOD);
 	json_put_str(ac.config, "zalo_sig_tolerance_s", "60");
-	assert_int_equal(verdict(&ac, number, strlen(number),
-	    sign(number, "1845200000000000123", "1795000100001")),
+	assert_int_equal(
+	    verdict(&ac, number, strlen(number),
+		sign(number, "1845200000000000123", "1795000100001")),
 	    CHANNEL_FORGED);
 	json_object_put(ac.config);
 }
 
-/* --- meaning --------------------------------------------------------------------- */
+/* --- meaning
+ * --------------------------------------------------------------------- */
 
 static void
 put_some(struct json_object *o, const char *key, const char *v)
@@ -295,10 +303,10 @@ batch_json(const struct channel_batch *b)
 			if (it->size >= 0)
 				json_put_int(o, "size", it->size);
 			if (it->located) {
-				json_put(o, "lat",
-				    json_object_new_double(it->lat));
-				json_put(o, "lon",
-				    json_object_new_double(it->lon));
+				json_put(
+				    o, "lat", json_object_new_double(it->lat));
+				json_put(
+				    o, "lon", json_object_new_double(it->lon));
 			}
 			json_object_array_add(stored, o);
 			break;
@@ -347,7 +355,8 @@ samples_mean_what_is_expected(void **state)
 		assert_int_equal(parse(&ac, body, len, &b), 0);
 		got = batch_json(&b);
 		if (!json_object_equal(got, one))
-			fail_msg("%s: %s", name, json_object_to_json_string(got));
+			fail_msg(
+			    "%s: %s", name, json_object_to_json_string(got));
 		json_object_put(got);
 		channel_batch_fini(&b);
 		for (size_t i = 0; i < len; i++) {
@@ -392,7 +401,8 @@ content_without_a_kind(void **state)
 	struct channel_batch b;
 
 	(void)state;
-	event(&b, "{'event_name':'user_send_business_card'," FROM_USER "," AT
+	event(&b,
+	    "{'event_name':'user_send_business_card'," FROM_USER "," AT
 	    ",'message':{'msg_id':'m','attachments':[{'type':'link',"
 	    "'payload':{'description':'card','url':'https://u.example'}}]}}");
 	assert_int_equal(b.n, 1);
@@ -401,20 +411,22 @@ content_without_a_kind(void **state)
 	channel_batch_fini(&b);
 
 	event(&b, "{'event_name':'user_send_hologram'," FROM_USER "," AT
-	    ",'message':{'msg_id':'m','text':'hm'}}");
+		  ",'message':{'msg_id':'m','text':'hm'}}");
 	assert_string_equal(b.items[0].kind, "unsupported");
 	assert_string_equal(b.items[0].text, "hm");
 	channel_batch_fini(&b);
 
 	/* An image without its address still came. */
-	event(&b, "{'event_name':'user_send_image'," FROM_USER "," AT
+	event(&b,
+	    "{'event_name':'user_send_image'," FROM_USER "," AT
 	    ",'message':{'msg_id':'m','attachments':[{'type':'image'}]}}");
 	assert_int_equal(b.n, 1);
 	assert_string_equal(b.items[0].kind, "unsupported");
 	assert_null(b.items[0].text);
 	channel_batch_fini(&b);
 
-	event(&b, "{'event_name':'user_send_link'," FROM_USER "," AT
+	event(&b,
+	    "{'event_name':'user_send_link'," FROM_USER "," AT
 	    ",'message':{'msg_id':'m','attachments':[{'type':'link',"
 	    "'payload':{'description':'d','url':'https://u.example'}}]}}");
 	assert_string_equal(b.items[0].kind, "text");
@@ -442,10 +454,10 @@ several_attachments_are_rows(void **state)
 
 	(void)state;
 	event(&b, "{'event_name':'user_send_image'," FROM_USER "," AT
-	    ",'message':{'msg_id':'m','quote_msg_id':9007199254740993,"
-	    "'text':'two','attachments':["
-	    "{'type':'image','payload':{'url':'https://a.example'}},7,"
-	    "{'type':'image','payload':{'url':'https://b.example'}}]}}");
+		  ",'message':{'msg_id':'m','quote_msg_id':9007199254740993,"
+		  "'text':'two','attachments':["
+		  "{'type':'image','payload':{'url':'https://a.example'}},7,"
+		  "{'type':'image','payload':{'url':'https://b.example'}}]}}");
 	assert_int_equal(b.n, 2);
 	assert_string_equal(b.items[0].message_id, "m");
 	assert_string_equal(b.items[0].text, "two");
@@ -463,10 +475,10 @@ ids_times_and_places(void **state)
 
 	(void)state;
 	event(&b, "{'event_name':'user_send_location','sender':{'id':"
-	    "4830000000000000091},'recipient':{'id':2520000000000000017},"
-	    "'timestamp':1795000100,'message':{'attachments':[{'type':"
-	    "'location','payload':{'coordinates':{'latitude':0,"
-	    "'longitude':'-0.5'}}}]}}");
+		  "4830000000000000091},'recipient':{'id':2520000000000000017},"
+		  "'timestamp':1795000100,'message':{'attachments':[{'type':"
+		  "'location','payload':{'coordinates':{'latitude':0,"
+		  "'longitude':'-0.5'}}}]}}");
 	assert_int_equal(b.n, 1);
 	assert_string_equal(b.items[0].user, USER);
 	assert_string_equal(b.items[0].message_id, "zalo:1795000100:" USER);
@@ -475,12 +487,14 @@ ids_times_and_places(void **state)
 	assert_true(b.items[0].lat == 0 && b.items[0].lon == -0.5);
 	channel_batch_fini(&b);
 
-	event(&b, "{'event_name':'user_send_location'," FROM_USER "," AT
+	event(&b,
+	    "{'event_name':'user_send_location'," FROM_USER "," AT
 	    ",'message':{'msg_id':'m','attachments':[{'type':'location',"
 	    "'payload':{'coordinates':{'latitude':'91','longitude':'0'}}}]}}");
 	assert_string_equal(b.items[0].kind, "unsupported");
 	channel_batch_fini(&b);
-	event(&b, "{'event_name':'user_send_location'," FROM_USER "," AT
+	event(&b,
+	    "{'event_name':'user_send_location'," FROM_USER "," AT
 	    ",'message':{'msg_id':'m','attachments':[{'type':'location',"
 	    "'payload':{'coordinates':{'latitude':'nan','longitude':0}}}]}}");
 	assert_string_equal(b.items[0].kind, "unsupported");
@@ -488,10 +502,10 @@ ids_times_and_places(void **state)
 
 	/* Without a time it came now. */
 	event(&b, "{'event_name':'user_send_text'," FROM_USER
-	    ",'message':{'msg_id':'m','text':'a\\u0000\\ud800b'}}");
+		  ",'message':{'msg_id':'m','text':'a\\u0000\\ud800b'}}");
 	assert_int_equal(b.items[0].sent_at, NOW);
-	assert_string_equal(
-	    b.items[0].text, "a\xef\xbf\xbd\xef\xbf\xbd" "b");
+	assert_string_equal(b.items[0].text, "a\xef\xbf\xbd\xef\xbf\xbd"
+					     "b");
 	channel_batch_fini(&b);
 }
 
@@ -501,72 +515,77 @@ who_speaks_to_whom(void **state)
 	struct channel_batch b;
 
 	(void)state;
-	event(&b, "{'event_name':'anonymous_send_text'," FROM_USER "," AT
+	event(&b,
+	    "{'event_name':'anonymous_send_text'," FROM_USER "," AT
 	    ",'message':{'msg_id':'m','text':'t','conversation_id':'c9'}}");
 	assert_string_equal(b.items[0].conversation, "c9");
 	assert_string_equal(b.items[0].user, USER);
 	channel_batch_fini(&b);
 
 	event(&b, "{'event_name':'oa_send_group_text','sender':{'id':'" OA
-	    "'},'recipient':{'id':'g1'}," AT
-	    ",'message':{'msg_id':'m','text':'t'}}");
+		  "'},'recipient':{'id':'g1'}," AT
+		  ",'message':{'msg_id':'m','text':'t'}}");
 	assert_true(b.items[0].out);
 	assert_string_equal(b.items[0].conversation, "g1");
 	assert_null(b.items[0].user);
 	channel_batch_fini(&b);
 
 	event(&b, "{'event_name':'oa_send_text','sender':{'id':'" OA
-	    "','admin_id':'7001'},'recipient':{'id':'" USER "'}," AT
-	    ",'message':{'msg_id':'m','text':'t'}}");
+		  "','admin_id':'7001'},'recipient':{'id':'" USER "'}," AT
+		  ",'message':{'msg_id':'m','text':'t'}}");
 	assert_true(b.items[0].out && b.items[0].by_person);
 	channel_batch_fini(&b);
 
 	/* Another account's messages, echoes and followers are not ours. */
 	event(&b, "{'event_name':'user_send_text','sender':{'id':'" USER
-	    "'},'recipient':{'id':'777'}," AT
-	    ",'message':{'msg_id':'m','text':'t'}}");
+		  "'},'recipient':{'id':'777'}," AT
+		  ",'message':{'msg_id':'m','text':'t'}}");
 	assert_int_equal(b.n, 0);
 	channel_batch_fini(&b);
 	event(&b, "{'event_name':'oa_send_text','sender':{'id':'777'},"
-	    "'recipient':{'id':'" USER "'}," AT
-	    ",'message':{'msg_id':'m','text':'t'}}");
+		  "'recipient':{'id':'" USER "'}," AT
+		  ",'message':{'msg_id':'m','text':'t'}}");
 	assert_int_equal(b.n, 0);
 	channel_batch_fini(&b);
-	event(&b, "{'event_name':'follow','oa_id':'777','follower':{'id':'"
-	    USER "'}," AT "}");
+	event(&b, "{'event_name':'follow','oa_id':'777','follower':{'id':'" USER
+		  "'}," AT "}");
 	assert_int_equal(b.n, 0);
 	channel_batch_fini(&b);
 	event(&b, "{'event_name':'user_send_group_text','oa_id':'777',"
-	    "'sender':{'id':'" USER "'},'recipient':{'id':'g1'}," AT
-	    ",'message':{'msg_id':'m','text':'t'}}");
+		  "'sender':{'id':'" USER "'},'recipient':{'id':'g1'}," AT
+		  ",'message':{'msg_id':'m','text':'t'}}");
 	assert_int_equal(b.n, 0);
 	channel_batch_fini(&b);
 
 	/* Receipts come in either direction. */
 	event(&b, "{'event_name':'user_seen_message'," FROM_USER "," AT
-	    ",'message':{'msg_id':'m'}}");
+		  ",'message':{'msg_id':'m'}}");
 	assert_string_equal(b.items[0].conversation, USER);
 	assert_string_equal(b.items[0].ids[0], "m");
 	channel_batch_fini(&b);
 	event(&b, "{'event_name':'user_received_message'," FROM_OA "," AT
-	    ",'message':{'msg_ids':[5,'b',{}]}}");
+		  ",'message':{'msg_ids':[5,'b',{}]}}");
 	assert_int_equal(b.items[0].nids, 2);
 	assert_string_equal(b.items[0].ids[0], "5");
 	channel_batch_fini(&b);
 	/* Template notices: flat, with a phone number, no message. */
 	event(&b, "{'event_name':'user_received_message','sender':{'id':'" OA
-	    "'},'recipient':{'id':'84900'},'msg_id':'x'," AT "}");
+		  "'},'recipient':{'id':'84900'},'msg_id':'x'," AT "}");
 	assert_int_equal(b.n, 0);
 	channel_batch_fini(&b);
 }
 
-/* --- sending ---------------------------------------------------------------------- */
+/* --- sending
+ * ---------------------------------------------------------------------- */
 
 static struct channel_out
 out_of(const char *file)
 {
-	struct channel_out out = { .number = 7, .uuid = "u", .kind = "text",
-		.user = USER, .conversation = USER };
+	struct channel_out out = { .number = 7,
+		.uuid = "u",
+		.kind = "text",
+		.user = USER,
+		.conversation = USER };
 
 	if (strstr(file, "text") != NULL) {
 		out.text = "Dạ giá vé là 350.000đ ạ";
@@ -638,8 +657,8 @@ exchange(const char *file)
 	assert_int_equal(channel_zalo.send(&ac, &out, &req),
 	    strstr(file, "upload") != NULL ? 1 : 0);
 	assert_string_equal(req.method, text_of(rq, "method"));
-	snprintf(url, sizeof(url), "https://openapi.zalo.me%s",
-	    text_of(rq, "path"));
+	snprintf(
+	    url, sizeof(url), "https://openapi.zalo.me%s", text_of(rq, "path"));
 	assert_string_equal(req.url.data, url);
 	json_object_object_foreach(member(rq, "headers"), name, value)
 	{
@@ -664,16 +683,16 @@ exchange(const char *file)
 		const char *body =
 		    json_object_to_json_string(member(one, "body"));
 		const char *want = text_of(one, "class");
-		struct channel_result rs = answered(
-		    &out, 200, body, strlen(body));
+		struct channel_result rs =
+		    answered(&out, 200, body, strlen(body));
 
 		assert_string_equal(class_word(rs.cls), want);
 		if (text_of(one, "reason") != NULL)
 			assert_string_equal(rs.reason, text_of(one, "reason"));
 		/* Cut anywhere it is no answer: never sent, never refused. */
 		for (size_t k = 0; k < strlen(body); k++)
-			assert_string_equal(class_word(
-			    answered(&out, 200, body, k).cls),
+			assert_string_equal(
+			    class_word(answered(&out, 200, body, k).cls),
 			    strstr(file, "upload") != NULL ? "retryable"
 							   : "unknown");
 	}
@@ -704,7 +723,8 @@ answers_have_classes(void **state)
 	rs = SAYS(200, "{\"error\":0,\"data\":{\"message_id\":\"m1\"}}");
 	assert_int_equal(rs.cls, CHANNEL_SENT);
 	assert_string_equal(rs.message_id, "m1");
-	rs = SAYS(200, "{\"error\":\"0\",\"data\":{\"message_id\":12345678901234567890}}");
+	rs = SAYS(200,
+	    "{\"error\":\"0\",\"data\":{\"message_id\":12345678901234567890}}");
 	assert_string_equal(rs.message_id, "12345678901234567890");
 	rs = SAYS(200, "{\"error\":-32,\"message\":\"slow\"}");
 	assert_int_equal(rs.cls, CHANNEL_RETRY);
@@ -725,12 +745,11 @@ answers_have_classes(void **state)
 	assert_int_equal(SAYS(429, "oops").cls, CHANNEL_RETRY);
 	assert_int_equal(SAYS(429, "oops").wait_s, 60);
 
-	/* Refused with a quote: once without, but not when the window is shut. */
+	/* Refused with a quote: once without, but not when the window is shut.
+	 */
 	out.quote = "q";
-	assert_int_equal(
-	    SAYS(200, "{\"error\":-201}").cls, CHANNEL_RETRY_BARE);
-	assert_int_equal(
-	    SAYS(200, "{\"error\":-230}").cls, CHANNEL_PERMANENT);
+	assert_int_equal(SAYS(200, "{\"error\":-201}").cls, CHANNEL_RETRY_BARE);
+	assert_int_equal(SAYS(200, "{\"error\":-230}").cls, CHANNEL_PERMANENT);
 	out.quote = NULL;
 #undef SAYS
 
@@ -768,9 +787,13 @@ what_cannot_go_says_so(void **state)
 	out.text = NULL;
 	assert_int_equal(channel_zalo.send(&ac, &out, &rq), -1);
 	json_put_str(ac.config, "zalo_access_token", "a\nb");
-	assert_int_equal(
-	    channel_zalo.send(&ac, &(struct channel_out){ .kind = "text",
-	    .text = "t", .user = "u", .conversation = "u" }, &rq), -1);
+	assert_int_equal(channel_zalo.send(&ac,
+			     &(struct channel_out){ .kind = "text",
+				 .text = "t",
+				 .user = "u",
+				 .conversation = "u" },
+			     &rq),
+	    -1);
 	http_request_fini(&rq);
 
 	/* What the platform does not take as a file goes as a link. */
@@ -825,8 +848,8 @@ tokens_are_renewed(void **state)
 	assert_int_equal(channel_zalo.refresh(&ac, &rq), 1);
 	assert_string_equal(
 	    rq.url.data, "https://oauth.zaloapp.com/v4/oa/access_token");
-	assert_non_null(strstr(
-	    rq.headers.data, "secret_key: zalo-sample-app-secret\n"));
+	assert_non_null(
+	    strstr(rq.headers.data, "secret_key: zalo-sample-app-secret\n"));
 	assert_string_equal(rq.body.data,
 	    "refresh_token=zalo-sample-refresh-1&app_id=1845200000000000123"
 	    "&grant_type=refresh_token");
@@ -868,9 +891,8 @@ profiles_are_read(void **state)
 {
 	struct channel_account ac = account();
 	struct json_object *sample = file_json("zalo-out-profile.json");
-	const char *body = json_object_to_json_string(
-	    member(json_object_array_get_idx(member(sample, "responses"), 0),
-	    "body"));
+	const char *body = json_object_to_json_string(member(
+	    json_object_array_get_idx(member(sample, "responses"), 0), "body"));
 	struct channel_profile pf;
 	struct http_request rq;
 	struct http_answer an;

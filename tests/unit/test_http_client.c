@@ -110,8 +110,9 @@ done(void *arg, struct http_answer *an)
 static struct seen
 exchange(const char *url, int before_says)
 {
-	static const struct http_limits limits = { .connect_ms = 2000,
-		.total_ms = 700, .body_max = 32 };
+	static const struct http_limits limits = {
+		.connect_ms = 2000, .total_ms = 700, .body_max = 32
+	};
 	static const struct http_calls calls = { before, done };
 	struct http_client *c = http_client_new(&limits);
 	struct seen s = { .before_says = before_says };
@@ -150,7 +151,8 @@ static void
 a_whole_answer(void **state)
 {
 	struct seen s = ask("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-	    "Retry-After: 90\r\n\r\nok", 0);
+			    "Retry-After: 90\r\n\r\nok",
+	    0);
 
 	(void)state;
 	assert_int_equal(s.end, HTTP_ANSWERED);
@@ -160,7 +162,8 @@ a_whole_answer(void **state)
 	assert_int_equal(s.before, 1);
 	/* No redirect is followed: our tokens would go with it. */
 	s = ask("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\n"
-	    "Content-Length: 0\r\n\r\n", 0);
+		"Content-Length: 0\r\n\r\n",
+	    0);
 	assert_int_equal(s.end, HTTP_ANSWERED);
 	assert_int_equal(s.status, 302);
 }
@@ -170,10 +173,14 @@ lost_after_the_first_byte(void **state)
 {
 	(void)state;
 	assert_int_equal(ask("", 0).end, HTTP_LOST);
-	assert_int_equal(ask("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
-	    0).end, HTTP_LOST);
+	assert_int_equal(
+	    ask("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", 0).end,
+	    HTTP_LOST);
 	assert_int_equal(ask("HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
-	    "0123456789012345678901234567890123456789", 0).end, HTTP_LOST);
+			     "0123456789012345678901234567890123456789",
+			     0)
+			     .end,
+	    HTTP_LOST);
 	assert_int_equal(ask("nonsense\r\n\r\n", 0).end, HTTP_LOST);
 }
 
@@ -192,8 +199,8 @@ unsent_before_it(void **state)
 	s = exchange(url, 0);
 	assert_int_equal(s.end, HTTP_UNSENT);
 	assert_int_equal(s.before, 0);
-	assert_int_equal(exchange("http://nowhere.invalid/", 0).end,
-	    HTTP_UNSENT);
+	assert_int_equal(
+	    exchange("http://nowhere.invalid/", 0).end, HTTP_UNSENT);
 	assert_int_equal(exchange("file:///etc/passwd", 0).end, HTTP_UNSENT);
 	/* The caller changed its mind at the last moment. */
 	s = ask("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", -1);
@@ -205,11 +212,12 @@ unsent_before_it(void **state)
 static void
 never_twice_by_itself(void **state)
 {
-	static const struct http_limits limits = { .connect_ms = 2000,
-		.total_ms = 700, .body_max = 64 };
+	static const struct http_limits limits = {
+		.connect_ms = 2000, .total_ms = 700, .body_max = 64
+	};
 	static const struct http_calls calls = { before, done };
-	struct server srv = serve_times(
-	    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 2);
+	struct server srv =
+	    serve_times("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 2);
 	struct http_client *c = http_client_new(&limits);
 	struct seen s[2] = { { 0 }, { 0 } };
 	char url[64];
