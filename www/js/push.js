@@ -35,7 +35,7 @@ const TIMES = { /* ms */
 	steady: 30000,  /* a stream that lasted so long has not failed */
 	grace: 2000,    /* polls if no stream came up until then */
 	up: 60000, up_max: 300000,
-	poll: 3000, poll_max: 60000, request: 15000, tick: 5000,
+	poll: 3000, poll_idle: 15000, poll_max: 60000, request: 15000, tick: 5000,
 	leader: 10000, /* a leader silent so long is asked; thrice: replaced */
 };
 const FAILS = 5; /* then a step down */
@@ -284,6 +284,7 @@ export class Push {
 			this.#queue();
 		else
 			this.#lead();
+		this.#own(this.#tab);
 		this.flush();
 	}
 
@@ -296,6 +297,10 @@ export class Push {
 		this.#unlead();
 		this.#release?.();
 		this.#release = null;
+		this.#give.forEach((done) => done());
+		this.#give = [];
+		this.#owned.clear();
+		this.#tab = newId();
 		Object.values(this.#timers).forEach(clearTimeout);
 		this.#bc?.close();
 		this.#bc = null;
@@ -362,7 +367,7 @@ export class Push {
 			this.#watch();
 		}
 		for (const e of this.pending())
-			if (e.due)
+			if (e.due && this.#owned.has(e.tab))
 				this.#save({ ...e, due: 0 });
 		this.flush();
 	}
@@ -387,7 +392,10 @@ export class Push {
 		this.#up_ms = this.times.up;
 		if (this.#waiting || this.#refused)
 			return;
-		this.#timers.tick = setInterval(() => this.#watch(), this.times.tick);
+		this.#timers.tick = setInterval(() => {
+			this.#watch();
+			this.flush(); /* a tab may have gone and left some */
+		}, this.times.tick);
 		if (this.streams.length > 0) {
 			this.#try();
 			this.#after('grace', this.times.grace, () => this.#fill());
@@ -600,7 +608,10 @@ export class Push {
 			poll.good = got.ok;
 			if (got.ok) {
 				fails = this.#bad = 0;
-				pause = got.pause ?? pause;
+				/* a 304 cannot say when: less and less often */
+				pause = got.pause ?? (got.idle ?
+				    Math.max(pause, Math.min(1.2 * pause,
+					this.times.poll_idle)) : pause);
 			} else {
 				this.#bad++;
 			}
@@ -624,14 +635,13 @@ export class Push {
 		poll.abort = new AbortController();
 		const late = setTimeout(() => poll.abort.abort(), this.times.request);
 		try {
-			/* cross-origin it would need leave, and its answer too */
-			if (seen.etag && seen.after === after && this.#sameOrigin())
+			if (seen.etag && seen.after === after)
 				headers['If-None-Match'] = seen.etag;
 			const res = await this.fetch('GET', '/api/events/poll' +
 			    (after === null ? '' : '?after=' + after), undefined,
 			    { headers, signal: poll.abort.signal });
 			if (res.status === 304)
-				return { ok: true };
+				return { ok: true, idle: true };
 			if (res.status !== 200)
 				return { auth: auth(res.status), pause:
 				    1000 * res.headers.get('Retry-After') };
@@ -651,10 +661,6 @@ export class Push {
 		} finally {
 			clearTimeout(late);
 		}
-	}
-
-	#sameOrigin() {
-		return globalThis.location?.origin === new URL(this.base).origin;
 	}
 
 	/* ---- what arrives ---- */
@@ -786,11 +792,23 @@ export class Push {
 		    transport: this.transport });
 	}
 
+	/* Who polls and has written wants the answer soon. */
+	#pokeOn(state) {
+		if (state === 'sent')
+			this.#poll?.poke();
+	}
+
 	#told(m) {
-		if (m.t === 'box')
-			return this.#emit('outbox', m.entry);
-		if (m.t === 'who')
-			return this.#leading && this.#here();
+		if (m.t === 'box') {
+			this.#emit('outbox', m.entry);
+			this.#pokeOn(m.entry.state);
+			return;
+		}
+		if (m.t === 'who') {
+			if (this.#leading)
+				this.#here();
+			return;
+		}
 		if (this.#leading || !this.tabs)
 			return;
 		this.#heardLeader = Date.now();
@@ -915,8 +933,38 @@ export class Push {
 
 	/* flush(): see to all that waits */
 	flush() {
-		for (const c of new Set(this.pending().map((e) => e.conversation)))
+		const all = this.pending();
+
+		for (const tab of new Set(all.map((e) => e.tab)))
+			if (!this.#owned.has(tab))
+				this.#own(tab);
+		for (const c of new Set(all.map((e) => e.conversation)))
 			this.#drain(c);
+	}
+
+	#tab = newId();      /* whose entries are sent from here: */
+	#owned = new Set();
+	#give = [];
+
+	/*
+	 * An entry is sent by the tab that made it, or once that is gone by one
+	 * that took its lock.  (Two tabs do not see one localStorage at one time:
+	 * a lock around each sending would not keep them apart.)  Where there are
+	 * no locks two may send it; the server knows the client_id.
+	 */
+	#own(tab) {
+		if (!globalThis.navigator?.locks) {
+			this.#owned.add(tab);
+			return;
+		}
+		navigator.locks.request(`${this.key}.tab.${tab}`,
+		    { ifAvailable: true }, (lock) => {
+			if (!lock || !this.#running)
+				return undefined;
+			this.#owned.add(tab);
+			this.flush();
+			return new Promise((done) => this.#give.push(done));
+		}).catch(() => {});
 	}
 
 	#get(client_id) {
@@ -928,6 +976,7 @@ export class Push {
 
 		e.at = Math.max(Date.now(), (last?.at ?? 0) + 1);
 		e.tries = e.due = 0;
+		e.tab = this.#tab;
 		this.#save(e);
 		this.#box(e, 'queued');
 		this.#drain(e.conversation);
@@ -941,6 +990,7 @@ export class Push {
 	#box(e, state, more) {
 		const entry = { ...e, ...more, state };
 		this.#emit('outbox', entry);
+		this.#pokeOn(state);
 		this.#tell({ t: 'box', entry });
 	}
 
@@ -954,8 +1004,7 @@ export class Push {
 		let wait = 0;
 		do {
 			this.#drains.set(conversation, false);
-			wait = await this.#alone(`${this.key}.send.${conversation}`,
-			    () => this.#sendNext(conversation));
+			wait = await this.#sendNext(conversation);
 		} while (wait === 0 || this.#drains.get(conversation));
 		this.#drains.delete(conversation);
 		if (wait > 0 && this.#running)
@@ -963,25 +1012,10 @@ export class Push {
 			    () => this.#drain(conversation));
 	}
 
-	/* One tab sends at a time; where there are no locks, by a lease.  Should
-	 * two send all the same, the server knows the client_id. */
-	async #alone(name, fn) {
-		if (globalThis.navigator?.locks)
-			return navigator.locks.request(name, fn);
-		const until = Number(store.get(name));
-		if (until > Date.now() && until < Date.now() + 60000)
-			return until - Date.now();
-		store.set(name, String(Date.now() + this.times.request + 1000));
-		try {
-			return await fn();
-		} finally {
-			store.drop(name);
-		}
-	}
-
 	/* Answers ms to wait, 0 to go on, -1 if nothing is left. */
 	async #sendNext(conversation) {
-		const e = this.pending(conversation).find((x) => !x.error);
+		const e = this.pending(conversation).find((x) => !x.error &&
+		    this.#owned.has(x.tab));
 
 		if (!e)
 			return -1;

@@ -469,7 +469,7 @@ export function mount(ui) {
 		}));
 		push.on('read_receipt', here((r) => {
 			const to = shown.get(r.message_id);
-			if (r.read_by?.kind === 'customer' || !to)
+			if (r.read_by_kind === 'customer' || !to)
 				return;
 			change(() => {
 				for (const e of list.children) {
