@@ -634,7 +634,9 @@ may_call(const struct req *rq, const char **code)
 		return 0;
 	if (w->kind == WHO_CUSTOMER && (need & WHO_CUST) != 0)
 		return 0;
-	if (w->kind == WHO_NOBODY) {
+	/* A visitor who opens an agents' page may be an agent not logged in. */
+	if (w->kind == WHO_NOBODY || (w->kind == WHO_CUSTOMER &&
+	    (rq->route->flags & ROUTE_PAGE) != 0)) {
 		*code = "unauthenticated";
 		return 401;
 	}
@@ -770,6 +772,13 @@ auth_csrf(struct req *rq, const char **code)
 	} else {
 		memcpy(good, w->csrf, sizeof(good));
 	}
+	if (token_equal(sent, strlen(sent), good, strlen(good)))
+		return 0;
+	/* A form from before the session began, pressed once more. */
+	if ((rq->route->who & WHO_ANY) == 0 ||
+	    (secret = form_cookie(rq)) == NULL)
+		return 403;
+	token_mac(rq->cf, "form", secret, strlen(secret), good);
 	return token_equal(sent, strlen(sent), good, strlen(good)) ? 0 : 403;
 }
 

@@ -46,9 +46,16 @@ struct visit {
 static const char *
 cookie_token(struct req *rq)
 {
-	const char *p = req_cookie(rq, "__Host-" AUTH_COOKIE_CUST);
+	return req_cookie(rq, auth_secure(rq) ? "__Host-" AUTH_COOKIE_CUST
+					      : AUTH_COOKIE_CUST);
+}
 
-	return p != NULL ? p : req_cookie(rq, AUTH_COOKIE_CUST);
+/* Whether the browser has shown that it takes cookies. */
+static bool
+takes_cookies(struct req *rq)
+{
+	return req_cookie(rq, auth_secure(rq) ? "__Host-" AUTH_COOKIE_FORM
+					      : AUTH_COOKIE_FORM) != NULL;
 }
 
 /* Whose the browser's cookie is: true and ${who}. */
@@ -429,12 +436,10 @@ visit_show(struct req *rq, struct rsp *rs, int status, struct visit *vs,
 	int rc;
 
 	auth_form(rq, rs);
-	if (vs->token[0] == '\0' &&
-	    req_cookie(rq, AUTH_COOKIE_FORM) != NULL) {
-		/* Came by a link, and takes cookies. */
-		if (remember(rq, rs, vs->who.id, token) == 0)
-			vs->token = token;
-	}
+	/* Came by a link: from now on the browser finds back by itself. */
+	if (vs->token[0] == '\0' && takes_cookies(rq) &&
+	    remember(rq, rs, vs->who.id, token) == 0)
+		vs->token = token;
 	if (req_is(rq, "GET") && req_query(rq, "before", NULL) == NULL)
 		(void)store_read_mark(rq->st, &rq->who, vs->conversation, 0);
 
@@ -479,8 +484,7 @@ visit_conversation(struct req *rq, struct rsp *rs)
 	if ((status = visit_find(rq, rs, &vs)) != 0)
 		return status;
 	if (vs.token[0] == '\0' && req_query(rq, "c", NULL) == NULL &&
-	    req_cookie(rq, AUTH_COOKIE_FORM) == NULL &&
-	    strlen(rq->arg[0]) < TOKEN_SIZE) {
+	    !takes_cookies(rq) && strlen(rq->arg[0]) < TOKEN_SIZE) {
 		/* See whether the browser takes cookies, once. */
 		auth_form(rq, rs);
 		snprintf(path, sizeof(path), "/chat/%s?c=1", rq->arg[0]);

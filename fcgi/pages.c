@@ -13,6 +13,7 @@
 #define FORM_MAX (1u << 24) /* the setting form_bytes_max is the lower wall */
 #define PAGE ROUTE_PAGE
 #define FORM (ROUTE_PAGE | ROUTE_FORM)
+#define VISITOR (WHO_ANY | WHO_CUST) /* the customer's cookie counts first */
 
 /* clang-format off */
 static const struct route routes[] = {
@@ -37,11 +38,11 @@ static const struct route routes[] = {
 	{ "POST",  "/me/status",		WHO_AGENT, FORM_MAX, account_post_status, FORM },
 	{ "POST",  "/me/password",		WHO_AGENT, FORM_MAX, account_post_password, FORM },
 
-	{ "GET",   "/chat",			WHO_ANY,   0,        visit_page, PAGE },
-	{ "POST",  "/chat/new",			WHO_ANY,   FORM_MAX, visit_post_start, FORM },
-	{ "GET",   "/chat/:resume",		WHO_ANY,   0,        visit_conversation, PAGE },
-	{ "POST",  "/chat/:resume/messages",	WHO_ANY,   FORM_MAX, visit_post_message, FORM },
-	{ "POST",  "/chat/:resume/end",		WHO_ANY,   FORM_MAX, visit_post_end, FORM },
+	{ "GET",   "/chat",			VISITOR,   0,        visit_page, PAGE },
+	{ "POST",  "/chat/new",			VISITOR,   FORM_MAX, visit_post_start, FORM },
+	{ "GET",   "/chat/:resume",		VISITOR,   0,        visit_conversation, PAGE },
+	{ "POST",  "/chat/:resume/messages",	VISITOR,   FORM_MAX, visit_post_message, FORM },
+	{ "POST",  "/chat/:resume/end",		VISITOR,   FORM_MAX, visit_post_end, FORM },
 };
 /* clang-format on */
 

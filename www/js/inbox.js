@@ -111,6 +111,7 @@ function openTalk() {
 	const among = $('.talk-who .presence[data-customer]') === null;
 	const own = (m) => m.sender?.kind === 'agent' && m.sender.id === page.me;
 	const talk = new Talk(push, {
+		among,
 		side: (m) => m.sender?.kind === 'system' ? 'mid' :
 		    own(m) || (!among && m.sender?.kind !== 'customer') ? 'us' : 'them',
 		name: (m) => own(m) ? t('app.you') : m.sender?.name ||

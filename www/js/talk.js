@@ -16,9 +16,13 @@ export class Talk {
 	#seen = 0;            /* newest message we said we have read */
 	#readTimer;
 
-	/* side(message): us, them or mid; name(message); states: ours have some */
-	constructor(push, { side, name, onUnseen = () => {} }) {
+	/*
+	 * side(message): us, them or mid; name(message): of its sender; among:
+	 * a conversation of users; onUnseen(n): so many came while nobody looked
+	 */
+	constructor(push, { side, name, among = false, onUnseen = () => {} }) {
 		this.push = push;
+		this.among = among;
 		this.id = page.conversation;
 		this.side = side;
 		this.name = name;
@@ -267,10 +271,8 @@ export class Talk {
 				this.#state(li, d.status);
 		});
 		this.push.on('read_receipt', (d) => {
-			const by = d.read_by;
-			const kind = by?.kind ?? d.kind;
-			if (ours(d) && (page.view === 'chat' || kind === 'customer' ||
-			    kind === undefined))
+			if (ours(d) && (page.view === 'chat' || this.among ||
+			    d.read_by_kind === 'customer'))
 				this.readUpto(d.message_id);
 		});
 		this.push.on('typing_indicator', (d) => {
