@@ -689,7 +689,8 @@ auth_request(struct req *rq, const char **code, int64_t *wait_s)
 		sodium_memzero(&sh, sizeof(sh));
 	}
 	/* Counted before the database hears of it. */
-	*wait_s = rate_take(rq, rq->who.kind == WHO_NOBODY ||
+	*wait_s = (rq->route->flags & ROUTE_PROVEN) != 0 ? 0 :
+	    rate_take(rq, rq->who.kind == WHO_NOBODY ||
 	    rq->who.ref[0] == '\0' ? RATE_ADDRESS : RATE_CREDENTIAL, 0);
 	if (*wait_s > 0) {
 		*code = "rate_limited";

@@ -25,12 +25,15 @@
  *		who asks is known by the credential's signature alone.
  * ROUTE_OPEN	reads another site's page may make without credentials and
  *		unsafe methods without Origin check (webhooks).
+ * ROUTE_PROVEN	the body proves where it is from: counted by what it names, and
+ *		not against its sender's address, which may speak for many.
  */
 #define ROUTE_FORM 1u
 #define ROUTE_RAW 2u
 #define ROUTE_PAGE 4u
 #define ROUTE_NODB 8u
 #define ROUTE_OPEN 16u
+#define ROUTE_PROVEN 32u
 
 struct route {
 	const char *method; /* GET serves HEAD too */

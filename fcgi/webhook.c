@@ -165,8 +165,8 @@ webhook_post(struct req *rq, struct rsp *rs)
 
 /* clang-format off */
 static const struct route routes[] = {
-	{ "GET",  "/webhooks/:platform/:channel", WHO_ANY, 0,                webhook_get,  ROUTE_OPEN },
-	{ "POST", "/webhooks/:platform/:channel", WHO_ANY, WEBHOOK_BODY_MAX, webhook_post, ROUTE_RAW | ROUTE_OPEN },
+	{ "GET",  "/webhooks/:platform/:channel", WHO_ANY, 0,                webhook_get,  ROUTE_OPEN | ROUTE_PROVEN },
+	{ "POST", "/webhooks/:platform/:channel", WHO_ANY, WEBHOOK_BODY_MAX, webhook_post, ROUTE_RAW | ROUTE_OPEN | ROUTE_PROVEN },
 };
 /* clang-format on */
 
