@@ -33,7 +33,7 @@ struct channel_chunk {
 	char text[];
 };
 
-/* --- the table and the settings ------------------------------------------ */
+/* --- the table and the settings --- */
 
 const struct channel *
 channel_at(size_t i)
@@ -151,8 +151,7 @@ channel_config_check(
 	return 0;
 }
 
-/* --- batches ---------------------------------------------------------------
- */
+/* --- batches --- */
 
 void
 channel_batch_init(struct channel_batch *b)
@@ -255,8 +254,7 @@ channel_batch_printf(struct channel_batch *b, const char *fmt, ...)
 	return text;
 }
 
-/* --- reading JSON of others --------------------------------------------------
- */
+/* --- reading JSON of others --- */
 
 /*
  * Bytes of the number at ${p}, and whether it is an integer that only a string
@@ -369,8 +367,7 @@ channel_time(const char *text)
 	return t < 100000000000 ? 1000 * t : t;
 }
 
-/* --- texts
- * --------------------------------------------------------------------- */
+/* --- texts --- */
 
 /* Bytes of the UTF-8 character that ${c} begins; 1 for a stray byte. */
 static size_t

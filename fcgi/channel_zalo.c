@@ -46,8 +46,7 @@ static const struct channel_key zalo_keys[] = {
 	    "oldest webhook taken; 0 does not ask" },
 };
 
-/* --- webhooks in -------------------------------------------------------------
- */
+/* --- webhooks in --- */
 
 static int
 zalo_handshake(
@@ -526,8 +525,7 @@ zalo_parse(const struct channel_account *ac, const struct channel_hook *hook,
 	return 0;
 }
 
-/* --- messages out
- * ---------------------------------------------------------------- */
+/* --- messages out --- */
 
 static enum channel_window
 zalo_window(const struct channel_account *ac, int64_t last_inbound_at,
@@ -832,8 +830,7 @@ out:
 	channel_batch_fini(&b);
 }
 
-/* --- tokens and profiles
- * ------------------------------------------------------- */
+/* --- tokens and profiles --- */
 
 static void
 form_field(struct buf *b, const char *name, const char *value)

@@ -20,7 +20,7 @@
 #include "log.h"
 #include "store_customer.h"
 
-#define CLAIM_PAUSE_MS 1000 /* something is due, but blocked */
+#define CLAIM_PAUSE_MS 200 /* something is due, but blocked */
 #define PROFILES_AT_ONCE 4
 #define PROFILE_POLL_MS 1000
 #define PENDING_WAIT_MS 50
@@ -30,8 +30,7 @@ static void job_answered(void *arg, struct http_answer *an);
 
 static const struct http_calls job_calls = { job_before, job_answered };
 
-/* --- jobs
- * ---------------------------------------------------------------------- */
+/* --- jobs --- */
 
 struct deliver *
 deliver_new(const struct conf *cf, struct store *st)
@@ -81,6 +80,7 @@ job_free(struct job *j)
 		p = &(*p)->next;
 	*p = j->next;
 	j->dl->n--;
+	j->dl->claim_at = 0; /* it may have been what the next waits for */
 	channel_row_fini(&j->row);
 	delivery_fini(&j->d);
 	json_object_put(j->fresh);
@@ -141,8 +141,7 @@ member_text(struct json_object *o, const char *key)
 	return json_get_str(o, key, &p, &len) == 1 ? p : NULL;
 }
 
-/* --- profiles
- * ------------------------------------------------------------------------ */
+/* --- profiles --- */
 
 void
 profile_go(struct job *j)
@@ -225,8 +224,7 @@ out:
 	return n;
 }
 
-/* --- the loop's parts
- * ------------------------------------------------------------------- */
+/* --- the loop's parts --- */
 
 /* Just before the first byte: from here it may have been sent. */
 static int

@@ -17,8 +17,7 @@
 
 #define TRIES_MAX 5
 
-/* --- how a delivery ends
- * --------------------------------------------------------- */
+/* --- how a delivery ends --- */
 
 /* Store the outcome; when the store cannot just now, keep it for later. */
 void
@@ -114,8 +113,7 @@ end_unknown(struct job *j, const char *words)
 	end_as(j, "unknown", error);
 }
 
-/* --- sending
- * ----------------------------------------------------------------------- */
+/* --- sending --- */
 
 static int
 text_parts(const char *text, size_t units)

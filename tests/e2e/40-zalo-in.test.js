@@ -199,3 +199,23 @@ test('a closed conversation opens again, and order is the platform\'s', async ()
     await own.close();
   }
 });
+
+test('a flood is told to come again, and nothing of it is half stored', async () => {
+  const own = await Shop.open({ limits: 'on', webhook_rate_max: 4 });
+  try {
+    await own.zalo('http://127.0.0.1:9');
+    const event = JSON.parse(await sample('zalo-text.json'));
+    const got = await Promise.all(Array.from({ length: 12 }, (_, i) =>
+      own.hook({ ...event, message: { msg_id: `f${i}`, text: 'x' } })));
+    const bad = got.filter((g) => g.status !== 200);
+    assert.ok(bad.length > 0 && bad.length < 12);
+    for (const g of bad) {
+      assert.equal(g.status, 503);
+      assert.match(g.headers['retry-after'], /^[1-9][0-9]*$/);
+    }
+    assert.equal(await own.one('SELECT count(*) FROM messages'), 12 - bad.length);
+    assert.equal(await own.one('SELECT count(*) FROM webhook_inbox'), 12 - bad.length);
+  } finally {
+    await own.close();
+  }
+});

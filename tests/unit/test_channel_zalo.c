@@ -16,8 +16,7 @@
 #define USER "4830000000000000091"
 #define OA "2520000000000000017"
 
-/* --- samples
- * ------------------------------------------------------------------- */
+/* --- samples --- */
 
 static char *
 file_read(const char *name, size_t *len)
@@ -134,8 +133,7 @@ parse(const struct channel_account *ac, const char *body, size_t len,
 	return channel_zalo.parse(ac, &hook, b);
 }
 
-/* --- proof
- * ---------------------------------------------------------------------- */
+/* --- proof --- */
 
 static void
 samples_are_proven(void **state)
@@ -263,8 +261,7 @@ unprovable_is_refused(void **state)
 	json_object_put(ac.config);
 }
 
-/* --- meaning
- * --------------------------------------------------------------------- */
+/* --- meaning --- */
 
 static void
 put_some(struct json_object *o, const char *key, const char *v)
@@ -575,8 +572,7 @@ who_speaks_to_whom(void **state)
 	channel_batch_fini(&b);
 }
 
-/* --- sending
- * ---------------------------------------------------------------------- */
+/* --- sending --- */
 
 static struct channel_out
 out_of(const char *file)
