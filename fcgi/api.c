@@ -63,7 +63,7 @@ static const struct route routes[] = {
 	{ "GET",    "/api/presence",		WHO_AGENT,    0,        presence_get, 0 },
 	{ "GET",    "/api/tags",		WHO_AGENT,    0,        tag_list, 0 },
 	{ "POST",   "/api/tags",		WHO_AGENT,    JSON_MAX, tag_post, 0 },
-	{ "DELETE", "/api/tags/:id",		WHO_ADMIN,    0,        tag_delete, 0 },
+	{ "DELETE", "/api/tags/:id",		WHO_AGENT,    0,        tag_delete, 0 },
 
 	{ "POST",   "/chat/send",		WHO_AGENT,    JSON_MAX, chat_post_send, 0 },
 	{ "POST",   "/chat/notify",		WHO_AGENT,    JSON_MAX, chat_post_notify, 0 },
