@@ -48,7 +48,8 @@ struct channel_hook {
 /* The proof of a webhook request. */
 enum channel_verdict {
 	CHANNEL_GOOD,
-	CHANNEL_FORGED, /* missing, wrong, stale or not checkable: 401 */
+	CHANNEL_FORGED,   /* missing, wrong, stale or not checkable: 401 */
+	CHANNEL_NOT_JSON, /* a Content-Type it does not take: 415 */
 };
 
 /* What an item of a webhook says. */
@@ -99,6 +100,7 @@ struct channel_batch {
 	size_t n, cap;
 	size_t skipped;           /* items that were not usable */
 	struct json_object *root; /* owns the parsed texts */
+	const char *field;        /* at fault, where parse says 422 */
 	struct channel_chunk *chunks;
 	int err; /* out of memory; sticks */
 };
@@ -164,6 +166,8 @@ struct channel {
 	const char *token_key;   /* the one a refresh renews, or NULL */
 	const char *expires_key; /* end of that token in ms, 0: unknown */
 	const char *methods;     /* of its webhook, for Allow */
+	const char *ok;          /* body of a 200, NULL: empty */
+	const char *ok_again;    /* the same when it was here before */
 	const struct channel_key *keys;
 	size_t nkeys;
 	bool keyed; /* sends carry an idempotency key: unknown is retried */
@@ -180,8 +184,8 @@ struct channel {
 	    const struct channel_account *ac, const struct channel_hook *hook);
 
 	/*
-	 * parse(ac, hook, batch): the items, appended.  0; -1 when the body
-	 * is not JSON or not UTF-8 (400).
+	 * parse(ac, hook, batch): the items, appended.  0, or the status to
+	 * refuse with: 400 not JSON or not UTF-8; 422 with batch->field.
 	 */
 	int (*parse)(const struct channel_account *ac,
 	    const struct channel_hook *hook, struct channel_batch *batch);

@@ -505,7 +505,7 @@ zalo_parse(const struct channel_account *ac, const struct channel_hook *hook,
 	struct zalo_event ev = { .ac = ac, .b = b };
 
 	if (channel_json(hook->body, hook->len, &b->root) == -1)
-		return -1;
+		return 400;
 	ev.root = b->root;
 	ev.name = channel_text(b, ev.root, "event_name");
 	if (!json_object_is_type(ev.root, json_type_object) ||

@@ -95,6 +95,26 @@ webhook_get(struct req *rq, struct rsp *rs)
 	return status;
 }
 
+/* Nothing was stored: the platform shall send it again. */
+static int
+not_stored(struct req *rq, struct rsp *rs)
+{
+	return rsp_error(rs, 503,
+	    store_trouble(rq->st) == STORE_NO_SPACE ? "no_space" : "busy",
+	    NULL);
+}
+
+/* 200 in the platform's own words. */
+static int
+accepted(struct rsp *rs, const struct channel *ch, bool again)
+{
+	const char *body = again ? ch->ok_again : ch->ok;
+
+	if (body == NULL)
+		return rsp_text(rs, 200, "");
+	return rsp_raw(rs, 200, "application/json", body, strlen(body));
+}
+
 /* A proven body: parse, keep, answer. */
 static int
 webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
@@ -102,27 +122,25 @@ webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 {
 	struct channel_batch batch;
 	int64_t wait_s;
-	int status = 200;
+	int rc = STORE_NONE, status;
 
 	if ((wait_s = rate_take(rq, RATE_WEBHOOK, ac->id)) > 0)
 		return rsp_retry(rs, 503, "busy", wait_s);
 	channel_batch_init(&batch);
-	if (ac->ch->parse(ac, hook, &batch) == -1) {
+	if ((status = ac->ch->parse(ac, hook, &batch)) == 0)
+		rc = inbound_store(rq->st, ac, hook, &batch);
+	else
 		log_warn("webhook malformed platform=%s channel=%lld",
 		    ac->ch->platform, (long long)ac->id);
-		status = 400;
-	} else if (inbound_store(rq->st, ac, hook, &batch) == STORE_FAILED) {
-		status = 503;
-	}
+	if (status == 0)
+		status = rc == STORE_FAILED
+			     ? not_stored(rq, rs)
+			     : accepted(rs, ac->ch, rc == STORE_REPEATED);
+	else
+		status = rsp_error(rs, status,
+		    status == 400 ? "bad_json" : "invalid", batch.field);
 	channel_batch_fini(&batch);
-	if (status == 400)
-		return rsp_error(rs, 400, "bad_json", NULL);
-	if (status == 503)
-		return rsp_error(rs, 503,
-		    store_trouble(rq->st) == STORE_NO_SPACE ? "no_space"
-							    : "busy",
-		    NULL);
-	return rsp_text(rs, 200, "");
+	return status;
 }
 
 /*
@@ -146,18 +164,26 @@ webhook_post(struct req *rq, struct rsp *rs)
 	case 0:
 		return rsp_error(rs, 404, "not_found", NULL);
 	case -1:
-		return rsp_error(rs, 503, "busy", NULL);
+		return not_stored(rq, rs);
 	default:
 		break;
 	}
 	if ((int64_t)rq->body_len > rq->cf->webhook_bytes_max) {
 		status = rsp_error(rs, 413, "too_large", NULL);
-	} else if (ac.ch->verify(&ac, &hook) != CHANNEL_GOOD) {
-		log_warn("webhook refused platform=%s channel=%lld",
-		    ac.ch->platform, (long long)ac.id);
-		status = rsp_error(rs, 401, "bad_signature", NULL);
 	} else {
-		status = webhook_keep(rq, rs, &ac, &hook);
+		switch (ac.ch->verify(&ac, &hook)) {
+		case CHANNEL_GOOD:
+			status = webhook_keep(rq, rs, &ac, &hook);
+			break;
+		case CHANNEL_NOT_JSON:
+			status = rsp_error(rs, 415, "bad_media_type", NULL);
+			break;
+		default:
+			log_warn("webhook refused platform=%s channel=%lld",
+			    ac.ch->platform, (long long)ac.id);
+			status = rsp_error(rs, 401, "bad_signature", NULL);
+			break;
+		}
 	}
 	channel_row_fini(&row);
 	return status;
