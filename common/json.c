@@ -365,7 +365,8 @@ json_get_str(struct json_object *o, const char *key, const char **p,
 	if (!json_object_is_type(v, json_type_string))
 		return -1;
 	*p = json_object_get_string(v);
-	*len = (size_t)json_object_get_string_len(v);
+	if (len != NULL)
+		*len = (size_t)json_object_get_string_len(v);
 	return 1;
 }
 

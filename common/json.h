@@ -30,8 +30,8 @@ int json_parse(const char *p, size_t len, size_t depth_max,
  * json_get_str/int/bool/obj/arr(o, key, value):
  * Read member ${key} of the object ${o}: 1 and the value, 0 if it is absent or
  * null (the value is untouched), -1 if it has another type (or ${o} is no
- * object).  Texts and objects are borrowed from ${o}.  A number with a
- * fraction is no int.
+ * object).  Texts and objects are borrowed from ${o}; ${len} may be NULL.  A
+ * number with a fraction is no int.
  */
 int json_get_str(struct json_object *o, const char *key, const char **p,
     size_t *len);
