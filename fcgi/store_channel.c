@@ -80,14 +80,14 @@ store_channel_ids(struct store *st, const char *platform, int64_t *ids,
 	    "SELECT id FROM channels WHERE id > 0 AND deleted_at IS NULL"
 	    " AND (:platform IS NULL OR platform = :platform) ORDER BY id";
 	sqlite3_stmt *q = store_stmt(st, sql);
-	int rc;
+	int rc = 0;
 
 	*n = 0;
 	bind_str(q, ":platform", platform);
 	while (*n < max && (rc = step_row(st, q)) == 1)
 		ids[(*n)++] = col_int(q, 0);
 	stmt_end(q);
-	if (*n < max && rc == -1)
+	if (rc == -1)
 		return STORE_FAILED;
 	return *n > 0 ? STORE_DONE : STORE_NONE;
 }

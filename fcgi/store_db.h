@@ -195,6 +195,11 @@ struct json_object *conversation_public(struct json_object *o);
  */
 int conversation_event(struct store *st, const struct who *who, int64_t id,
     const char *type, struct json_object *changed);
+/*
+ * message_forget(st, id): as if it had never been: the echo of one of ours.
+ * Its text leaves the log, message_deleted is told, the row goes.
+ */
+int message_forget(struct store *st, int64_t id);
 /* conversation_read(st, who, id, message): the watermark alone, no event. */
 int conversation_read(struct store *st, const struct who *who, int64_t id,
     int64_t message);

@@ -936,6 +936,35 @@ delete_apply(struct store *st, const struct who *who, int64_t id)
 }
 
 int
+message_forget(struct store *st, int64_t id)
+{
+	static const char last_sql[] =
+	    "UPDATE conversations SET last_message_id ="
+	    " (SELECT id FROM messages WHERE conversation_id = :conversation"
+	    "  AND id <> :id AND type <> 'note' ORDER BY id DESC LIMIT 1)"
+	    " WHERE id = :conversation AND last_message_id = :id";
+	static const char sql[] = "DELETE FROM messages WHERE id = :id";
+	struct message_row m;
+	struct conversation c;
+	sqlite3_stmt *q;
+	int rc;
+
+	if ((rc = message_may(st, NULL, id, &m, &c)) != STORE_DONE)
+		return rc;
+	if (scrub_log(st, &m) != STORE_DONE ||
+	    delete_event(st, &m, &c, "platform") != STORE_DONE)
+		return STORE_FAILED;
+	q = store_stmt(st, last_sql);
+	bind_int(q, ":conversation", m.conversation);
+	bind_int(q, ":id", id);
+	if (step_done(st, q) != STORE_DONE)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", id);
+	return step_done(st, q);
+}
+
+int
 store_message_delete(struct store *st, const struct who *who, int64_t id,
     struct json_object **out)
 {

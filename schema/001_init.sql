@@ -28,8 +28,10 @@ CREATE TABLE user_presence(
   status        TEXT NOT NULL CHECK(status IN ('online','away','busy','offline')),
   chosen        TEXT NOT NULL DEFAULT 'online', -- what it wants to be when connected
   text          TEXT,                    -- own words
+  connected     INTEGER NOT NULL DEFAULT 0, -- 1: holds a stream
   updated_at    INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX user_presence_here ON user_presence(user_id) WHERE status <> 'offline';
 
 CREATE TABLE teams(
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -73,6 +75,7 @@ CREATE TABLE customers(
   attributes    TEXT NOT NULL DEFAULT '{}', -- JSON object
   notes         TEXT,                    -- for agents only
   status        TEXT NOT NULL DEFAULT 'offline' CHECK(status IN ('online','offline')),
+  connected     INTEGER NOT NULL DEFAULT 0, -- 1: holds a stream
   fold          TEXT NOT NULL DEFAULT '',-- name, phone, email folded for searching
   last_seen_at  INTEGER,
   created_at    INTEGER NOT NULL,
@@ -82,6 +85,7 @@ CREATE TABLE customers(
   deleted_at    INTEGER                  -- not NULL: gone for everybody
 ) STRICT;
 CREATE INDEX customers_updated ON customers(updated_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX customers_here ON customers(last_seen_at) WHERE status <> 'offline';
 CREATE INDEX customers_bare ON customers(id)
   WHERE name = '' AND deleted_at IS NULL AND profiled_at IS NULL;
 CREATE INDEX customers_merged ON customers(merged_into) WHERE merged_into IS NOT NULL;
@@ -330,13 +334,15 @@ CREATE TABLE deliveries(
   UNIQUE(message_id, part)
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries(due_at, id) WHERE state = 'queued';
-CREATE INDEX deliveries_open ON deliveries(conversation_id, id)
+CREATE INDEX deliveries_open ON deliveries(conversation_id, message_id, part)
   WHERE state IN ('queued','sending');
+CREATE INDEX deliveries_state ON deliveries(state)
+  WHERE state IN ('queued','sending','failed','unknown');
 CREATE INDEX deliveries_lease ON deliveries(lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_external ON deliveries(channel_id, external_id)
   WHERE external_id IS NOT NULL;
-CREATE INDEX deliveries_conversation ON deliveries(conversation_id, sent_at)
-  WHERE sent_at IS NOT NULL;
+CREATE INDEX deliveries_unread ON deliveries(conversation_id, sent_at)
+  WHERE state IN ('sent','delivered');
 
 -- The event log.  Its id is the cursor of every client.
 CREATE TABLE events(

@@ -1,0 +1,740 @@
+/*
+ * What goes out to platforms: claims under a lease, ends of tries, echoes and
+ * receipts.  The rules are in store_delivery.h.
+ */
+#include "store_delivery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "store_conversation.h"
+#include "store_db.h"
+#include "store_event.h"
+#include "store_message.h"
+
+#define BATCH 100
+
+void
+delivery_fini(struct delivery *d)
+{
+	free(d->content);
+	json_object_put(d->attachments);
+	d->content = NULL;
+	d->attachments = NULL;
+}
+
+/* ---- what shows of it --------------------------------------------------- */
+
+/* As far as the least of the parts; a part that failed decides. */
+static int
+status_rank(const char *state)
+{
+	static const char *const order[] = { "failed", "unknown", "queued",
+		"sending", "sent", "delivered", "read" };
+	int i;
+
+	for (i = 0; i < 7; i++)
+		if (strcmp(order[i], state) == 0)
+			return i;
+	return -1;
+}
+
+static int
+status_parts(struct store *st, int64_t message, char state[12],
+    char error[512])
+{
+	static const char sql[] =
+	    "SELECT state, error FROM deliveries WHERE message_id = :message"
+	    " ORDER BY part";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc, rank, least = 99;
+
+	state[0] = error[0] = '\0';
+	bind_int(q, ":message", message);
+	while ((rc = step_row(st, q)) == 1) {
+		rank = status_rank(col_str(q, 0));
+		if (rank >= least)
+			continue;
+		least = rank;
+		col_copy(q, 0, state, 12);
+		col_copy(q, 1, error, 512);
+	}
+	stmt_end(q);
+	return rc == -1 ? STORE_FAILED : STORE_DONE;
+}
+
+static int
+status_event(struct store *st, int64_t message, int64_t conversation,
+    const char *state, const char *error)
+{
+	static const char *const keys[] = { "message_id", "conversation_id",
+		"status", NULL };
+	struct json_object *o = json_object_new_object(), *pub;
+	struct conversation c;
+	struct rooms r;
+	int rc;
+
+	json_put_id(o, "message_id", message);
+	json_put_id(o, "conversation_id", conversation);
+	json_put_str(o, "status", state);
+	json_put_str(o, "error", *error ? error : NULL);
+	pub = json_pick(o, keys);
+	rooms_init(&r);
+	rc = store_conversation_may(st, NULL, conversation, MAY_SEE, &c);
+	if (rc == STORE_DONE)
+		rc = conversation_rooms(st, &c, true, &r);
+	if (rc == STORE_DONE)
+		rc = store_event_add(st, "message_status", o, pub, r.name,
+		    r.n, NULL);
+	rooms_fini(&r);
+	json_object_put(o);
+	json_object_put(pub);
+	return rc;
+}
+
+/* The message is in this state now: stored, and told if it was not. */
+static int
+status_set(struct store *st, int64_t message, const char *state,
+    const char *error)
+{
+	static const char sql[] =
+	    "UPDATE messages SET status = :state, error = nullif(:error, '')"
+	    " WHERE id = :id AND (status <> :state"
+	    "  OR coalesce(error, '') <> :error)"
+	    " RETURNING conversation_id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t conversation;
+	int rc;
+
+	bind_int(q, ":id", message);
+	bind_str(q, ":state", state);
+	bind_str(q, ":error", error);
+	rc = step_int(st, q, &conversation);
+	if (rc != 1)
+		return rc == 0 ? STORE_REPEATED : STORE_FAILED;
+	return status_event(st, message, conversation, state, error);
+}
+
+static int
+status_update(struct store *st, int64_t message)
+{
+	char state[12], error[512];
+	int rc;
+
+	rc = status_parts(st, message, state, error);
+	if (rc == STORE_DONE && *state != '\0')
+		rc = status_set(st, message, state, error);
+	return rc == STORE_REPEATED ? STORE_DONE : rc;
+}
+
+/* ---- claiming ----------------------------------------------------------- */
+
+static int
+claim_id(struct store *st, const char *by, int64_t lease_ms, int64_t *id)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET state = 'sending', lease_by = :by,"
+	    " lease_until = :until, tries = tries + 1, written_at = NULL,"
+	    " updated_at = :now WHERE id = (SELECT d.id"
+	    "  FROM deliveries d INDEXED BY deliveries_due"
+	    "  JOIN channels h ON h.id = d.channel_id"
+	    "  WHERE d.state = 'queued' AND d.due_at <= :now"
+	    "  AND h.state = 'ok' AND h.deleted_at IS NULL"
+	    "  AND NOT EXISTS (SELECT 1 FROM deliveries e"
+	    "   WHERE e.conversation_id = d.conversation_id"
+	    "   AND (e.message_id, e.part) < (d.message_id, d.part)"
+	    "   AND e.state IN ('queued','sending'))"
+	    "  ORDER BY d.due_at, d.message_id, d.part LIMIT 1)"
+	    " RETURNING id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_str(q, ":by", by);
+	bind_int(q, ":now", store_now(st));
+	bind_int(q, ":until", store_now(st) + lease_ms);
+	return step_int(st, q, id);
+}
+
+static int
+claim_fill(struct store *st, int64_t id, struct delivery *d)
+{
+	static const char sql[] =
+	    "SELECT d.uuid, d.message_id, d.conversation_id, d.channel_id,"
+	    " c.customer_id, d.part, d.tries, d.created_at, h.platform,"
+	    " c.external_id, (SELECT i.external_id FROM customer_identities i"
+	    "  WHERE i.customer_id = c.customer_id"
+	    "  AND i.channel_id = d.channel_id LIMIT 1),"
+	    " (SELECT r.external_id FROM messages r WHERE r.id = m.reply_to"
+	    "  AND r.channel_id = d.channel_id),"
+	    " c.last_inbound_at, c.sent_since, m.kind, m.content,"
+	    " m.attachments FROM deliveries d"
+	    " JOIN messages m ON m.id = d.message_id"
+	    " JOIN conversations c ON c.id = d.conversation_id"
+	    " JOIN channels h ON h.id = d.channel_id WHERE d.id = :id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	memset(d, 0, sizeof *d);
+	bind_int(q, ":id", id);
+	if ((rc = step_row(st, q)) == 1) {
+		d->id = id;
+		col_copy(q, 0, d->uuid, sizeof d->uuid);
+		d->message = col_int(q, 1);
+		d->conversation = col_int(q, 2);
+		d->channel = col_int(q, 3);
+		d->customer = col_int(q, 4);
+		d->part = (int)col_int(q, 5);
+		d->tries = col_int(q, 6);
+		d->created_at = col_int(q, 7);
+		col_copy(q, 8, d->platform, sizeof d->platform);
+		col_copy(q, 9, d->conversation_external,
+		    sizeof d->conversation_external);
+		col_copy(q, 10, d->customer_external,
+		    sizeof d->customer_external);
+		col_copy(q, 11, d->quote_external, sizeof d->quote_external);
+		d->last_inbound_at = col_int(q, 12);
+		d->sent_since = col_int(q, 13);
+		col_copy(q, 14, d->kind, sizeof d->kind);
+		d->content = strdup(col_str(q, 15));
+		d->attachments = col_json(q, 16);
+		if (d->content == NULL)
+			rc = store_failed(st, "delivery", SQLITE_NOMEM);
+	}
+	stmt_end(q);
+	return rc;
+}
+
+static int
+claim_apply(struct store *st, const char *by, int64_t lease_ms,
+    struct delivery *d)
+{
+	int64_t id;
+	int rc;
+
+	if ((rc = claim_id(st, by, lease_ms, &id)) != STORE_DONE)
+		return rc;
+	rc = claim_fill(st, id, d);
+	return rc == STORE_DONE ? status_update(st, d->message) : STORE_FAILED;
+}
+
+int
+store_delivery_claim(struct store *st, const char *by, int64_t lease_ms,
+    struct delivery *d)
+{
+	int64_t due;
+	int rc;
+
+	memset(d, 0, sizeof *d);
+	/* An idle worker looks often: it takes no lock for that. */
+	if ((rc = store_delivery_due(st, &due)) != STORE_DONE)
+		return rc;
+	if (due > store_now(st))
+		return STORE_NONE;
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	rc = store_end(st, claim_apply(st, by, lease_ms, d));
+	if (rc != STORE_DONE)
+		delivery_fini(d);
+	return rc;
+}
+
+int
+store_delivery_written(struct store *st, int64_t id, const char *by)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET written_at = :now WHERE id = :id"
+	    " AND state = 'sending' AND lease_by = :by"
+	    " AND lease_until > :now AND EXISTS (SELECT 1 FROM messages m"
+	    "  WHERE m.id = message_id AND m.deleted_at IS NULL)";
+	sqlite3_stmt *q;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", id);
+	bind_str(q, ":by", by);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	if (rc == STORE_DONE && store_changes(st) == 0)
+		rc = STORE_NONE;
+	return store_end(st, rc);
+}
+
+static int
+parts_add(struct store *st, int64_t id, int part)
+{
+	static const char sql[] =
+	    "INSERT INTO deliveries (uuid, message_id, part, conversation_id,"
+	    " channel_id, due_at, created_at, updated_at)"
+	    " SELECT :uuid, message_id, :part, conversation_id, channel_id,"
+	    " :now, :now, :now FROM deliveries WHERE id = :id"
+	    " ON CONFLICT (message_id, part) DO NOTHING";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	char uuid[37];
+
+	store_uuid(uuid);
+	bind_str(q, ":uuid", uuid);
+	bind_int(q, ":part", part);
+	bind_int(q, ":id", id);
+	bind_int(q, ":now", store_now(st));
+	return step_done(st, q);
+}
+
+int
+store_delivery_parts(struct store *st, int64_t id, int n)
+{
+	int rc = STORE_DONE, i;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	for (i = 1; i < n && rc == STORE_DONE; i++)
+		rc = parts_add(st, id, i);
+	return store_end(st, rc);
+}
+
+/* ---- ends --------------------------------------------------------------- */
+
+struct part {
+	int64_t id, message, channel;
+	int part;
+	char state[12];
+};
+
+static int
+part_get(struct store *st, int64_t id, struct part *p, char by[80])
+{
+	static const char sql[] =
+	    "SELECT id, message_id, channel_id, part, state, lease_by"
+	    " FROM deliveries WHERE id = :id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	bind_int(q, ":id", id);
+	if ((rc = step_row(st, q)) == 1) {
+		p->id = col_int(q, 0);
+		p->message = col_int(q, 1);
+		p->channel = col_int(q, 2);
+		p->part = (int)col_int(q, 3);
+		col_copy(q, 4, p->state, sizeof p->state);
+		col_copy(q, 5, by, 80);
+	}
+	stmt_end(q);
+	return rc;
+}
+
+/*
+ * The platform's id of a part; of the first one it is the message's own.  A
+ * row that came as an echo under that id was this message: it goes.
+ */
+static int
+part_external(struct store *st, const struct part *p, const char *external)
+{
+	static const char echo_sql[] =
+	    "SELECT id FROM messages WHERE channel_id = :channel"
+	    " AND external_id = :external AND id <> :message";
+	static const char sql[] =
+	    "UPDATE messages SET channel_id = :channel,"
+	    " external_id = :external WHERE id = :message";
+	sqlite3_stmt *q = store_stmt(st, echo_sql);
+	int64_t echo;
+	int rc;
+
+	bind_int(q, ":channel", p->channel);
+	bind_str(q, ":external", external);
+	bind_int(q, ":message", p->message);
+	if ((rc = step_int(st, q, &echo)) == 1)
+		rc = message_forget(st, echo) == STORE_DONE ? 1 : -1;
+	if (rc == -1)
+		return STORE_FAILED;
+	if (p->part != 0)
+		return STORE_DONE;
+	q = store_stmt(st, sql);
+	bind_int(q, ":channel", p->channel);
+	bind_str(q, ":external", external);
+	bind_int(q, ":message", p->message);
+	return step_done(st, q);
+}
+
+static int
+part_write(struct store *st, const struct part *p,
+    const struct delivery_end *e)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET state = :state,"
+	    " external_id = coalesce(:external, external_id), error = :error,"
+	    " due_at = coalesce(:due, due_at), sent_at = CASE :state"
+	    "  WHEN 'sent' THEN coalesce(:sent, :now) ELSE sent_at END,"
+	    " lease_by = CASE WHEN :wait IS NULL THEN NULL ELSE lease_by END,"
+	    " lease_until = :wait, written_at = CASE"
+	    "  WHEN :wait IS NULL THEN NULL"
+	    "  ELSE coalesce(written_at, :now) END, updated_at = :now"
+	    " WHERE id = :id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":id", p->id);
+	bind_str(q, ":state", e->wait_until != 0 ? "sending" : e->state);
+	bind_str(q, ":external", e->external_id);
+	bind_str(q, ":error", e->error);
+	bind_id(q, ":due", e->due_at);
+	bind_id(q, ":sent", e->sent_at);
+	bind_id(q, ":wait", e->wait_until);
+	bind_int(q, ":now", store_now(st));
+	return step_done(st, q);
+}
+
+static int
+part_end(struct store *st, const struct part *p, const struct delivery_end *e)
+{
+	int rc;
+
+	rc = part_write(st, p, e);
+	if (rc == STORE_DONE && e->external_id != NULL &&
+	    *e->external_id != '\0')
+		rc = part_external(st, p, e->external_id);
+	return rc == STORE_DONE ? status_update(st, p->message) : rc;
+}
+
+static int
+end_apply(struct store *st, int64_t id, const char *by,
+    const struct delivery_end *e)
+{
+	struct part p;
+	char holder[80];
+	int rc;
+
+	if ((rc = part_get(st, id, &p, holder)) != STORE_DONE)
+		return rc;
+	if (strcmp(p.state, "sending") != 0 || strcmp(holder, by) != 0)
+		return STORE_NONE;
+	return part_end(st, &p, e);
+}
+
+int
+store_delivery_end(struct store *st, int64_t id, const char *by,
+    const struct delivery_end *e)
+{
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st, end_apply(st, id, by, e));
+}
+
+static int
+echo_apply(struct store *st, int64_t n, int64_t channel,
+    const char *external_id, int64_t sent_at)
+{
+	struct delivery_end e = { .state = "sent",
+		.external_id = external_id, .sent_at = sent_at };
+	struct part p;
+	char holder[80];
+	int rc;
+
+	if ((rc = part_get(st, n, &p, holder)) != STORE_DONE)
+		return rc;
+	if (p.channel != channel)
+		return STORE_NONE;
+	rc = status_rank(p.state);
+	if (rc >= status_rank("sent") || strcmp(p.state, "failed") == 0)
+		return STORE_REPEATED;
+	return part_end(st, &p, &e);
+}
+
+int
+store_delivery_echo(struct store *st, int64_t n, int64_t channel,
+    const char *external_id, int64_t sent_at)
+{
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st,
+	    echo_apply(st, n, channel, external_id, sent_at));
+}
+
+static int
+expired_apply(struct store *st, int64_t *n)
+{
+	static const char sql[] =
+	    "SELECT id, message_id, written_at IS NOT NULL FROM deliveries"
+	    " WHERE state = 'sending' AND lease_until < :now"
+	    " ORDER BY lease_until LIMIT 1";
+	struct part p = { .id = 0 };
+	struct delivery_end e = { .state = "queued" };
+	sqlite3_stmt *q;
+	bool written = false;
+	int rc;
+
+	for (*n = 0; *n < BATCH; ++*n) {
+		q = store_stmt(st, sql);
+		bind_int(q, ":now", store_now(st));
+		if ((rc = step_row(st, q)) == 1) {
+			p.id = col_int(q, 0);
+			p.message = col_int(q, 1);
+			written = col_int(q, 2) != 0;
+		}
+		stmt_end(q);
+		if (rc != 1)
+			return rc == 0 ? STORE_DONE : STORE_FAILED;
+		e.state = written ? "unknown" : "queued";
+		e.due_at = written ? 0 : store_now(st);
+		if (part_end(st, &p, &e) != STORE_DONE)
+			return STORE_FAILED;
+	}
+	return STORE_DONE;
+}
+
+int
+store_delivery_expired(struct store *st, int64_t *n)
+{
+	static const char sql[] =
+	    "SELECT 1 FROM deliveries WHERE state = 'sending'"
+	    " AND lease_until < :now LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t one;
+	int rc;
+
+	*n = 0;
+	bind_int(q, ":now", store_now(st));
+	if ((rc = step_int(st, q, &one)) != 1)
+		return rc;
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st, expired_apply(st, n));
+}
+
+/* ---- receipts ----------------------------------------------------------- */
+
+/* Forward only: delivered from sent, read from either. */
+static bool
+receipt_moves(const char *from, const char *to)
+{
+	int f = status_rank(from), t = status_rank(to);
+
+	return f >= status_rank("sent") && t > f;
+}
+
+static int
+receipt_part(struct store *st, int64_t id, int64_t message, const char *status)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET state = :state, updated_at = :now"
+	    " WHERE id = :id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":id", id);
+	bind_str(q, ":state", status);
+	bind_int(q, ":now", store_now(st));
+	if (step_done(st, q) != STORE_DONE)
+		return STORE_FAILED;
+	return status_update(st, message);
+}
+
+/* A message that went out elsewhere and came back as an echo. */
+static int
+receipt_message(struct store *st, int64_t channel, const char *external,
+    const char *status)
+{
+	static const char sql[] =
+	    "SELECT id, status FROM messages WHERE channel_id = :channel"
+	    " AND external_id = :external AND type = 'outgoing'";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	char from[12];
+	int64_t id = 0;
+	int rc;
+
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":external", external);
+	if ((rc = step_row(st, q)) == 1) {
+		id = col_int(q, 0);
+		col_copy(q, 1, from, sizeof from);
+	}
+	stmt_end(q);
+	if (rc != 1)
+		return rc;
+	if (!receipt_moves(from, status))
+		return STORE_REPEATED;
+	return status_set(st, id, status, "");
+}
+
+static int
+receipt_apply(struct store *st, int64_t channel, const char *external,
+    const char *status)
+{
+	static const char sql[] =
+	    "SELECT id, message_id, state FROM deliveries"
+	    " WHERE channel_id = :channel AND external_id = :external LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t id = 0, message = 0;
+	char from[12];
+	int rc;
+
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":external", external);
+	if ((rc = step_row(st, q)) == 1) {
+		id = col_int(q, 0);
+		message = col_int(q, 1);
+		col_copy(q, 2, from, sizeof from);
+	}
+	stmt_end(q);
+	if (rc == 0)
+		return receipt_message(st, channel, external, status);
+	if (rc != 1)
+		return rc;
+	if (!receipt_moves(from, status))
+		return STORE_REPEATED;
+	return receipt_part(st, id, message, status);
+}
+
+int
+store_delivery_receipt(struct store *st, int64_t channel,
+    const char *external_id, const char *status)
+{
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st, receipt_apply(st, channel, external_id, status));
+}
+
+static int
+watermark_apply(struct store *st, int64_t conversation, int64_t at,
+    const char *status)
+{
+	static const char sql[] =
+	    "SELECT id, message_id FROM deliveries"
+	    " WHERE conversation_id = :conversation AND sent_at <= :at"
+	    " AND state IN ('sent','delivered') AND state <> :state"
+	    " ORDER BY sent_at LIMIT 1";
+	int64_t id = 0, message = 0;
+	sqlite3_stmt *q;
+	int rc, moved = 0;
+
+	for (;;) {
+		q = store_stmt(st, sql);
+		bind_int(q, ":conversation", conversation);
+		bind_int(q, ":at", at);
+		bind_str(q, ":state", status);
+		if ((rc = step_row(st, q)) == 1) {
+			id = col_int(q, 0);
+			message = col_int(q, 1);
+		}
+		stmt_end(q);
+		if (rc != 1)
+			break;
+		if (receipt_part(st, id, message, status) != STORE_DONE)
+			return STORE_FAILED;
+		moved++;
+	}
+	if (rc == -1)
+		return STORE_FAILED;
+	return moved > 0 ? STORE_DONE : STORE_REPEATED;
+}
+
+int
+store_delivery_watermark(struct store *st, int64_t conversation, int64_t at,
+    const char *status)
+{
+	if (status_rank(status) <= status_rank("sent"))
+		return STORE_REPEATED;
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st, watermark_apply(st, conversation, at, status));
+}
+
+/* ---- the queue ---------------------------------------------------------- */
+
+int
+store_delivery_hold(struct store *st, int64_t channel, int64_t until_ms)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET due_at = :until"
+	    " WHERE state = 'queued' AND due_at < :until"
+	    " AND channel_id = :channel";
+	sqlite3_stmt *q;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":channel", channel);
+	bind_int(q, ":until", until_ms);
+	return store_end(st, step_done(st, q));
+}
+
+static int
+resend_apply(struct store *st, const struct who *who, int64_t message)
+{
+	static const char find_sql[] =
+	    "SELECT conversation_id FROM messages WHERE id = :id"
+	    " AND deleted_at IS NULL AND type = 'outgoing'";
+	static const char sql[] =
+	    "UPDATE deliveries SET state = 'queued', due_at = :now,"
+	    " tries = 0, error = NULL, lease_by = NULL, lease_until = NULL,"
+	    " written_at = NULL, updated_at = :now WHERE message_id = :id"
+	    " AND state IN ('failed','unknown')";
+	sqlite3_stmt *q = store_stmt(st, find_sql);
+	int64_t conversation;
+	int rc;
+
+	bind_int(q, ":id", message);
+	if ((rc = step_int(st, q, &conversation)) != STORE_DONE)
+		return rc;
+	rc = store_conversation_may(st, who, conversation, MAY_PATCH, NULL);
+	if (rc != STORE_DONE)
+		return rc;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", message);
+	bind_int(q, ":now", store_now(st));
+	if (step_done(st, q) != STORE_DONE)
+		return STORE_FAILED;
+	if (store_changes(st) == 0)
+		return STORE_REFUSED;
+	return status_update(st, message);
+}
+
+int
+store_delivery_resend(struct store *st, const struct who *who, int64_t message,
+    struct json_object **out)
+{
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	rc = store_end(st, resend_apply(st, who, message));
+	if (rc == STORE_DONE && out != NULL)
+		rc = store_message(st, who, message, out);
+	return rc;
+}
+
+int
+store_delivery_due(struct store *st, int64_t *at)
+{
+	static const char sql[] =
+	    "SELECT d.due_at FROM deliveries d INDEXED BY deliveries_due"
+	    " JOIN channels h ON h.id = d.channel_id"
+	    " WHERE d.state = 'queued' AND d.due_at > 0 AND h.state = 'ok'"
+	    " AND h.deleted_at IS NULL AND NOT EXISTS (SELECT 1"
+	    "  FROM deliveries e WHERE e.conversation_id = d.conversation_id"
+	    "  AND (e.message_id, e.part) < (d.message_id, d.part)"
+	    "  AND e.state IN ('queued','sending'))"
+	    " ORDER BY d.due_at LIMIT 1";
+
+	return step_int(st, store_stmt(st, sql), at);
+}
+
+int
+store_delivery_counts(struct store *st, struct json_object **out)
+{
+	static const char sql[] =
+	    "SELECT (SELECT count(*) FROM deliveries WHERE state = 'queued')"
+	    "  AS queued,"
+	    " (SELECT count(*) FROM deliveries WHERE state = 'sending')"
+	    "  AS sending,"
+	    " (SELECT count(*) FROM deliveries WHERE state = 'failed')"
+	    "  AS failed,"
+	    " (SELECT count(*) FROM deliveries WHERE state = 'unknown')"
+	    "  AS unknown";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	if ((rc = step_row(st, q)) == 1)
+		*out = row_json(q);
+	stmt_end(q);
+	return rc;
+}
