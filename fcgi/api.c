@@ -11,6 +11,7 @@
 #include "h_health.h"
 #include "h_internal.h"
 #include "h_message.h"
+#include "h_stream.h"
 #include "h_tag.h"
 #include "h_user.h"
 #include "h_widget.h"
@@ -74,6 +75,11 @@ static const struct route routes[] = {
 	{ "POST",   "/internal/presence",	WHO_INTERNAL, JSON_MAX, internal_post_presence, 0 },
 	{ "GET",    "/internal/events",		WHO_INTERNAL, 0,        internal_get_events, 0 },
 	{ "GET",    "/internal/replay",		WHO_INTERNAL, 0,        internal_get_replay, 0 },
+
+	{ "GET",    "/api/events/stream",	WHO_ANY,      0,        stream_get, ROUTE_NODB },
+	{ "GET",    "/api/api/events/stream",	WHO_ANY,      0,        stream_get, ROUTE_NODB },
+	{ "GET",    "/chat/sse",		WHO_ANY,      0,        stream_get, ROUTE_NODB },
+	{ "GET",    "/notifications/sse",	WHO_ANY,      0,        stream_get, ROUTE_NODB },
 
 	{ "GET",    "/health",			WHO_ANY,      0,        health_get, ROUTE_NODB },
 	{ "GET",    "/metrics",			WHO_ANY,      0,        metrics_get, ROUTE_NODB },

@@ -171,6 +171,11 @@ const rows = {
   'GET /internal/events': plain('/internal/events', 404),
   'GET /internal/replay': plain('/internal/replay', 404),
 
+  'GET /api/events/stream': plain('/api/events/stream'),
+  'GET /api/api/events/stream': plain('/api/api/events/stream'),
+  'GET /chat/sse': plain('/chat/sse'),
+  'GET /notifications/sse': plain('/notifications/sse'),
+
   'GET /health': plain('/health'),
   'GET /metrics': plain('/metrics'),
 
