@@ -174,7 +174,7 @@ $(BUILD)/%.fcgi: $(BUILD)/fcgi/%.o $(lib_fcgi) $(lib_common)
 	$(call say,LINK)
 	$(Q)$(LINK) $(STATIC_PIE) -o $@.new $^ $(LIBS_FCGI) 2>$@.err || \
 	    { cat $@.err >&2; exit 1; }
-	@grep -vE "statically linked applications requires|: in function .(unixDlOpen|OS_CreateLocalIpcFd)" \
+	@grep -vE "statically linked applications requires|: in function .(unixDlOpen|OS_CreateLocalIpcFd|sock_resolve)" \
 	    $@.err >&2 || true
 	@rm -f $@.err && mv $@.new $@
 
@@ -272,7 +272,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(lib_fcgi) $(lib_common)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) $(CPPFLAGS) -Icommon -Ifcgi -I. \
-	    $(if $(findstring empty_,$*),-static) -o $@ $< \
+	    $(if $(findstring empty_cgi,$*),-static) -o $@ $< \
 	    $(lib_fcgi) $(lib_common) $(LIBS_FCGI)
 
 bench: all $(bench_bin)

@@ -17,6 +17,5 @@ stream_get(struct req *rq, struct rsp *rs)
 	static const char text[] = "retry: 3000\n\n";
 
 	(void)rq;
-	return rsp_raw(
-	    rs, 200, "text/event-stream", text, sizeof(text) - 1);
+	return rsp_raw(rs, 200, "text/event-stream", text, sizeof(text) - 1);
 }

@@ -113,11 +113,15 @@ make_dirs(const struct conf *cf)
 	size_t i;
 
 	for (i = 0; i < 3; i++) {
-		if (mkdir(dirs[i], i == 0 ? 0750 : 0700) == -1 &&
-		    errno != EEXIST) {
+		if (mkdir(dirs[i], 0700) == -1) {
+			if (errno == EEXIST)
+				continue;
 			parley_err("%s: %s", dirs[i], strerror(errno));
 			return -1;
 		}
+		/* The web server's group may get through to the sockets. */
+		if (i == 0 && chmod(dirs[i], 0750) == -1)
+			return -1;
 	}
 	return 0;
 }

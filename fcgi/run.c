@@ -67,6 +67,7 @@ struct run {
 	char bin[PARLEY_PATH_MAX];
 	char home[PARLEY_PATH_MAX]; /* of apache.conf and lighttpd.conf */
 	char self[PARLEY_PATH_MAX];
+	char push[PARLEY_PATH_MAX]; /* push_listen, its path absolute */
 	const char *listen; /* address of the web server, without port */
 	long port;
 	bool apache; /* else lighttpd */
@@ -282,7 +283,7 @@ put_env(const char *name, const char *value)
 static void
 exec_web(const struct run *r)
 {
-	const char *push = r->cf.push_listen, *colon = strrchr(push, ':');
+	const char *push = r->push, *colon = strrchr(push, ':');
 	char file[PARLEY_PATH_MAX + 64], program[PARLEY_PATH_MAX], num[16];
 	char addr[PARLEY_PATH_MAX + 64], host[PARLEY_PATH_MAX];
 	bool local = strchr(push, '/') != NULL;
@@ -498,7 +499,7 @@ probe(const struct run *r)
 		const char *what, *path;
 		int ok, also;
 	} door[] = {
-		{ "api.fcgi", "/health", 200, 503 },
+		{ "api.fcgi", "/health", 200, 200 },
 		{ "pages.fcgi", "/login", 200, 303 },
 		{ "poll.fcgi", "/api/events/poll", 401, 200 },
 	};
@@ -518,7 +519,7 @@ probe(const struct run *r)
 			nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
 		}
 	}
-	while (!r->cgi && ask(r->cf.push_listen, "/health") != 200) {
+	while (!r->cgi && ask(r->push, "/health") != 200) {
 		if (clock_mono_ms() > end) {
 			parley_err(
 			    "pushd does not answer at %s", r->cf.push_listen);
@@ -886,11 +887,15 @@ make_dirs(const struct run *r)
 	size_t i;
 
 	for (i = 0; i < 3; i++) {
-		if (mkdir(dirs[i], i == 0 ? 0750 : 0700) == -1 &&
-		    errno != EEXIST) {
+		if (mkdir(dirs[i], 0700) == -1) {
+			if (errno == EEXIST)
+				continue;
 			parley_err("%s: %s", dirs[i], strerror(errno));
 			return -1;
 		}
+		/* The web server's group may get through to the sockets. */
+		if (i == 0 && chmod(dirs[i], 0750) == -1)
+			return -1;
 	}
 	return 0;
 }
@@ -915,9 +920,12 @@ take_ports(struct run *r)
 		    r->port);
 		return -1;
 	}
-	if (r->cgi || strchr(r->cf.push_listen, '/') != NULL)
-		return 0;
-	if (!parley_port_busy(r->cf.push_listen))
+	if (strchr(r->cf.push_listen, '/') != NULL)
+		return parley_path(r->push, sizeof(r->push), "%s%s%s",
+		    *r->cf.push_listen == '/' ? "" : r->cf.state_dir,
+		    *r->cf.push_listen == '/' ? "" : "/", r->cf.push_listen);
+	snprintf(r->push, sizeof(r->push), "%s", r->cf.push_listen);
+	if (r->cgi || !parley_port_busy(r->push))
 		return 0;
 	if (!r->demo || (port = parley_free_port((int)r->port + 1)) == 0) {
 		parley_err("pushd's address %s (push_listen) is in use",
@@ -925,9 +933,7 @@ take_ports(struct run *r)
 		return -1;
 	}
 	snprintf(addr, sizeof(addr), "127.0.0.1:%d", port);
-	free(r->cf.push_listen);
-	if ((r->cf.push_listen = strdup(addr)) == NULL)
-		return -1;
+	snprintf(r->push, sizeof(r->push), "%s", addr);
 	return parley_conf_set(r->conf, "push_listen", addr);
 }
 
