@@ -167,7 +167,10 @@ message_store(struct inbound *in, const struct channel_item *it)
 	return rc;
 }
 
-/* A receipt for an id we do not know yet waits for the send to return. */
+/*
+ * A receipt for what is not known as ours waits for the send to return, even if
+ * its echo is here already: that row will go.
+ */
 static int
 receipt_early(struct inbound *in, const char *id, const char *status)
 {
@@ -188,7 +191,8 @@ status_store(struct inbound *in, const struct channel_item *it)
 			continue;
 		rc = store_delivery_receipt(
 		    in->st, in->ac->id, it->ids[i], it->status);
-		if (rc == STORE_NONE)
+		if (rc != STORE_FAILED && store_echo_ours(in->st, in->ac->id,
+					      it->ids[i]) == STORE_NONE)
 			rc = receipt_early(in, it->ids[i], it->status);
 		if (rc == STORE_FAILED)
 			return rc;

@@ -142,6 +142,7 @@ claim_id(struct store *st, const char *by, int64_t lease_ms, int64_t *id)
 	    "  JOIN channels h ON h.id = d.channel_id"
 	    "  WHERE d.state = 'queued' AND d.due_at <= :now"
 	    "  AND h.state = 'ok' AND h.deleted_at IS NULL"
+	    "  AND h.hold_until <= :now"
 	    "  AND NOT EXISTS (SELECT 1 FROM deliveries e"
 	    "   WHERE e.conversation_id = d.conversation_id"
 	    "   AND (e.message_id, e.part) < (d.message_id, d.part)"
@@ -368,7 +369,7 @@ part_write(struct store *st, const struct part *p,
 	    "  WHEN 'sent' THEN coalesce(:sent, :now) ELSE sent_at END,"
 	    " lease_by = CASE WHEN :wait IS NULL THEN NULL ELSE lease_by END,"
 	    " lease_until = :wait, written_at = CASE"
-	    "  WHEN :wait IS NULL THEN NULL"
+	    "  WHEN :wait IS NULL AND :state <> 'unknown' THEN NULL"
 	    "  ELSE coalesce(written_at, :now) END, updated_at = :now"
 	    " WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
@@ -475,6 +476,7 @@ expired_apply(struct store *st, int64_t *n)
 		if (rc != 1)
 			return rc == 0 ? STORE_DONE : STORE_FAILED;
 		e.state = written ? "unknown" : "queued";
+		e.error = written ? "no answer" : NULL;
 		e.due_at = written ? 0 : store_now(st);
 		if (part_end(st, &p, &e) != STORE_DONE)
 			return STORE_FAILED;
@@ -644,9 +646,8 @@ int
 store_delivery_hold(struct store *st, int64_t channel, int64_t until_ms)
 {
 	static const char sql[] =
-	    "UPDATE deliveries SET due_at = :until"
-	    " WHERE state = 'queued' AND due_at < :until"
-	    " AND channel_id = :channel";
+	    "UPDATE channels SET hold_until = max(hold_until, :until)"
+	    " WHERE id = :channel";
 	sqlite3_stmt *q;
 
 	if (store_begin(st) == -1)
@@ -713,9 +714,11 @@ store_delivery_due(struct store *st, int64_t *at)
 	    "  FROM deliveries e WHERE e.conversation_id = d.conversation_id"
 	    "  AND (e.message_id, e.part) < (d.message_id, d.part)"
 	    "  AND e.state IN ('queued','sending'))"
-	    " ORDER BY d.due_at LIMIT 1";
+	    " AND h.hold_until <= :now ORDER BY d.due_at LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
 
-	return step_int(st, store_stmt(st, sql), at);
+	bind_int(q, ":now", store_now(st));
+	return step_int(st, q, at);
 }
 
 int

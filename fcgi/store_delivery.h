@@ -96,7 +96,8 @@ int store_delivery_watermark(struct store *st, int64_t conversation,
  * store_delivery_hold(st, channel, until_ms): the whole account waits.
  * store_delivery_resend(st, who, message, out): failed or unknown parts are
  * queued again under the same key.
- * store_delivery_due(st, at): when the next one is due, NONE if none.
+ * store_delivery_due(st, at): when the next one is due, of accounts that need
+ * not wait; NONE if none.
  * store_delivery_counts(st, out): returns new {state: n, ...}, for metrics.
  */
 int store_delivery_hold(struct store *st, int64_t channel, int64_t until_ms);

@@ -59,6 +59,20 @@ store_echo_known(struct store *st, int64_t channel, const char *external_id)
 }
 
 int
+store_echo_ours(struct store *st, int64_t channel, const char *external_id)
+{
+	static const char sql[] =
+	    "SELECT 1 FROM deliveries"
+	    " WHERE channel_id = :channel AND external_id = :external LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t one;
+
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":external", external_id);
+	return step_int(st, q, &one);
+}
+
+int
 store_echo_seen(struct store *st, int64_t channel, const char *key)
 {
 	static const char sql[] = "SELECT 1 FROM webhook_seen"
@@ -118,7 +132,7 @@ store_echo_waiting(struct store *st, int64_t conversation, int64_t since,
 	    " WHERE m.conversation_id = :conversation AND m.id > :since"
 	    " AND d.written_at IS NOT NULL AND d.external_id IS NULL"
 	    " AND (d.state = 'unknown' OR (d.state = 'sending'"
-	    "  AND (d.lease_by IS NULL OR d.lease_until <= :now)))"
+	    "  AND (d.error IS NOT NULL OR d.lease_until <= :now)))"
 	    " ORDER BY m.id, d.part LIMIT :max";
 	sqlite3_stmt *q = store_stmt(st, sql);
 

@@ -20,9 +20,11 @@ int store_echo_thread(
 /*
  * store_echo_known(st, channel, external_id): REPEATED if a message or a
  * delivery of that channel has this id already, else NONE.
+ * store_echo_ours: DONE if a delivery has it.
  */
 int store_echo_known(
     struct store *st, int64_t channel, const char *external_id);
+int store_echo_ours(struct store *st, int64_t channel, const char *external_id);
 
 /* store_echo_seen(st, channel, key): DONE if store_webhook_seen kept it. */
 int store_echo_seen(struct store *st, int64_t channel, const char *key);

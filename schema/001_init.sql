@@ -58,6 +58,7 @@ CREATE TABLE channels(
   state_text    TEXT,                    -- why it is not ok
   lease_by      TEXT,                    -- who refreshes the token now
   lease_until   INTEGER NOT NULL DEFAULT 0,
+  hold_until    INTEGER NOT NULL DEFAULT 0, -- the platform asked for a pause: nothing goes out before
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
   deleted_at    INTEGER,
