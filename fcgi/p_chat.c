@@ -167,8 +167,8 @@ start_store(struct req *rq, const char *hash, struct message *m, int64_t *id)
 	int64_t channel;
 	int rc;
 
-	if ((rc = store_begin(rq->st)) != STORE_DONE)
-		return rc;
+	if (store_begin(rq->st) == STORE_FAILED)
+		return STORE_FAILED;
 	rc = store_link_find(rq->st, hash, id, &m->conversation);
 	if (rc == STORE_DONE) { /* the form was sent before */
 		(void)store_end(rq->st, STORE_NONE);

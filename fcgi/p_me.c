@@ -135,8 +135,8 @@ password_store(struct req *rq, const char *hash)
 	int rc;
 
 	snprintf(object, sizeof(object), "user:%" PRId64, rq->who.id);
-	if ((rc = store_begin(rq->st)) != STORE_DONE)
-		return rc;
+	if (store_begin(rq->st) == STORE_FAILED)
+		return STORE_FAILED;
 	rc = store_user_password(rq->st, rq->who.id, hash);
 	if (h_good(rc))
 		rc = store_session_end_user(rq->st, rq->who.id, 0);

@@ -552,6 +552,7 @@ view_row(const struct view *v, struct json_object *o)
 	json_put_str(o, "name", str(o, "display_name"));
 	json_put_bool(o, "is_open", strcmp(str(o, "status"), "open") == 0);
 	json_put_bool(o, "is_closed", strcmp(str(o, "status"), "closed") == 0);
+	json_put_bool(o, "is_web", strcmp(str(o, "platform"), "web") == 0);
 	view_when(v, o, num(o, "last_message_at"));
 	if (json_get_obj(o, "last_message", &last) == 1)
 		put_preview(v, o, last);
@@ -719,6 +720,19 @@ put_sender(const struct view *v, struct json_object *m,
 	json_put_str(m, "sender_name", name);
 }
 
+/* Whether the side alone says who wrote it. */
+static bool
+name_known(struct json_object *sender, const char *side,
+    const struct view_eyes *eyes)
+{
+	const char *id = str(sender, "id");
+
+	if (strcmp(str(sender, "kind"), "customer") == 0)
+		return true;
+	return !eyes->customer && strcmp(side, "us") == 0 &&
+	    id_parse(id, strlen(id)) == eyes->id;
+}
+
 /* Make one message ready; ${last} is the one above it, or NULL. */
 static void
 put_message(const struct view *v, struct json_object *m,
@@ -747,8 +761,8 @@ put_message(const struct view *v, struct json_object *m,
 	json_put_bool(m, "note", note);
 	json_put_bool(m, "joined", joined);
 	put_sender(v, m, sender, eyes);
-	json_put_bool(m, "hide_name",
-	    joined || (!note && eyes->customer && strcmp(side, "us") == 0));
+	json_put_bool(m, "hide_name", joined || (!note && name_known(sender,
+	    side, eyes)));
 	json_put_bool(m, "deleted", num(m, "deleted_at") != 0);
 	json_put_bool(m, "edited",
 	    num(m, "edited_at") != 0 && num(m, "deleted_at") == 0);
@@ -904,8 +918,8 @@ once_begin(struct req *rq, const char *key, const char **url)
 	int rc, status;
 
 	once_key(rq, key, &k, hash);
-	if ((rc = store_begin(rq->st)) != STORE_DONE)
-		return rc;
+	if (store_begin(rq->st) == STORE_FAILED)
+		return STORE_FAILED;
 	rc = store_idem_find(rq->st, &k, &status, &answer);
 	if (rc == STORE_NONE)
 		return STORE_DONE;

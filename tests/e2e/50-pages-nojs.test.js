@@ -258,9 +258,9 @@ test('headers, next= and a page that is not there', async () => {
 test('customers and one’s own account', async () => {
 	const a = await agent('admin');
 	await a.goto(p.url + '/customers');
-	await a.locator('#new summary').click();
-	await a.fill('#new #name', 'Nguyễn "Văn" <Mới>');
-	await a.fill('#new #phone', '0901 234 567');
+	await a.locator('#new-customer summary').click();
+	await a.fill('#new-customer #name', 'Nguyễn "Văn" <Mới>');
+	await a.fill('#new-customer #phone', '0901 234 567');
 	await a.click('#add');
 	assert.match(a.url(), /\/customers\/\d+$/);
 	assert.equal(await a.textContent('h1'), 'Nguyễn "Văn" <Mới>');

@@ -9,7 +9,7 @@ const push = new Push({ base: page.base, token: page.token || null,
     cursor: page.cursor, storageKey: 'parley:c:' + page.customer });
 
 push.on('presence_update', (d) => {
-	const here = d.status === 'online';
+	const here = d.here === true;
 	$('#presence .dot').className = 'dot ' + (here ? 'online' : 'offline');
 	$('#presence .presence-text').textContent =
 	    t(here ? 'presence.somebody' : 'chat.answer_soon');

@@ -108,7 +108,7 @@ push.on('presence_update', (d) => {
 /* ---- the conversation ---- */
 
 function openTalk() {
-	const among = $('.talk-who .presence[data-customer]') === null;
+	const among = !page.customer;
 	const own = (m) => m.sender?.kind === 'agent' && m.sender.id === page.me;
 	const talk = new Talk(push, {
 		among,

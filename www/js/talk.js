@@ -174,10 +174,17 @@ export class Talk {
 			    li.classList.contains('note') ===
 			    last.classList.contains('note');
 			li.classList.toggle('joined', joined);
-			$('.who', li).hidden = joined || (page.view === 'chat' &&
-			    li.classList.contains('us'));
+			$('.who', li).hidden = joined ||
+			    (!li.classList.contains('note') && this.#known(li));
 			last = li;
 		}
+	}
+
+	/* Whether the side alone says who wrote it. */
+	#known(li) {
+		const [kind, id] = li.dataset.sender.split(':');
+		return kind === 'customer' || (kind === 'agent' &&
+		    page.view !== 'chat' && id === page.me);
 	}
 
 	/* state(li, status): forward only, but for a failure and what follows it */
