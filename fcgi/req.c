@@ -404,7 +404,7 @@ req_uri(struct req *rq, const char **code)
 	char *text, *at, *buf;
 	int n;
 
-	if (uri == NULL) {
+	if (uri == NULL || uri[0] == '\0') {
 		*code = "bad_request";
 		return 400;
 	}
