@@ -346,5 +346,7 @@ participant_delete(struct req *rq, struct rsp *rs)
 	int rc =
 	    store_participant(rq->st, &rq->who, rq->id[0], rq->id[1], false);
 
+	if (rc == STORE_REPEATED)
+		rc = STORE_NONE; /* was not in it */
 	return h_good(rc) ? h_success(rs) : h_refuse(rq, rs, rc);
 }

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #define EVENTS_MAX 500
+#define LINES_BYTES_MAX (ANSWER_BYTES_MAX - 65536)
 #define OWN_CONVERSATIONS_MAX 50 /* of a customer, told with its identity */
 
 int
@@ -281,6 +282,18 @@ put_text(struct buf *b, const char *key, const char *text)
 	json_write_str(b, text, strlen(text));
 }
 
+/* Begins an answer in ${b} with the events; takes ${lines}. */
+static void
+events_begin(struct buf *b, struct buf *lines)
+{
+	buf_init(b, ANSWER_BYTES_MAX);
+	buf_puts(b, "{\"events\":[");
+	buf_append(b, lines->data, lines->len);
+	if (lines->err)
+		b->err = 1;
+	buf_fini(lines);
+}
+
 static int
 answer_buf(struct rsp *rs, struct buf *b)
 {
@@ -304,32 +317,30 @@ internal_get_events(struct req *rq, struct rsp *rs)
 {
 	struct json_object *lives = NULL;
 	struct log_page pg;
-	struct buf b;
+	struct buf b, lines;
 	int64_t after = -1, limit = EVENTS_MAX;
 	int rc;
 
 	if (req_query_int(rq, "after", 0, CURSOR_MAX, &after) == -1 ||
 	    req_query_int(rq, "limit", 1, EVENTS_MAX, &limit) == -1)
 		return h_invalid(rq, rs);
-	memset(&pg, 0, sizeof(pg));
-	buf_init(&b, ANSWER_BYTES_MAX - 65536);
-	buf_puts(&b, "{\"events\":[");
-	if (store_read(rq->st) == STORE_FAILED) {
-		buf_fini(&b);
+	if (store_read(rq->st) == STORE_FAILED)
 		return h_refuse(rq, rs, STORE_FAILED);
-	}
+	memset(&pg, 0, sizeof(pg));
+	buf_init(&lines, LINES_BYTES_MAX);
 	rc = store_log_state(rq->st, &pg.state);
 	pg.last = pg.state.head;
 	if (rc == STORE_DONE)
 		rc = store_log_lives(rq->st, &lives);
 	if (rc == STORE_DONE && after >= 0)
-		rc = store_events_raw(rq->st, after, (int)limit, &b, &pg);
+		rc = store_events_raw(rq->st, after, (int)limit, &lines, &pg);
 	store_read_end(rq->st);
 	if (rc == STORE_FAILED) {
 		json_object_put(lives);
-		buf_fini(&b);
+		buf_fini(&lines);
 		return h_refuse(rq, rs, STORE_FAILED);
 	}
+	events_begin(&b, &lines);
 	buf_printf(&b,
 	    "],\"last\":%" PRId64 ",\"more\":%s,\"head\":%" PRId64
 	    ",\"floor\":%" PRId64,
@@ -408,7 +419,7 @@ internal_get_replay(struct req *rq, struct rsp *rs)
 	int64_t after = -1, upto = 0, limit = EVENTS_MAX;
 	struct log_page pg;
 	struct who who;
-	struct buf b;
+	struct buf b, lines;
 	size_t len;
 	int rc;
 
@@ -426,19 +437,20 @@ internal_get_replay(struct req *rq, struct rsp *rs)
 		return rsp_error(rs, 401, "unauthenticated", NULL);
 
 	memset(&pg, 0, sizeof(pg));
-	buf_init(&b, ANSWER_BYTES_MAX - 65536);
-	buf_puts(&b, "{\"events\":[");
+	buf_init(&lines, LINES_BYTES_MAX);
 	rc = store_read(rq->st) == STORE_FAILED ? STORE_FAILED : STORE_DONE;
 	if (rc == STORE_DONE) {
-		rc = replay(rq, &who, room, after, upto, (int)limit, &b, &pg);
+		rc = replay(
+		    rq, &who, room, after, upto, (int)limit, &lines, &pg);
 		store_read_end(rq->st);
 	}
 	if (rc == STORE_DONE) {
+		events_begin(&b, &lines);
 		buf_printf(&b, "],\"last\":%" PRId64 ",\"more\":%s}", pg.last,
 		    pg.more ? "true" : "false");
 		return answer_buf(rs, &b);
 	}
-	buf_fini(&b);
+	buf_fini(&lines);
 	if (rc == STORE_NONE)
 		return answer_reset(rs, &pg.state);
 	if (rc == STORE_FORBIDDEN)

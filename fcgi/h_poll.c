@@ -96,7 +96,7 @@ poll_matches(const char *tag, int64_t from, int64_t to)
 		if (*tag == '"') {
 			len = strcspn(++tag, "\"");
 			id = id_cursor(tag, len);
-			if (id >= from && id <= to)
+			if (id >= 0 && id >= from && id <= to)
 				return true;
 			tag += len;
 		}

@@ -6,8 +6,6 @@
 #include "h.h"
 #include "store_conversation.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /*
@@ -18,23 +16,28 @@
 int
 tag_list(struct req *rq, struct rsp *rs)
 {
-	struct json_object *items = NULL, *o;
-	char text[24];
-	int64_t cursor;
-	int rc;
+	struct json_object *o = NULL;
+	int rc = store_tags(rq->st, &o);
 
-	if ((cursor = h_read(rq)) == -1)
-		return h_refuse(rq, rs, STORE_FAILED);
-	rc = store_tags(rq->st, &items);
-	h_read_end(rq);
-	if (!h_good(rc))
-		return h_refuse(rq, rs, rc);
-	(void)snprintf(text, sizeof(text), "%" PRId64, cursor);
-	o = json_object_new_object();
-	json_put(o, "items", items);
-	json_put(o, "next", NULL);
-	json_put_str(o, "cursor", text);
-	return rsp_json(rs, 200, o);
+	return h_answer(rq, rs, 200, rc, o, 0);
+}
+
+/* The tag ${id} out of the list of all, new; NULL if it is not there. */
+static struct json_object *
+tag_of(struct json_object *list, int64_t id)
+{
+	struct json_object *items = NULL, *tag;
+	int64_t this_id;
+	size_t i;
+
+	if (json_get_arr(list, "items", &items) != 1)
+		return NULL;
+	for (i = 0; i < json_object_array_length(items); i++) {
+		tag = json_object_array_get_idx(items, i);
+		if (json_get_id(tag, "id", &this_id) == 1 && this_id == id)
+			return json_object_get(tag);
+	}
+	return NULL;
 }
 
 /* "#a1b2c3", or bad_field. */
@@ -55,7 +58,7 @@ static int
 tag_make(struct req *rq, struct rsp *rs)
 {
 	const char *name, *colour;
-	struct json_object *o;
+	struct json_object *list = NULL, *o = NULL;
 	int64_t id = 0;
 	int rc;
 
@@ -63,21 +66,21 @@ tag_make(struct req *rq, struct rsp *rs)
 	colour = name != NULL ? read_colour(rq) : NULL;
 	if (rq->bad_field != NULL)
 		return h_invalid(rq, rs);
+	if (h_begin(rq) == -1)
+		return h_refuse(rq, rs, STORE_FAILED);
 	rc = store_tag_add(rq->st, name, colour, &id);
-	if (!h_good(rc))
-		return h_refuse(rq, rs, rc);
-	o = json_object_new_object();
-	json_put_id(o, "id", id);
-	json_put_str(o, "name", name);
-	json_put_str(o, "colour", colour);
-	json_put_int(o, "conversations", 0);
-	return rsp_json(rs, 201, o);
+	if (h_good(rc))
+		rc = store_tags(rq->st, &list);
+	if (h_good(rc) && (o = tag_of(list, id)) == NULL)
+		rc = STORE_NONE;
+	json_object_put(list);
+	return h_end(rq, rs, 201, rc, o);
 }
 
 /*
  * POST /api/tags    {"name", "colour"?: "#a1b2c3"}
- * 201 the tag.  409 conflict: there is one of that name; 422 invalid: name,
- * colour.
+ * 201 the tag of that name, made if there was none, its colour set if one is
+ * given.  422 invalid: name, colour.
  */
 int
 tag_post(struct req *rq, struct rsp *rs)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "json.h"
 #include "store_db.h"
 #include "store_event.h"
@@ -60,7 +61,8 @@ message_public(struct json_object *o)
 	static const char *const keys[] = { "id", "conversation_id",
 		"conversation_type", "sender", "type", "kind", "content",
 		"attachments", "payload", "reply_to", "client_id", "status",
-		"reactions", "created_at", "edited_at", "deleted_at", NULL };
+		"reactions", "created_at", "edited_at", "deleted_at",
+		"conversationId", "sentAt", NULL };
 
 	return json_pick(o, keys);
 }
@@ -393,9 +395,18 @@ message_event(struct store *st, const struct conversation *c, const char *type,
     struct json_object *o, bool note, int64_t *id)
 {
 	struct json_object *pub = NULL;
+	char iso[CLOCK_ISO_SIZE];
+	int64_t at = 0;
 	struct rooms r;
 	int rc;
 
+	/* Names under which older clients look for the same. */
+	if (strcmp(type, "new_message") == 0) {
+		json_get_int(o, "created_at", &at);
+		clock_iso(at, iso);
+		json_put_id(o, "conversationId", c->id);
+		json_put_str(o, "sentAt", iso);
+	}
 	if (c->customer != 0 && !note)
 		pub = message_public(o);
 	rooms_init(&r);

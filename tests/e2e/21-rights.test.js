@@ -179,6 +179,12 @@ const rows = {
   'GET /health': plain('/health'),
   'GET /metrics': plain('/metrics'),
 
+  // Streams are pushd's; without it, an empty one that says to come back.
+  'GET /api/events/stream': plain('/api/events/stream'),
+  'GET /api/api/events/stream': plain('/api/api/events/stream'),
+  'GET /chat/sse': plain('/chat/sse'),
+  'GET /notifications/sse': plain('/notifications/sse'),
+
   'GET /api/events/poll': plain('/api/events/poll'),
   'GET /api/api/events/poll': plain('/api/api/events/poll'),
 };

@@ -90,9 +90,9 @@ rows_are_whole(void **state)
 			assert_non_null(who_word(r->who));
 			assert_int_equal(r->path[0], '/');
 			assert_true(strcmp(r->method, "GET") == 0 ||
-			    strcmp(r->method, "POST") == 0 ||
-			    strcmp(r->method, "PATCH") == 0 ||
-			    strcmp(r->method, "DELETE") == 0);
+				    strcmp(r->method, "POST") == 0 ||
+				    strcmp(r->method, "PATCH") == 0 ||
+				    strcmp(r->method, "DELETE") == 0);
 			/* What is only read takes no body. */
 			if (strcmp(r->method, "GET") == 0 ||
 			    strcmp(r->method, "DELETE") == 0)

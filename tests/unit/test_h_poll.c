@@ -85,11 +85,11 @@ next(void **state)
 		assert_int_equal(low, means[i] * 4 / 5);
 		assert_int_equal(high, means[i] * 6 / 5);
 	}
-	assert_int_equal(poll_next_ms(0, 200, 500),
-	    2 * poll_next_ms(0, 100, 500));
+	assert_int_equal(
+	    poll_next_ms(0, 200, 500), 2 * poll_next_ms(0, 100, 500));
 	/* However high the load, somebody who waits is not forgotten. */
-	assert_int_equal(poll_next_ms(0, 100000, 500),
-	    4 * poll_next_ms(0, 100, 500));
+	assert_int_equal(
+	    poll_next_ms(0, 100000, 500), 4 * poll_next_ms(0, 100, 500));
 	/* A clock set back: as if it were now. */
 	assert_int_equal(poll_next_ms(-5000, 0, 0), 800);
 }
