@@ -48,9 +48,10 @@ export class Shop {
 
   // parley COMMAND …: what it prints.
   async parley(...args) {
-    const { stdout } = await run(join(build, 'parley'),
-      [...args, '--conf', this.conf], { timeout: 20000 });
-    return stdout;
+    const said = run(join(build, 'parley'), [...args, '--conf', this.conf],
+      { timeout: 20000 });
+    said.child.stdin.end('a long pass phrase\n'); // for `user add`
+    return (await said).stdout;
   }
 
   async close() {
