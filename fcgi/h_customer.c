@@ -148,12 +148,19 @@ customer_delete(struct req *rq, struct rsp *rs)
 int
 customer_conversations(struct req *rq, struct rsp *rs)
 {
-	struct json_object *o = NULL;
+	struct json_object *o = NULL, *customer = NULL;
 	struct store_page pg;
 	int rc, status;
 
 	if ((status = h_page(rq, rs, &pg)) != 0)
 		return status;
-	rc = store_customer_conversations(rq->st, &rq->who, rq->id[0], &pg, &o);
+	if (h_read(rq) == -1)
+		return h_refuse(rq, rs, STORE_FAILED);
+	rc = store_customer(rq->st, &rq->who, rq->id[0], &customer);
+	json_object_put(customer);
+	if (rc == STORE_DONE)
+		rc = store_customer_conversations(
+		    rq->st, &rq->who, rq->id[0], &pg, &o);
+	h_read_end(rq);
 	return h_answer(rq, rs, 200, rc, o, 0);
 }
