@@ -47,7 +47,6 @@ struct conn_peer {
 	char addr[];
 };
 
-static void flush(struct conn *c);
 
 unsigned
 conn_jitter(unsigned n)
@@ -270,42 +269,6 @@ queue_grow(struct conn *c)
 	return 0;
 }
 
-void
-conn_send(struct conn *c, struct frame *f)
-{
-	if (c->state > CONN_OPEN || c->slow || f == NULL || f->len == 0)
-		return;
-	if (c->q_at + c->q_n == c->q_cap && queue_grow(c) == -1) {
-		c->slow = 1;
-		turn_add(c);
-		return;
-	}
-	c->q[c->q_at + c->q_n++] = frame_ref(f);
-	c->queued += f->len;
-	turn_add(c);
-	if (c->queued <= c->all->cf->queue_bytes_max / 2)
-		return;
-	/* Much in one turn is not the reader's fault: see what it takes. */
-	if (!c->blocked)
-		flush(c);
-	if (c->state <= CONN_OPEN && c->queued > c->all->cf->queue_bytes_max)
-		c->slow = 1;
-}
-
-void
-conn_write(struct conn *c, const void *p, size_t len)
-{
-	struct frame *f = frame_new(p, len);
-
-	if (f == NULL) {
-		c->slow = 1;
-		turn_add(c);
-		return;
-	}
-	conn_send(c, f);
-	frame_unref(f);
-}
-
 static ssize_t
 send_some(struct conn *c)
 {
@@ -341,12 +304,16 @@ sent(struct conn *c, size_t n)
 	c->q_off = (uint32_t)n;
 }
 
+/*
+ * Send as much as the kernel takes.  Calls nobody and closes nothing, so that
+ * it may be done in the middle of whatever queues.
+ */
 static void
-flush(struct conn *c)
+push_out(struct conn *c)
 {
 	ssize_t n;
 
-	while (c->q_n > 0) {
+	while (c->q_n > 0 && !c->broken) {
 		n = send_some(c);
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -359,7 +326,8 @@ flush(struct conn *c)
 			return;
 		}
 		if (n == -1) {
-			conn_close(c, strerror(errno));
+			c->broken = 1;
+			turn_add(c);
 			return;
 		}
 		c->all->writes++;
@@ -367,6 +335,54 @@ flush(struct conn *c)
 		c->progress_s = c->all->now_s;
 		sent(c, (size_t)n);
 	}
+}
+
+void
+conn_send(struct conn *c, struct frame *f)
+{
+	if (c->state > CONN_OPEN || c->slow || c->broken || f == NULL || f->len == 0)
+		return;
+	if (c->q_at + c->q_n == c->q_cap && queue_grow(c) == -1) {
+		c->slow = 1;
+		turn_add(c);
+		return;
+	}
+	c->q[c->q_at + c->q_n++] = frame_ref(f);
+	c->queued += f->len;
+	turn_add(c);
+	if (c->queued <= c->all->cf->queue_bytes_max / 2)
+		return;
+	/* Much in one turn is not the reader's fault: see what it takes. */
+	if (!c->blocked)
+		push_out(c);
+	if (c->queued > c->all->cf->queue_bytes_max)
+		c->slow = 1;
+}
+
+void
+conn_write(struct conn *c, const void *p, size_t len)
+{
+	struct frame *f = frame_new(p, len);
+
+	if (f == NULL) {
+		c->slow = 1;
+		turn_add(c);
+		return;
+	}
+	conn_send(c, f);
+	frame_unref(f);
+}
+
+static void
+flush(struct conn *c)
+{
+	push_out(c);
+	if (c->broken) {
+		conn_close(c, "gone");
+		return;
+	}
+	if (c->q_n > 0)
+		return;
 	queue_free(c);
 	if (c->blocked) {
 		c->blocked = 0;
@@ -374,7 +390,7 @@ flush(struct conn *c)
 	}
 	if (c->state == CONN_END)
 		linger(c);
-	else if (c->state == CONN_OPEN && c->tr != NULL && c->tr->drained)
+	else if (c->state == CONN_OPEN && c->tr->drained != NULL)
 		c->tr->drained(c);
 }
 

@@ -55,7 +55,7 @@ struct conn {
 	int fd;
 	uint8_t state;
 	unsigned in_turn : 1, paused : 1, resumed : 1, blocked : 1, slow : 1,
-	    eof : 1, unix_peer : 1, unlimited : 1;
+	    broken : 1, eof : 1, unix_peer : 1, unlimited : 1;
 };
 
 /* All connections and what they share. */

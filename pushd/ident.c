@@ -702,7 +702,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 
 int
 idents_init(struct idents *x, struct ev_loop *loop, struct backend *backend,
-    struct presence *presence, unsigned ttl_s, unsigned pool, int account_max)
+    struct presence *presence, unsigned ttl_s, unsigned pool, const int64_t *account_max)
 {
 	memset(x, 0, sizeof(*x));
 	x->loop = loop;
@@ -795,6 +795,18 @@ account_trim(struct account *a, const struct ident_use *but)
 }
 
 void
+ident_hold(struct ident *id)
+{
+	id->refs++;
+}
+
+void
+ident_drop(struct idents *x, struct ident *id)
+{
+	ident_unref(x, id);
+}
+
+void
 ident_use(struct idents *x, struct ident *id, struct ident_use *use,
     const struct ident_ops *ops, int unlimited)
 {
@@ -821,7 +833,7 @@ ident_use(struct idents *x, struct ident *id, struct ident_use *use,
 		return;
 	if (a->n++ == 0)
 		presence_up(x->presence, a->key, id->ref);
-	if (!unlimited && a->n > (unsigned)x->account_max)
+	if (!unlimited && a->n > *x->account_max)
 		account_trim(a, use);
 }
 

@@ -75,7 +75,7 @@ struct idents {
 	int64_t control_id; /* event of the newest change of a session */
 	unsigned inflight, inflight_max;
 	unsigned ttl_s;
-	int account_max; /* connections of an account */
+	const int64_t *account_max; /* connections of an account; a setting */
 	unsigned char key[32];
 	ev_prepare prepare;
 	ev_idle spin; /* active while a question waits unseen */
@@ -87,7 +87,7 @@ struct ident_wait;
 
 int idents_init(struct idents *x, struct ev_loop *loop,
     struct backend *backend, struct presence *presence, unsigned ttl_s,
-    unsigned pool, int account_max);
+    unsigned pool, const int64_t *account_max);
 void idents_fini(struct idents *x);
 
 /*
@@ -100,6 +100,10 @@ struct ident_wait *ident_ask(struct idents *x, const struct ident_cred *cred,
 
 /* ident_cancel(x, w): ${fn} will not be called.  Takes NULL. */
 void ident_cancel(struct idents *x, struct ident_wait *w);
+
+/* ident_hold(id), ident_drop(x, id): keep an identity without using it. */
+void ident_hold(struct ident *id);
+void ident_drop(struct idents *x, struct ident *id);
 
 /*
  * ident_use(x, id, use, unlimited):

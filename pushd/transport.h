@@ -46,6 +46,12 @@ struct transport {
 	 */
 	unsigned (*tick)(struct conn *c);
 
+	/*
+	 * The client's cursor gets old: give it the newest id, if it wants
+	 * ids.  May be NULL.
+	 */
+	void (*settle)(struct conn *c);
+
 	/* pushd ends: say goodbye; the client is to be back in some seconds. */
 	void (*bye)(struct conn *c, unsigned back_s);
 

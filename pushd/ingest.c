@@ -1,0 +1,386 @@
+/*
+ * ingest.c: events from fcgi/.
+ *
+ * An event is taken from a hint only if it follows the head; else the log is
+ * asked, one question at a time, and its answer is final: ids have holes.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "ingest.h"
+#include "json.h"
+#include "limits.h"
+#include "log.h"
+#include "sock.h"
+
+enum { PAGE = 500, PAGE_SMALL = 20, RETRY_MS = 1000, SOURCES_MAX = 1024,
+	PACKETS_A_TURN = 256, WINDOW_MS = 120000 /* kept for resumes at start */ };
+
+/* A writer's connection. */
+struct ingest_source {
+	ev_io io;
+	struct ingest *g;
+	struct ingest_source *prev, *next;
+	int fd;
+};
+
+static void backfill(struct ingest *g);
+
+/* --- the log --- */
+
+/* An item of an answer as an event; NULL if it cannot be one. */
+static struct event *
+item_event(struct json_object *item)
+{
+	struct event *e = NULL;
+	struct buf b;
+
+	buf_init(&b, EVENT_LINE_MAX);
+	json_write(item, &b);
+	if (b.err || event_parse(b.data, b.len, &e) != 1)
+		e = NULL;
+	buf_fini(&b);
+	if (e != NULL && e->type == NULL) {
+		event_free(e);
+		e = NULL;
+	}
+	return e;
+}
+
+static void
+take_events(struct ingest *g, struct json_object *events)
+{
+	struct event *e;
+	size_t i;
+
+	for (i = 0; i < json_object_array_length(events); i++) {
+		e = item_event(json_object_array_get_idx(events, i));
+		if (e == NULL) {
+			g->malformed++;
+			log_error("ingest event why=malformed");
+		} else if (e->id <= g->hub->head) {
+			event_free(e);
+		} else {
+			g->ops->event(g->arg, e);
+		}
+	}
+}
+
+/* The base of the life that goes on. */
+static int64_t
+life_base(struct json_object *root)
+{
+	struct json_object *lives, *life;
+	size_t i;
+
+	if (json_get_arr(root, "lives", &lives) != 1)
+		return 0;
+	for (i = 0; i < json_object_array_length(lives); i++) {
+		life = json_object_array_get_idx(lives, i);
+		if (json_object_is_type(life, json_type_array) &&
+		    json_object_array_length(life) == 2 &&
+		    json_object_array_get_idx(life, 1) == NULL)
+			return json_object_get_int64(
+			    json_object_array_get_idx(life, 0));
+	}
+	return 0;
+}
+
+/*
+ * The state for the first time, or of another log than before: begin with the
+ * last two minutes, so that who comes back after our restart is served from
+ * the ring.
+ */
+static void
+begin(struct ingest *g, struct json_object *root, int64_t head, int64_t floor,
+    const char *epoch)
+{
+	int64_t after = head - WINDOW_MS, base = life_base(root);
+	int was = g->started;
+
+	if (after < floor)
+		after = floor;
+	if (after < base - 1)
+		after = base - 1;
+	if (after > head)
+		after = head;
+	hub_start(g->hub, after, floor, epoch);
+	g->hub->ready = 0;
+	g->started = 1;
+	g->again = 1;
+	log_info("ingest state head=%lld floor=%lld restart=%d",
+	    (long long)head, (long long)floor, was);
+	if (was)
+		g->ops->restart(g->arg);
+}
+
+static void
+take_answer(struct ingest *g, struct json_object *root)
+{
+	struct json_object *events = NULL;
+	const char *epoch = "";
+	int64_t head = -1, last = 0, floor = 0;
+	bool more = false;
+	char text[64];
+	size_t len = 0;
+
+	json_get_int(root, "head", &head);
+	json_get_int(root, "last", &last);
+	json_get_int(root, "floor", &floor);
+	json_get_bool(root, "more", &more);
+	json_get_str(root, "epoch", &epoch, &len);
+	if (head < 0 || len >= sizeof(text)) {
+		g->failures++;
+		g->retry_ms = clock_mono_ms() + RETRY_MS;
+		log_error("ingest answer why=malformed");
+		return;
+	}
+	memcpy(text, epoch, len);
+	text[len] = '\0';
+	if (!g->started || strcmp(text, g->hub->epoch) != 0 ||
+	    head < g->after) {
+		begin(g, root, head, floor, text);
+		return;
+	}
+	if (json_get_arr(root, "events", &events) == 1)
+		take_events(g, events);
+	hub_skip(g->hub, last);
+	if (floor > g->hub->floor) {
+		g->hub->floor = floor;
+		g->ops->floor(g->arg, floor);
+	}
+	if (more) {
+		g->again = 1;
+	} else if (!g->hub->ready) {
+		g->hub->ready = 1;
+		g->ops->ready(g->arg);
+	}
+}
+
+static void
+on_answer(void *arg, const struct backend_answer *a)
+{
+	struct ingest *g = arg;
+	struct json_object *root = NULL;
+	const char *why = a->why;
+
+	g->call = NULL;
+	g->heard_ms = clock_mono_ms();
+	if (a->status == 200 &&
+	    json_parse(a->body, a->body_len, JSON_DEPTH_MAX, 10000000,
+		EVENT_LINE_MAX, &root, &why) == 0) {
+		g->limit = PAGE;
+		take_answer(g, root);
+	} else {
+		/* Perhaps the page was too large. */
+		g->limit = PAGE_SMALL;
+		g->failures++;
+		g->retry_ms = g->heard_ms + RETRY_MS;
+		log_warn("ingest backfill status=%d why=%s", a->status,
+		    why ? why : "status");
+	}
+	json_object_put(root);
+	if (g->again && g->retry_ms <= g->heard_ms)
+		backfill(g);
+}
+
+static void
+backfill(struct ingest *g)
+{
+	char uri[96] = "/internal/events";
+
+	if (g->call != NULL) {
+		g->again = 1;
+		return;
+	}
+	g->again = 0;
+	g->after = 0;
+	if (g->started) {
+		g->after = g->hub->head;
+		snprintf(uri, sizeof(uri),
+		    "/internal/events?after=%lld&limit=%d",
+		    (long long)g->after, g->limit);
+	}
+	g->backfills++;
+	g->call = backend_call(g->backend, BACKEND_LOG, "GET", uri, NULL, NULL,
+	    NULL, 0, on_answer, g);
+	if (g->call == NULL)
+		g->retry_ms = clock_mono_ms() + RETRY_MS;
+}
+
+static void
+on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct ingest *g = w->data;
+	int64_t now = clock_mono_ms();
+
+	(void)loop;
+	(void)revents;
+	if (g->call != NULL || now < g->retry_ms)
+		return;
+	if (g->again || !g->started || now - g->heard_ms >= g->silence_ms)
+		backfill(g);
+}
+
+/* --- hints --- */
+
+static void
+hint(struct ingest *g, struct event *e)
+{
+	struct hub *h = g->hub;
+
+	g->hints++;
+	if (e->id == 0) {
+		g->ops->ephemeral(g->arg, e);
+		return;
+	}
+	if (!h->ready) {
+		g->again = 1; /* it is in the log, where we look anyway */
+	} else if (e->id <= h->head) {
+		g->late++;
+		/* Every id up to the head was here, or never will be. */
+		if (e->id > h->base && !hub_has(h, e->id)) {
+			h->regress++;
+			log_error("ingest regress id=%lld head=%lld",
+			    (long long)e->id, (long long)h->head);
+		}
+	} else if (e->type != NULL && e->prev == h->head) {
+		g->heard_ms = clock_mono_ms();
+		g->ops->event(g->arg, e);
+		return;
+	} else {
+		g->gaps++;
+		backfill(g);
+	}
+	event_free(e);
+}
+
+static void
+source_close(struct ingest_source *s)
+{
+	struct ingest *g = s->g;
+
+	ev_io_stop(g->loop, &s->io);
+	close(s->fd);
+	if (s->prev != NULL)
+		s->prev->next = s->next;
+	else
+		g->sources = s->next;
+	if (s->next != NULL)
+		s->next->prev = s->prev;
+	g->nsources--;
+	free(s);
+}
+
+static void
+on_packet(struct ev_loop *loop, ev_io *w, int revents)
+{
+	static char packet[EVENT_PACKET_MAX + 1];
+	struct ingest_source *s = w->data;
+	struct event *e;
+	ssize_t n;
+	int i;
+
+	(void)loop;
+	(void)revents;
+	for (i = 0; i < PACKETS_A_TURN; i++) {
+		n = recv(s->fd, packet, sizeof(packet), 0);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			source_close(s);
+			return;
+		}
+		e = NULL;
+		if ((size_t)n > EVENT_PACKET_MAX ||
+		    event_parse(packet, (size_t)n, &e) != 1) {
+			s->g->malformed++;
+			log_error("ingest hint why=malformed bytes=%zd", n);
+			s->g->again = 1; /* whatever it was, the log has it */
+			continue;
+		}
+		hint(s->g, e);
+	}
+}
+
+static void
+on_connect(struct ev_loop *loop, ev_io *w, int revents)
+{
+	struct ingest *g = w->data;
+	struct ingest_source *s;
+	int fd, flags;
+
+	(void)revents;
+	while ((fd = accept(g->fd, NULL, NULL)) != -1) {
+		s = NULL;
+		if (!sock_peer_ok(fd) || g->nsources >= SOURCES_MAX ||
+		    (s = calloc(1, sizeof(*s))) == NULL) {
+			g->refused++;
+			log_warn("ingest refused n=%u", g->nsources);
+			close(fd);
+			continue;
+		}
+		flags = fcntl(fd, F_GETFL);
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		s->g = g;
+		s->fd = fd;
+		s->next = g->sources;
+		if (s->next != NULL)
+			s->next->prev = s;
+		g->sources = s;
+		g->nsources++;
+		ev_io_init(&s->io, on_packet, fd, EV_READ);
+		s->io.data = s;
+		ev_set_priority(&s->io, 1); /* before clients */
+		ev_io_start(loop, &s->io);
+	}
+}
+
+int
+ingest_start(struct ingest *g, struct ev_loop *loop, struct hub *hub,
+    struct backend *backend, const char *path, int silence_ms,
+    const struct ingest_ops *ops, void *arg)
+{
+	memset(g, 0, sizeof(*g));
+	g->loop = loop;
+	g->hub = hub;
+	g->backend = backend;
+	g->ops = ops;
+	g->arg = arg;
+	g->silence_ms = silence_ms;
+	g->limit = PAGE;
+	g->fd = sock_listen(path, SOCK_SEQPACKET, 128);
+	if (g->fd == -1)
+		return -1;
+	ev_io_init(&g->io, on_connect, g->fd, EV_READ);
+	g->io.data = g;
+	ev_io_start(loop, &g->io);
+	ev_timer_init(&g->timer, on_timer, .05, .05);
+	g->timer.data = g;
+	ev_timer_start(loop, &g->timer);
+	backfill(g);
+	return 0;
+}
+
+void
+ingest_stop(struct ingest *g)
+{
+	if (g->loop == NULL || g->fd == -1)
+		return;
+	while (g->sources != NULL)
+		source_close(g->sources);
+	ev_io_stop(g->loop, &g->io);
+	ev_timer_stop(g->loop, &g->timer);
+	close(g->fd);
+	g->fd = -1;
+}

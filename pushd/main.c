@@ -1,0 +1,369 @@
+/*
+ * main.c: pushd, the push daemon.
+ *
+ * Joins the modules: events come from ingest, pass typing and identities, go
+ * through the hub to transports; what clients send goes out by the backend.
+ * No disk but its log, no database, no keys, no business rules.
+ */
+#define _GNU_SOURCE /* sys/prctl.h with RLIMIT_NPROC */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "clock.h"
+#include "conf.h"
+#include "log.h"
+#include "metrics.h"
+#include "push.h"
+#include "sse.h"
+#include "ws.h"
+
+#ifndef PARLEY_VERSION
+#define PARLEY_VERSION "0"
+#endif
+
+enum { WAITING_MAX = 4096, CALL_MS = 10000, RING_BYTES_MAX = 64 << 20,
+	CONNECTIONS_A_SECOND = 200 /* told to come back, in a drain */ };
+
+/* A new protocol is a file and its paths here. */
+static const struct transport_path paths[] = {
+	{ "/api/events/stream", &sse_transport },
+	{ "/api/api/events/stream", &sse_transport },
+	{ "/chat/sse", &sse_transport },
+	{ "/notifications/sse", &sse_transport },
+	{ "/ws/live-chat", &ws_transport },
+	{ "/health", &health_transport },
+	{ "/metrics", &metrics_transport },
+	{ NULL, NULL },
+};
+
+static struct push push;
+static struct conf first_conf; /* what long-lived parts borrow from */
+static char conf_path[4096];
+static ev_signal on_term, on_int, on_hup;
+
+/* --- events --- */
+
+static void
+event_logged(void *arg, struct event *e)
+{
+	struct push *p = arg;
+
+	if (p->hub.ready)
+		metrics_latency(&p->latency, clock_now_ms() - e->id);
+	if (strcmp(e->type, "session_changed") == 0)
+		ident_control(&p->idents, e);
+	else if (strcmp(e->type, "new_message") == 0)
+		typing_message(&p->typing, e);
+	hub_append(&p->hub, e);
+}
+
+static void
+event_ephemeral(void *arg, struct event *e)
+{
+	struct push *p = arg;
+
+	if (e->type == NULL)
+		event_free(e);
+	else if (strcmp(e->type, "typing_indicator") == 0)
+		typing_signal(&p->typing, e);
+	else
+		hub_ephemeral(&p->hub, e);
+}
+
+static void
+typing_publish(void *arg, struct event *e)
+{
+	struct push *p = arg;
+
+	hub_ephemeral(&p->hub, e);
+}
+
+static void
+log_ready(void *arg)
+{
+	struct push *p = arg;
+
+	log_info("ready head=%lld", (long long)p->hub.head);
+	replays_ready(&p->replays);
+}
+
+static void
+say_bye(struct conn *c, void *arg)
+{
+	(void)arg;
+	if (c->state == CONN_OPEN)
+		c->tr->bye(c, 1 + conn_jitter(5));
+}
+
+/* All cursors are void: clients come back, and are told so. */
+static void
+log_restart(void *arg)
+{
+	struct push *p = arg;
+
+	log_warn("log restart");
+	conns_each(&p->conns, say_bye, NULL);
+}
+
+static void
+settle(struct conn *c, void *arg)
+{
+	(void)arg;
+	if (c->state == CONN_OPEN && c->tr->settle != NULL)
+		c->tr->settle(c);
+}
+
+/* Old cursors become void: quiet clients get a newer one. */
+static void
+log_floor(void *arg, int64_t floor)
+{
+	struct push *p = arg;
+
+	log_debug("log floor=%lld", (long long)floor);
+	conns_each(&p->conns, settle, NULL);
+}
+
+static const struct ingest_ops ingest_ops = { event_logged, event_ephemeral,
+	log_ready, log_restart, log_floor };
+
+/* --- signals --- */
+
+static void
+on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct push *p = w->data;
+	unsigned over_s = 1 + (unsigned)(p->conns.n / CONNECTIONS_A_SECOND);
+
+	(void)revents;
+	if (p->conns.draining || p->conns.n == 0) {
+		ev_break(loop, EVBREAK_ALL); /* asked twice: at once */
+		return;
+	}
+	if (over_s > (unsigned)p->cf.drain_s)
+		over_s = (unsigned)p->cf.drain_s;
+	log_info("drain n=%zu over_s=%u", p->conns.n, over_s);
+	conns_drain(&p->conns, over_s);
+}
+
+static void
+on_reload(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct push *p = w->data;
+	struct conf cf;
+	struct buf err;
+
+	(void)loop;
+	(void)revents;
+	log_reopen();
+	buf_init(&err, 65536);
+	memset(&cf, 0, sizeof(cf));
+	if (conf_load(&cf, conf_path[0] ? conf_path : NULL, CONF_PUSHD,
+		&err) == -1) {
+		log_error("conf not reread: %s", err.data);
+		conf_free(&cf);
+	} else {
+		if (p->cf.internal_key != first_conf.internal_key)
+			conf_free(&p->cf);
+		p->cf = cf;
+		log_open("pushd", NULL, log_level(p->cf.log_level));
+		log_info("conf reread");
+	}
+	buf_fini(&err);
+}
+
+static void
+signals(struct push *p)
+{
+	signal(SIGPIPE, SIG_IGN);
+	ev_signal_init(&on_term, on_stop, SIGTERM);
+	ev_signal_init(&on_int, on_stop, SIGINT);
+	ev_signal_init(&on_hup, on_reload, SIGHUP);
+	on_term.data = on_int.data = on_hup.data = p;
+	ev_signal_start(p->loop, &on_term);
+	ev_signal_start(p->loop, &on_int);
+	ev_signal_start(p->loop, &on_hup);
+}
+
+/* --- start --- */
+
+static void
+usage(FILE *f)
+{
+	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]...\n"
+	      "Holds the live connections of Parley: Server-Sent Events and "
+	      "WebSockets.\n\n"
+	      "  --conf FILE       settings; else PARLEY_CONF, else "
+	      "parley.conf nearby\n"
+	      "  --listen ADDRESS  HOST:PORT or a socket's path, instead of "
+	      "push_listen\n"
+	      "  --version, --help\n\n"
+	      "SIGTERM sends clients away and ends, SIGHUP rereads the "
+	      "settings.\n",
+	    f);
+}
+
+/* A path of the settings is relative to state_dir. */
+static const char *
+listen_address(const struct conf *cf, const char *addr, char *out, size_t size)
+{
+	if (strchr(addr, '/') == NULL || addr[0] == '/')
+		return addr;
+	snprintf(out, size, "%s/%s", cf->state_dir, addr);
+	return out;
+}
+
+/* What a break-in would have: no core, no children, no more rights. */
+static void
+confine(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	if (geteuid() != 0)
+		setrlimit(RLIMIT_NPROC, &none);
+	if (prctl(PR_SET_DUMPABLE, 0) == -1 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		log_sys("prctl");
+}
+
+static int
+start(struct push *p, const char *const *listens, int nlistens)
+{
+	struct backend_conf bc = { .socket = first_conf.push_api_socket,
+		.key = first_conf.internal_key,
+		.pool = (unsigned)p->cf.push_pool,
+		.waiting_max = WAITING_MAX,
+		.timeout_ms = CALL_MS };
+	char path[4200];
+	int i;
+
+	if (hub_init(&p->hub, (size_t)p->cf.ring_events_max, RING_BYTES_MAX) ==
+	    -1)
+		return -1;
+	p->backend = backend_new(p->loop, &bc);
+	if (p->backend == NULL)
+		return -1;
+	presence_init(&p->presence, p->loop, p->backend,
+	    (int)p->cf.presence_grace_ms);
+	idents_init(&p->idents, p->loop, p->backend, &p->presence,
+	    (unsigned)p->cf.identity_s, (unsigned)p->cf.push_pool,
+	    &p->cf.account_connections_max);
+	p->replays.hub = &p->hub;
+	p->replays.backend = p->backend;
+	typing_init(&p->typing, p->loop, (int)p->cf.typing_ms, typing_publish,
+	    p);
+	conns_init(&p->conns, p->loop, &p->cf, paths);
+	/* Its lock is what a second pushd finds held. */
+	if (ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
+		p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops, p) ==
+	    -1)
+		return -1;
+	for (i = 0; i < nlistens; i++)
+		if (conns_listen(&p->conns, listen_address(&p->cf, listens[i],
+			path, sizeof(path))) == -1)
+			return -1;
+	if (nlistens == 0 &&
+	    conns_listen(&p->conns, listen_address(&p->cf, p->cf.push_listen,
+		path, sizeof(path))) == -1)
+		return -1;
+	return 0;
+}
+
+static void
+stop(struct push *p)
+{
+	if (p->conns.loop != NULL)
+		conns_fini(&p->conns);
+	ingest_stop(&p->ingest);
+	typing_fini(&p->typing);
+	idents_fini(&p->idents);
+	presence_fini(&p->presence);
+	backend_free(p->backend);
+	hub_fini(&p->hub);
+	if (p->cf.internal_key != first_conf.internal_key)
+		conf_free(&p->cf);
+	conf_free(&first_conf);
+	ev_loop_destroy(p->loop);
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "conf", required_argument, NULL, 'c' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
+	};
+	const char *conf = NULL, *listens[16];
+	struct buf err;
+	int opt, nlistens = 0, rc;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (opt) {
+		case 'c':
+			conf = optarg;
+			break;
+		case 'l':
+			if (nlistens < 16)
+				listens[nlistens++] = optarg;
+			break;
+		case 'V':
+			puts("pushd " PARLEY_VERSION);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	if (optind < argc) {
+		usage(stderr);
+		return 2;
+	}
+	umask(077);
+	if (sodium_init() == -1) {
+		fputs("pushd: libsodium\n", stderr);
+		return 1;
+	}
+	if (conf != NULL)
+		snprintf(conf_path, sizeof(conf_path), "%s", conf);
+	else
+		(void)conf_find(conf_path, sizeof(conf_path));
+	buf_init(&err, 65536);
+	if (conf_load(&first_conf, conf_path[0] ? conf_path : NULL, CONF_PUSHD,
+		&err) == -1) {
+		fprintf(stderr, "%s", err.data);
+		buf_fini(&err);
+		conf_free(&first_conf);
+		return 1;
+	}
+	buf_fini(&err);
+	push.cf = first_conf;
+	log_open("pushd", NULL, log_level(push.cf.log_level));
+	push.loop = ev_default_loop(EVFLAG_AUTO);
+	if (push.loop == NULL) {
+		log_error("loop why=none");
+		return 1;
+	}
+	confine();
+	signals(&push);
+	rc = start(&push, listens, nlistens);
+	if (rc == 0) {
+		log_info("start pid=%ld max=%zu", (long)getpid(),
+		    push.conns.max);
+		ev_run(push.loop, 0);
+		log_info("end");
+	}
+	stop(&push);
+	return rc == 0 ? 0 : 1;
+}

@@ -1,0 +1,64 @@
+/*
+ * push.c: small things that every transport does alike.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "id.h"
+#include "json.h"
+#include "push.h"
+
+struct push *
+push_of(const struct conn *c)
+{
+	return (struct push *)((char *)c->all - offsetof(struct push, conns));
+}
+
+int
+push_cred(const struct conn *c, const struct request *rq,
+    struct ident_cred *cred, char *token, char *session)
+{
+	const struct http_head *h = rq->head;
+
+	memset(cred, 0, sizeof(*cred));
+	cred->authorization =
+	    http_field(h, rq->p, "Authorization", &cred->authorization_len);
+	cred->cookie = http_field(h, rq->p, "Cookie", &cred->cookie_len);
+	cred->origin = http_field(h, rq->p, "Origin", &cred->origin_len);
+	cred->host = http_field(h, rq->p, "Host", &cred->host_len);
+	cred->addr = conn_addr(c);
+	if (push_of(c)->cf.url_tokens) {
+		if (http_query(h, rq->p, "token", token, PUSH_TOKEN_MAX) > 0)
+			cred->token = token;
+		else if (http_query(h, rq->p, "session", session,
+			     PUSH_TOKEN_MAX) > 0)
+			cred->session = session;
+	}
+	return cred->authorization != NULL || cred->token != NULL ||
+	    cred->session != NULL || cred->cookie != NULL;
+}
+
+int64_t
+push_cursor(const char *p, size_t len)
+{
+	int64_t n;
+
+	if (len == 0)
+		return PUSH_NOW;
+	n = id_cursor(p, len);
+	return n < 0 ? PUSH_BAD : n;
+}
+
+struct json_object *
+push_reset(const struct push *p)
+{
+	struct json_object *o = json_object_new_object();
+	char text[24];
+
+	json_put_str(o, "epoch", p->hub.epoch);
+	snprintf(text, sizeof(text), "%lld", (long long)p->hub.floor);
+	json_put_str(o, "oldest", text);
+	snprintf(text, sizeof(text), "%lld", (long long)p->hub.head);
+	json_put_str(o, "latest", text);
+	return o;
+}

@@ -1,0 +1,36 @@
+#ifndef PARLEY_TYPING_H
+#define PARLEY_TYPING_H
+
+/*
+ * The end of typing: a signal that nobody renews ends by itself, once; so it
+ * does when its message comes.  An end without a beginning is dropped.
+ */
+
+#include <ev.h>
+
+#include "event.h"
+#include "table.h"
+
+struct typing_one;
+
+struct typing {
+	struct ev_loop *loop;
+	void (*publish)(void *arg, struct event *e); /* takes it */
+	void *arg;
+	int life_ms;
+	struct table all; /* by conversation and person */
+	struct typing_one *first, *last; /* by the time of their end */
+	ev_timer timer;
+};
+
+void typing_init(struct typing *t, struct ev_loop *loop, int life_ms,
+    void (*publish)(void *arg, struct event *e), void *arg);
+void typing_fini(struct typing *t);
+
+/* typing_signal(t, e): a typing_indicator came.  Takes it. */
+void typing_signal(struct typing *t, struct event *e);
+
+/* typing_message(t, e): a new_message came; its author types no more. */
+void typing_message(struct typing *t, const struct event *e);
+
+#endif
