@@ -60,7 +60,7 @@ test('two people alternate in one process: nothing leaks, memory stays flat', as
     },
     async (i) => {
       const [me, other] = i & 1 ? [kim, lan] : [lan, kim];
-      const r = await b.request('GET', `/api/events/poll?since=${i & 2 ? 0 : cursor}`, { who: me });
+      const r = await b.request('GET', `/api/events/poll?since=${i % 32 ? cursor : 0}`, { who: me });
       assert.equal(r.status, 200);
       assert.ok(!r.text.includes(`word of ${other.name.toLowerCase()}`));
     },
