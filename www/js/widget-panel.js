@@ -154,12 +154,14 @@ export function mount(ui) {
 	const list = h('div', { role: 'log', 'aria-live': 'polite',
 		'aria-labelledby': 'title' });
 	const own = h('div'); /* sent, and not yet come back as an event */
+	const ended = h('p.note', { hidden: true }, t.ended);
 	const typingText = h('span');
 	const typing = h('div.typing', { hidden: true }, h('i', null, h('b')),
 	    typingText);
 	const hello = draw({ content: t.hello, sender: { kind: 'system' } });
 	const scroll = h('div.scroll', { tabIndex: 0, role: 'region',
-		'aria-labelledby': 'title' }, older, hello, list, own, typing);
+		'aria-labelledby': 'title' }, older, hello, list, own, ended,
+	    typing);
 	const jump = h('button.jump', { type: 'button', hidden: true }, t.fresh);
 	const name = h('input', { name: 'name', autocomplete: 'name', maxLength: 100,
 		placeholder: t.name, 'aria-label': t.name });
@@ -313,11 +315,23 @@ export function mount(ui) {
 			waiting.delete(m.client_id);
 			shown.set(m.id, e);
 			list.append(e);
-			if (!mine)
-				typed(false);
+			if (mine)
+				return;
+			typed(false);
+			if (m.sender.kind === 'agent') /* who answers has read */
+				readTo(e);
 		}, mine);
 		jump.hidden = mine || there || panel.hidden;
 		count();
+	}
+
+	function readTo(last) {
+		for (const e of list.children) {
+			if (!e.who)
+				status(e, 'read');
+			if (e === last)
+				break;
+		}
 	}
 
 	/* Unread is what came from them after the last that was seen here. */
@@ -471,14 +485,7 @@ export function mount(ui) {
 			const to = shown.get(r.message_id);
 			if (r.read_by_kind === 'customer' || !to)
 				return;
-			change(() => {
-				for (const e of list.children) {
-					if (!e.who)
-						status(e, 'read');
-					if (e === to)
-						break;
-				}
-			});
+			change(() => readTo(to));
 		}));
 		push.on('typing_indicator', here((d) =>
 		    d.kind !== 'customer' && typed(d.typing, d.user_name)));
@@ -488,9 +495,8 @@ export function mount(ui) {
 			sub.classList.toggle('on', on);
 		});
 		push.on('conversation_updated', (c) => {
-			if (c.id === session?.conversation && c.status === 'closed' &&
-			    c.changed?.includes('status'))
-				change(() => own.before(h('p.note', null, t.ended)));
+			if (c.id === session?.conversation)
+				change(() => (ended.hidden = c.status !== 'closed'));
 		});
 		push.on('outbox', boxed);
 		push.on('state', said);
