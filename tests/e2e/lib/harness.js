@@ -80,6 +80,7 @@ process.on('exit', () => {
  *	conf	lines for parley.conf, {key: value}
  *	demo	false: an empty workspace
  *	var	a folder to use, and keep, instead of a new one
+ *	parley	another program than build/parley to run it, for benchmarks
  */
 export async function start(options = {}) {
 	const p = new Parley({
@@ -103,6 +104,7 @@ export class Parley {
 	constructor(o) {
 		Object.assign(this, { web: o.web, mode: o.mode, demo: o.demo, port: o.port });
 		this.env = o.env ?? {};
+		this.parley = o.parley ?? parley; // whose neighbours are the programs
 		this.extra = o.conf ?? {};
 		this.mine = !o.var;
 		this.var = o.var ?? mkdtempSync(join(tmpdir(), 'parley-'));
@@ -134,7 +136,7 @@ export class Parley {
 		return new Promise((ok, no) => {
 			const args = ['run', '--conf', this.conf, '--port', String(this.port),
 				'--web', this.web, '--mode', this.mode];
-			this.child = spawn(parley, args, {
+			this.child = spawn(this.parley, args, {
 				stdio: ['ignore', 'pipe', 'pipe'],
 				env: { ...process.env, ...this.env },
 			});

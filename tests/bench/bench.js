@@ -1,0 +1,219 @@
+// make bench: how close each part comes to the least it could cost, as ratios
+// in one run.  Each thing is measured in turns with its floor, so that a busy
+// machine slows both.
+//
+//	make bench                  all
+//	make bench BENCH="poll post"   some of: poll post cgi fan idle
+//
+// PARLEY_BENCH_S is how long a turn takes (3 s).
+import { execFile } from 'node:child_process';
+import { copyFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { build, root, start } from '../e2e/lib/harness.js';
+
+const S = Number(process.env.PARLEY_BENCH_S ?? 3);
+const TURNS = 3;
+const wanted = process.argv.slice(2);
+const want = (name) => wanted.length === 0 || wanted.includes(name);
+const tool = (name) => join(build, 'bench', name);
+
+const run = (file, args, options = {}) => new Promise((ok, no) =>
+	execFile(file, args.map(String), { maxBuffer: 1 << 24, ...options }, (e, out, err) =>
+		e ? no(new Error(`${file}: ${err || e.message}`)) : ok(out.trim())));
+
+const median = (a) => [...a].sort((x, y) => x - y)[Math.floor(a.length / 2)];
+
+const rows = [];
+function report(what, ours, floor, unit, ratio, target, good) {
+	rows.push({ what, ours, floor, unit, ratio, target, good });
+	console.log(`${what.padEnd(52)} ${ours.padStart(9)} ${floor.padStart(9)} ` +
+		`${unit.padEnd(10)} ${ratio.padStart(6)}  ${target}${good ? '' : '  NOT REACHED'}`);
+}
+
+// A folder with our programs, some of them replaced by others.
+function programs(dir, replaced) {
+	const bin = join(dir, 'bin');
+	mkdirSync(bin);
+	chmodSync(dir, 0o755);
+	for (const name of ['parley', 'pushd', 'api.fcgi', 'poll.fcgi', 'pages.fcgi', 'webhook.fcgi']) {
+		copyFileSync(replaced[name] ?? join(build, name), join(bin, name));
+		chmodSync(join(bin, name), 0o755);
+	}
+	return bin;
+}
+
+// One load: requests per second, all of them answered well.
+async function load(p, conns, method, path, headers = [], body) {
+	const args = [`127.0.0.1:${p.port}`, conns, S, method, path, ...headers];
+	if (body)
+		args.push('--', body);
+	const r = JSON.parse(await run(tool('load'), args));
+	if (r.refused > 0 || r.cut > r.requests / 100)
+		throw new Error(`${method} ${path}: ${JSON.stringify(r)}`);
+	return r.per_s;
+}
+
+// Two things in turns: medians.
+async function turns(a, b) {
+	const x = [], y = [];
+	for (let i = 0; i < TURNS; i++) {
+		x.push(await a());
+		y.push(await b());
+	}
+	return [median(x), median(y)];
+}
+
+const bearer = (token) => `Authorization: Bearer ${token}`;
+const env = { PARLEY_LIMITS: 'off', PARLEY_LOG_LEVEL: 'error' };
+
+async function poll(tmp, web) {
+	const dir = join(tmp, `poll-${web}`);
+	mkdirSync(dir);
+	const p = await start({ web, env });
+	const floor = await start({ web, env,
+		parley: join(programs(dir, { 'poll.fcgi': tool('empty_fcgi') }), 'parley') });
+	try {
+		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
+		const first = await p.request('GET', '/api/events/poll',
+			{ headers: { authorization: `Bearer ${token}` } });
+		const path = `/api/events/poll?after=${first.json.cursor}`;
+		const [ours, empty] = await turns(
+			() => load(p, 8, 'GET', path, [bearer(token)]),
+			() => load(floor, 8, 'GET', path, [bearer(token)]));
+		report(`idle poll / empty FastCGI handler, ${web}`, ours.toFixed(0), empty.toFixed(0),
+			'requests/s', (ours / empty).toFixed(2), '>= 0.85', ours / empty >= 0.85);
+	} finally {
+		await p.stop();
+		await floor.stop();
+	}
+}
+
+async function post(sync) {
+	const p = await start({ env: { ...env, PARLEY_SYNCHRONOUS: sync } });
+	const bare = await start({ mode: 'none' });
+	try {
+		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
+		const [ours, floor] = await turns(
+			() => load(p, 4, 'POST', '/api/conversations/4/messages', [bearer(token),
+				'Content-Type: application/json'],
+			'{"content":"Message of the benchmark, of a usual length.","client_id":"%d"}'),
+			async () => Number(await run(tool('bare_post'),
+				[join(bare.var, 'parley.db'), 2, 4, S, sync])));
+		report(`message POST / the same SQL in a bare loop, ${sync}`, ours.toFixed(0),
+			floor.toFixed(0), 'messages/s', (ours / floor).toFixed(2), '>= 0.5',
+			ours / floor >= 0.5);
+	} finally {
+		await p.stop();
+		await bare.stop();
+	}
+}
+
+async function cgi(tmp) {
+	const p = await start({ web: 'lighttpd', mode: 'cgi', env });
+	const dir = join(tmp, 'cgi');
+	mkdirSync(dir);
+	const empty = tool('empty_cgi');
+	const floor = await start({ web: 'lighttpd', mode: 'cgi', env,
+		parley: join(programs(dir, { 'api.fcgi': empty, 'poll.fcgi': empty,
+			'pages.fcgi': empty }), 'parley') });
+	try {
+		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
+		const first = await p.request('GET', '/api/events/poll',
+			{ headers: { authorization: `Bearer ${token}` } });
+		const query = `after=${first.json.cursor}`;
+		for (const [what, program, path] of [
+			['idle poll', 'poll.fcgi', `/api/events/poll?${query}`],
+			['GET of a conversation', 'api.fcgi', '/api/conversations/4'],
+		]) {
+			const [ours, least] = await turns(
+				() => load(p, 2, 'GET', path, [bearer(token)]),
+				() => load(floor, 2, 'GET', path, [bearer(token)]));
+			report(`plain CGI, ${what} / empty C CGI, lighttpd`,
+				(1e6 / ours * 2).toFixed(0), (1e6 / least * 2).toFixed(0), 'us',
+				(least / ours).toFixed(2), '<= 2', least / ours <= 2);
+			const cgiEnv = ['GATEWAY_INTERFACE=CGI/1.1', 'REQUEST_METHOD=GET',
+				'SERVER_PROTOCOL=HTTP/1.1', `REQUEST_URI=${path}`,
+				`QUERY_STRING=${path.split('?')[1] ?? ''}`, 'REMOTE_ADDR=127.0.0.1',
+				'HTTP_HOST=127.0.0.1', `HTTP_AUTHORIZATION=Bearer ${token}`,
+				`PARLEY_CONF=${p.conf}`, 'PARLEY_LIMITS=off', 'PARLEY_LOG_LEVEL=error'];
+			const uid = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
+			const [a, b] = await turns(
+				async () => Number(await run(tool('spawn'), [1000, join(build, program),
+					...cgiEnv], uid)),
+				async () => Number(await run(tool('spawn'), [1000, empty, ...cgiEnv], uid)));
+			report(`plain CGI, ${what} / empty C CGI, alone`, a.toFixed(0), b.toFixed(0),
+				'us', (a / b).toFixed(2), '<= 2', a / b <= 2);
+		}
+	} finally {
+		await p.stop();
+		await floor.stop();
+	}
+}
+
+async function fan(kind, streams) {
+	const p = await start({ env });
+	try {
+		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
+		const events = Math.round(200_000 / streams);
+		const push = p.setting('push_listen');
+		const ours = [], floor = [];
+		for (let i = 0; i < TURNS; i++) {
+			const r = JSON.parse(await run(tool('fanout'), [kind, push, token, streams,
+				p.pid('pushd'), `127.0.0.1:${p.port}`, 4, events]));
+			ours.push(r.cpu_us);
+			floor.push(JSON.parse(await run(tool('fanout'),
+				['bare', streams, events, r.bytes])).cpu_us);
+		}
+		const [a, b] = [median(ours), median(floor)];
+		report(`fan-out to ${streams} ${kind} / bare send loop`, a.toFixed(2), b.toFixed(2),
+			'us CPU', (a / b).toFixed(2), '<= 1.2', a / b <= 1.2);
+	} finally {
+		await p.stop();
+	}
+}
+
+async function idle(kind) {
+	const p = await start({ env });
+	try {
+		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
+		const r = JSON.parse(await run(tool('fanout'), [kind, p.setting('push_listen'),
+			token, 5000, p.pid('pushd'), `127.0.0.1:${p.port}`, 4, 0]));
+		report(`pushd per idle connection, ${kind}, over 5000`, String(r.bytes_idle), '-',
+			'bytes', '-', '<= 1024', r.bytes_idle <= 1024);
+	} finally {
+		await p.stop();
+	}
+}
+
+const tmp = mkdtempSync(join(tmpdir(), 'parley-bench-'));
+chmodSync(tmp, 0o755);
+process.env.PARLEY_WWW_DIR = join(root, 'www');
+console.log(`${'what / its floor'.padEnd(52)} ${'ours'.padStart(9)} ${'floor'.padStart(9)} ` +
+	`${''.padEnd(10)} ${'ratio'.padStart(6)}  target`);
+let failed = 0;
+const attempt = async (name, ...args) => {
+	try {
+		await name(...args);
+	} catch (e) {
+		failed++;
+		console.log(`${name.name} ${args.filter((x) => typeof x === 'string')}: ${e.message}`);
+	}
+};
+if (want('poll'))
+	for (const web of ['apache', 'lighttpd'])
+		await attempt(poll, tmp, web);
+if (want('post'))
+	for (const sync of ['full', 'normal'])
+		await attempt(post, sync);
+if (want('cgi'))
+	await attempt(cgi, tmp);
+if (want('fan'))
+	for (const kind of ['sse', 'ws'])
+		await attempt(fan, kind, 1000);
+if (want('idle'))
+	for (const kind of ['sse', 'ws'])
+		await attempt(idle, kind);
+rmSync(tmp, { recursive: true, force: true });
+console.log(`${rows.filter((r) => r.good).length} of ${rows.length} targets reached`);
+process.exitCode = failed ? 1 : 0;
