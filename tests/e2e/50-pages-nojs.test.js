@@ -208,6 +208,16 @@ test('pages refresh themselves, and stop while one writes', async () => {
 	await v.click('#unpause');
 	assert.equal(await refresh(), 1);
 
+	// Tapping the field leads to the page that waits for the writer.
+	const box = await v.locator('#content').boundingBox();
+	await v.mouse.click(box.x + 20, box.y + box.height / 2);
+	await v.waitForURL(/pause=1/);
+	assert.equal(await refresh(), 0);
+	await v.keyboard.type('viết thong thả');
+	assert.equal(await v.inputValue('#content'), 'viết thong thả');
+	await v.click('#send');
+	assert.equal(await refresh(), 1);
+
 	// What the agent writes appears by itself.
 	const a = await agent();
 	await a.locator('#rows .row', { hasText: 'Ông Năm' }).locator('a').click();
