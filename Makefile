@@ -122,17 +122,17 @@ $(BUILD)/.includes: $(wildcard common/*.[ch] fcgi/*.[ch] pushd/*.[ch])
 	if [ -d pushd ]; then own pushd fcgi; fi
 	@touch $@
 
-$(BUILD)/common/%.o: common/%.c | includes
+$(BUILD)/obj/common/%.o: common/%.c | includes
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(COMPILE) $(inc_common) -o $@ $<
 
-$(BUILD)/fcgi/%.o: fcgi/%.c | includes
+$(BUILD)/obj/fcgi/%.o: fcgi/%.c | includes
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(COMPILE) $(inc_fcgi) -o $@ $<
 
-$(BUILD)/pushd/%.o: pushd/%.c | includes
+$(BUILD)/obj/pushd/%.o: pushd/%.c | includes
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(COMPILE) $(inc_pushd) -o $@ $<
@@ -158,19 +158,19 @@ $(BUILD)/schema_sql.o: $(BUILD)/schema_sql.c
 	$(call say,CC)
 	$(Q)$(COMPILE) -o $@ $<
 
-$(lib_common): $(common_src:%.c=$(BUILD)/%.o)
+$(lib_common): $(common_src:%.c=$(BUILD)/obj/%.o)
 	@rm -f $@ && ar rcs $@ $^
 
-$(lib_fcgi): $(fcgi_src:%.c=$(BUILD)/%.o) $(BUILD)/schema_sql.o
+$(lib_fcgi): $(fcgi_src:%.c=$(BUILD)/obj/%.o) $(BUILD)/schema_sql.o
 	@rm -f $@ && ar rcs $@ $^
 
-$(lib_pushd): $(pushd_src:%.c=$(BUILD)/%.o)
+$(lib_pushd): $(pushd_src:%.c=$(BUILD)/obj/%.o)
 	@rm -f $@ && ar rcs $@ $^
 
 # Programs that may run as plain CGI start four times as fast when static.
 # Static, they name dlopen and gethostbyname, which SQLite and libfcgi contain
 # and we never call; the linker's warning of that is no news.
-$(BUILD)/%.fcgi: $(BUILD)/fcgi/%.o $(lib_fcgi) $(lib_common)
+$(BUILD)/%.fcgi: $(BUILD)/obj/fcgi/%.o $(lib_fcgi) $(lib_common)
 	$(call say,LINK)
 	$(Q)$(LINK) $(STATIC_PIE) -o $@.new $^ $(LIBS_FCGI) 2>$@.err || \
 	    { cat $@.err >&2; exit 1; }
@@ -178,12 +178,12 @@ $(BUILD)/%.fcgi: $(BUILD)/fcgi/%.o $(lib_fcgi) $(lib_common)
 	    $@.err >&2 || true
 	@rm -f $@.err && mv $@.new $@
 
-$(BUILD)/parley: $(BUILD)/fcgi/parley.o $(lib_fcgi) $(lib_common)
+$(BUILD)/parley: $(BUILD)/obj/fcgi/parley.o $(lib_fcgi) $(lib_common)
 	$(call say,LINK)
 	$(Q)$(LINK) $(PIE) -o $@.new $^ $(LIBS_PARLEY)
 	@mv $@.new $@
 
-$(BUILD)/pushd: $(BUILD)/pushd/main.o $(lib_pushd) $(lib_common)
+$(BUILD)/pushd: $(BUILD)/obj/pushd/main.o $(lib_pushd) $(lib_common)
 ifneq ($(wildcard pushd/main.c),)
 	$(call say,LINK)
 	$(Q)$(LINK) $(PIE) -o $@.new $^ $(LIBS_PUSHD)
@@ -339,5 +339,5 @@ dist: all
 clean:
 	rm -rf $(BUILD)
 
--include $(wildcard $(BUILD)/common/*.d $(BUILD)/fcgi/*.d $(BUILD)/pushd/*.d \
+-include $(wildcard $(BUILD)/obj/*/*.d \
     $(BUILD)/unit/*.d $(BUILD)/fuzz/*.d)
