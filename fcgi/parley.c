@@ -27,8 +27,8 @@
 #include "worker.h"
 
 static const struct parley_cmd *const commands[] = { &parley_init, &parley_run,
-	&parley_user_add, &parley_token, &parley_channel_add, &parley_work,
-	&parley_check, &parley_status };
+	&parley_user_add, &parley_token, &parley_channel_add,
+	&parley_channel_set, &parley_work, &parley_check, &parley_status };
 
 static const char *conf_option; /* --conf */
 

@@ -25,7 +25,8 @@ struct parley_cmd {
 };
 
 extern const struct parley_cmd parley_init, parley_user_add, parley_token,
-    parley_channel_add, parley_work, parley_check, parley_status, parley_run;
+    parley_channel_add, parley_channel_set, parley_work, parley_check,
+    parley_status, parley_run;
 
 /* What getopt would do, over long options alone. */
 struct parley_opt {

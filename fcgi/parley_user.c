@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -521,3 +522,121 @@ const struct parley_cmd parley_channel_add = { "channel add",
 	"  --set KEY=VALUE  a setting; @FILE as value: what the file holds, so\n"
 	"                   that a secret is no word of the command\n",
 	channel_add_main };
+
+/* --- channel set --- */
+
+/* The settings as they will be: those of ${row}, changed by ${all}. */
+static int
+settings_good(const struct channel *ch, const struct channel_row *row,
+    struct json_object *all)
+{
+	struct json_object *merged = json_object_new_object(), *v;
+	struct buf why;
+	int rc = -1;
+
+	buf_init(&why, 4096);
+	json_object_object_foreach(row->all, key, value)
+	{
+		json_object_object_add(merged, key, json_object_get(value));
+	}
+	json_object_object_foreach(all, name, fresh)
+	{
+		json_object_object_add(merged, name, json_object_get(fresh));
+	}
+	if (ch->account_key != NULL &&
+	    json_object_object_get_ex(all, ch->account_key, &v) &&
+	    strcmp(json_object_get_string(v), row->account) != 0)
+		parley_err("%s is another account: add a channel for it",
+		    ch->account_key);
+	else if (channel_config_check(ch, merged, &why) == -1)
+		parley_err("%s", why.data);
+	else
+		rc = 0;
+	buf_fini(&why);
+	json_object_put(merged);
+	return rc;
+}
+
+static int
+channel_change(struct store *st, int64_t id, const char *name,
+    const char **words, size_t nwords)
+{
+	struct json_object *config = json_object_new_object();
+	struct json_object *secrets = json_object_new_object();
+	struct json_object *all = json_object_new_object();
+	const struct channel *ch = NULL;
+	struct channel_row row = { 0 };
+	char object[32];
+	int rc = -1;
+
+	if (store_channel_get(st, id, &row) != STORE_DONE ||
+	    (ch = channel_find(row.platform)) == NULL) {
+		parley_err("--id %lld: no such channel", (long long)id);
+		goto out;
+	}
+	if (read_settings(ch, words, nwords, config, secrets, all) == -1 ||
+	    settings_good(ch, &row, all) == -1)
+		goto out;
+	if (store_begin(st) != STORE_FAILED) {
+		rc = store_channel_set(st, id, name, config, secrets);
+		/* It may be what the platform's refusal waited for. */
+		if (rc == STORE_DONE)
+			rc = store_channel_state(st, id, "ok", NULL);
+		snprintf(object, sizeof(object), "channel:%lld", (long long)id);
+		if (rc == STORE_DONE)
+			rc = store_audit(
+			    st, NULL, NULL, "channel_changed", object, NULL);
+		rc = store_end(st, rc);
+	}
+	if (rc == STORE_DONE)
+		printf("channel %lld\n", (long long)id);
+	else
+		parley_err("cannot store the channel");
+	rc = rc == STORE_DONE ? 0 : -1;
+out:
+	channel_row_fini(&row);
+	json_object_put(config);
+	json_object_put(secrets);
+	json_object_put(all);
+	return rc;
+}
+
+static int
+channel_set_main(const struct parley_cmd *c, int n, char **args)
+{
+	const char *id = NULL, *name = NULL, *words[SETTINGS_MAX];
+	const struct parley_opt opts[] = { { "--id", &id, NULL },
+		{ "--name", &name, NULL }, { NULL, NULL, NULL } };
+	struct store *st = NULL;
+	struct conf cf = { 0 };
+	size_t nwords;
+	long number;
+	int rc;
+
+	if (take_sets(&n, args, words, &nwords) == -1)
+		return 2;
+	if ((rc = parley_opts(c, n, args, opts, NULL, NULL)) != 0)
+		return parley_status_of(rc);
+	if (id == NULL || parley_number(id, 1, LONG_MAX, &number) == -1 ||
+	    (name != NULL && !plain_text(name, NAME_BYTES_MAX - 1))) {
+		parley_err("channel set needs --id, the channel's number");
+		return 2;
+	}
+	if (parley_conf_load(&cf, CONF_FCGI) == -1)
+		return 1;
+	rc = parley_store(&cf, &st) == 0 &&
+		     channel_change(st, number, name, words, nwords) == 0
+		 ? 0
+		 : 1;
+	store_close(st);
+	conf_free(&cf);
+	return rc;
+}
+
+const struct parley_cmd parley_channel_set = { "channel set",
+	"--id N [--name N] [--set KEY=VALUE]...",
+	"Change a connected account, and let its queue go on if the platform had\n"
+	"refused it: with new tokens, after it was paid, or as it is.\n"
+	"  --id N           the channel's number\n"
+	"  --set KEY=VALUE  a setting; @FILE as value: what the file holds\n",
+	channel_set_main };

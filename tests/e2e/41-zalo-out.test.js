@@ -347,6 +347,14 @@ test('where no new token is to be had the queue stops and says so, once', async 
   // Nothing of the tokens is in the log of events.
   assert.equal(await shop.one(
     "SELECT count(*) FROM events WHERE data LIKE '%zalo-sample-refresh%'"), 0);
+
+  // With a new pair what waited goes out.
+  await shop.parley('channel', 'set', '--id', shop.channel,
+    '--set', 'access_token=another', '--set', 'refresh_token=fresh');
+  await shop.reaches(id, 'sent');
+  await shop.reaches(other, 'sent');
+  await assert.rejects(shop.parley('channel', 'set', '--id', shop.channel,
+    '--set', 'oa_id=1'), /another account/);
 });
 
 test('an account the platform refuses stops at once', async () => {
@@ -387,4 +395,41 @@ test('told to stop, the worker finishes what it began', async () => {
   w.kill('SIGTERM');
   assert.equal(await w.ended, 0);
   assert.equal(await shop.status(id), 'sent');
+});
+
+test('workers killed again and again: nothing twice, nothing out of order', async () => {
+  const users = ['51', '52', '53', '54'], ids = new Map();
+  for (const user of users)
+    await shop.customerSays(user, 'hi');
+  for (let n = 0; n < 15; n++)
+    for (const user of users) {
+      const text = `${user} ${n}`;
+      ids.set(await shop.agentSays(user, text), text);
+    }
+  zalo.script('message', ...Array.from({ length: 400 }, (_, i) =>
+    i % 3 === 0 ? { after: 60 } : i % 7 === 0 ? { drop: true } : {}));
+  const end = Date.now() + 12000;
+  while (Date.now() < end) {
+    const both = [shop.worker(), shop.worker()];
+    await pause(150 + Math.random() * 500);
+    for (const w of both)
+      w.kill('SIGKILL');
+  }
+  shop.worker();
+  await until(async () => await shop.one(`SELECT count(*) FROM messages
+    WHERE status IN ('queued','sending')`) === 0, 40000);
+  assert.equal(new Set(texts()).size, texts().length, 'sent twice');
+  for (const user of users) {
+    const order = texts().filter((t) => t.startsWith(`${user} `))
+      .map((t) => Number(t.split(' ')[1]));
+    assert.deepEqual(order, [...order].sort((a, b) => a - b));
+  }
+  // What is called sent was taken; what was taken is sent or unknown.
+  for (const [id, text] of ids) {
+    const status = await shop.status(id);
+    assert.ok(['sent', 'unknown'].includes(status), `${text}: ${status}`);
+    if (status === 'sent')
+      assert.ok(texts().includes(text));
+  }
+  assert.equal((await shop.sql('PRAGMA integrity_check'))[0].integrity_check, 'ok');
 });

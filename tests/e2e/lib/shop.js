@@ -50,7 +50,8 @@ export class Shop {
   async parley(...args) {
     const said = run(join(build, 'parley'), [...args, '--conf', this.conf],
       { timeout: 20000 });
-    said.child.stdin.end('a long pass phrase\n'); // for `user add`
+    said.child.stdin.on('error', () => {}); // most commands read nothing
+    said.child.stdin.end('a long pass phrase\n');
     return (await said).stdout;
   }
 
