@@ -15,10 +15,10 @@
 #include "channel.h"
 #include "json.h"
 
-#define HOUR_MS (3600LL * 1000)
-#define FREE_MS (48 * HOUR_MS)     /* after the last action of the user */
-#define PAID_MS (7 * 24 * HOUR_MS) /* then nothing but templates */
-#define FREE_COUNT 8               /* free messages in the free time */
+#define HOUR_MS (INT64_C(3600) * 1000)
+#define FREE_MS (48 * HOUR_MS) /* after the last action of the user */
+#define PAID_MS (INT64_C(7) * 24 * HOUR_MS) /* then nothing but templates */
+#define FREE_COUNT 8                        /* free messages in the free time */
 #define RATE_WAIT_S 60
 #define TOLERANCE_MAX_S (30LL * 86400)
 #define IMAGE_MAX (1 << 20) /* bytes an upload may have */

@@ -57,17 +57,18 @@ http_client_new(const struct http_limits *limits)
 }
 
 static void
+call_unlink(struct call *k)
+{
+	*k->link = k->next;
+	if (k->next != NULL)
+		k->next->link = k->link;
+	curl_multi_remove_handle(k->c->multi, k->easy);
+	k->c->busy--;
+}
+
+static void
 call_free(struct call *k)
 {
-	if (k == NULL)
-		return;
-	if (k->link != NULL) {
-		*k->link = k->next;
-		if (k->next != NULL)
-			k->next->link = k->link;
-		curl_multi_remove_handle(k->c->multi, k->easy);
-		k->c->busy--;
-	}
 	curl_easy_cleanup(k->easy);
 	curl_mime_free(k->mime);
 	curl_slist_free_all(k->headers);
@@ -79,10 +80,16 @@ call_free(struct call *k)
 void
 http_client_free(struct http_client *c)
 {
+	struct call *k;
+
 	if (c == NULL)
 		return;
-	while (c->calls != NULL)
-		call_free(c->calls);
+	while ((k = c->calls) != NULL) {
+		c->calls = k->next;
+		k->link = &c->calls;
+		call_unlink(k);
+		call_free(k);
+	}
 	curl_multi_cleanup(c->multi);
 	curl_global_cleanup();
 	free(c);
@@ -260,6 +267,7 @@ call_done(struct call *k, CURLcode res)
 		k->an.end = k->written ? HTTP_LOST : HTTP_UNSENT;
 		strncpy(k->an.why, why, sizeof(k->an.why) - 1);
 	}
+	call_unlink(k);
 	k->calls.done(k->arg, &k->an);
 	call_free(k);
 }
