@@ -41,8 +41,11 @@ fold_decode(const unsigned char *p, size_t len, unsigned *c)
 	size_t n = p[0] < 0xc0 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4, i;
 
 	*c = p[0];
-	if (n == 1 || n > len)
+	if (n == 1 || n > len) {
+		if (p[0] >= 0x80)
+			*c = 0xfffd; /* not the letter of that number */
 		return 1;
+	}
 	*c &= 0xffu >> (n + 1);
 	for (i = 1; i < n; i++)
 		*c = *c << 6 | (p[i] & 0x3f);
