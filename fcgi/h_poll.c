@@ -105,29 +105,38 @@ poll_matches(const char *tag, int64_t from, int64_t to)
 	return false;
 }
 
-/* Hundredths of a runnable process per CPU. */
+/*
+ * Hundredths of a runnable process per CPU, of this second: the machine's, so
+ * it may outlive the request.
+ */
 static int64_t
-load_now(void)
+load_now(int64_t now_ms)
 {
-	static long cpus; /* does not change while we run */
+	static long cpus;
+	static int64_t at_s, load;
 	struct sysinfo si;
 
+	if (now_ms / 1000 == at_s)
+		return load;
+	at_s = now_ms / 1000;
 	if (cpus == 0 && (cpus = sysconf(_SC_NPROCESSORS_ONLN)) < 1)
 		cpus = 1;
-	if (sysinfo(&si) == -1)
-		return 0;
-	return (int64_t)(si.loads[0] >> 8) * 100 / 256 / cpus;
+	if (sysinfo(&si) == 0)
+		load = (int64_t)(si.loads[0] >> 8) * 100 / 256 / cpus;
+	return load;
 }
 
 /* Spreads clients that ask in step; no secret. */
 static uint32_t
 spread(const struct req *rq)
 {
-	static uint32_t n;
-	uint64_t x = (uint64_t)rq->now_ms * 2654435761u +
-		     (uint64_t)rq->who.id * 40503u + ++n * 97u +
-		     (uint64_t)getpid();
+	static uint64_t n;
+	uint64_t x;
 
+	if (n == 0)
+		n = (uint64_t)getpid() << 32;
+	x = (uint64_t)rq->now_ms * 2654435761u + (uint64_t)rq->who.id * 40503u +
+	    ++n * 97u;
 	x ^= x >> 33;
 	x *= UINT64_C(0xff51afd7ed558ccd);
 	return (uint32_t)(x >> 32);
@@ -232,6 +241,19 @@ is_idle(const struct req *rq, const struct poll_ask *ask, const struct view *v)
 	       surely_alive(rq, v);
 }
 
+/* Appends ${n} >= 0 in digits; printf would take longer than all the rest. */
+static void
+add_number(struct buf *b, int64_t n)
+{
+	char text[24];
+	size_t at = sizeof(text);
+
+	do
+		text[--at] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	buf_append(b, text + at, sizeof(text) - at);
+}
+
 /*
  * The answer.  ${events} is a JSON array without its brackets; ${newest} the
  * time of the newest event the asker has rooms for.
@@ -252,21 +274,26 @@ answer(struct req *rq, struct rsp *rs, const struct buf *events, int64_t cursor,
 	    poll_matches(req_header(rq, "If-None-Match"), from, cursor))
 		return rsp_empty(rs, 304);
 	if (!more)
-		next_ms =
-		    poll_next_ms(rq->now_ms - newest, load_now(), spread(rq));
+		next_ms = poll_next_ms(
+		    rq->now_ms - newest, load_now(rq->now_ms), spread(rq));
 
 	buf_reset(b);
 	buf_puts(b, "{\"success\":true,\"events\":[");
 	if (!none)
 		buf_append(b, events->data, events->len);
-	buf_printf(b,
-	    "],\"timestamp\":%" PRId64 ",\"cursor\":\"%" PRId64
-	    "\",\"more\":%s,\"next_poll_ms\":%" PRId64
-	    ",\"data\":{\"events\":[",
-	    cursor, cursor, more ? "true" : "false", next_ms);
+	buf_puts(b, "],\"timestamp\":");
+	add_number(b, cursor);
+	buf_puts(b, ",\"cursor\":\"");
+	add_number(b, cursor);
+	buf_puts(b, more ? "\",\"more\":true" : "\",\"more\":false");
+	buf_puts(b, ",\"next_poll_ms\":");
+	add_number(b, next_ms);
+	buf_puts(b, ",\"data\":{\"events\":[");
 	if (!none)
 		buf_append(b, events->data, events->len);
-	buf_printf(b, "],\"timestamp\":%" PRId64 "}}", cursor);
+	buf_puts(b, "],\"timestamp\":");
+	add_number(b, cursor);
+	buf_puts(b, "}}");
 	if (b->err)
 		return rsp_error(rs, 500, "internal", NULL);
 	rs->status = 200;

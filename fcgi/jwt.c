@@ -225,6 +225,7 @@ int
 jwt_verify(const void *key, size_t klen, const char *p, size_t len,
     int64_t now_s, struct jwt *j)
 {
+	static const char head[] = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 	unsigned char mac[TOKEN_MAC_BYTES], good[TOKEN_MAC_BYTES];
 	const char *dot1, *dot2;
 	struct json_object *o;
@@ -245,10 +246,16 @@ jwt_verify(const void *key, size_t klen, const char *p, size_t len,
 	token_hmac(key, klen, p, (size_t)(dot2 - p), good);
 	if (!token_equal(mac, sizeof(mac), good, sizeof(good)))
 		return -1;
-	if ((o = part_json(p, (size_t)(dot1 - p))) == NULL)
-		return -1;
-	ok = head_good(o);
-	(void)json_object_put(o);
+	/* The head that we write ourselves needs no reading. */
+	if ((size_t)(dot1 - p) == sizeof(head) - 1 &&
+	    memcmp(p, head, sizeof(head) - 1) == 0) {
+		ok = true;
+	} else {
+		if ((o = part_json(p, (size_t)(dot1 - p))) == NULL)
+			return -1;
+		ok = head_good(o);
+		(void)json_object_put(o);
+	}
 	if (!ok || (o = part_json(dot1 + 1, (size_t)(dot2 - dot1 - 1))) == NULL)
 		return -1;
 	ok = claims_read(o, now_s, j) == 0;
