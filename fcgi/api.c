@@ -17,7 +17,7 @@
 #include "h_widget.h"
 #include "serve.h"
 
-#define JSON_MAX (1u << 24) /* the setting json_bytes_max is the lower wall */
+#define JSON_MAX (16u << 20) /* bytes; json_bytes_max is the nearer wall */
 
 /* clang-format off */
 static const struct route routes[] = {

@@ -131,20 +131,24 @@ route_body(struct req *rq, struct rsp *rs,
 {
 	const struct route *rt = rq->route;
 	const char *code = "bad_request", *said;
+	size_t max = rt->body_max;
 	int status = 0;
 	int64_t n;
 
+	if ((rt->flags & (ROUTE_FORM | ROUTE_RAW)) == 0 &&
+	    max > (size_t)rq->cf->json_bytes_max)
+		max = (size_t)rq->cf->json_bytes_max;
 	said = req_header(rq, "Content-Length");
 	if (said != NULL && said[0] != '\0') {
 		if (id_number(said, strlen(said), 0, INT64_MAX, &n) == -1)
 			return rsp_error(rs, 400, code, NULL);
 		/* Refused before it is read. */
-		if (rt->body_max > 0 && n > (int64_t)rt->body_max)
+		if (max > 0 && n > (int64_t)max)
 			return rsp_error(rs, 413, "too_large", NULL);
 	}
-	if (rt->body_max == 0)
+	if (max == 0)
 		return 0;
-	switch (read_body(rq, rt->body_max, body)) {
+	switch (read_body(rq, max, body)) {
 	case 0:
 		break;
 	case -1:
