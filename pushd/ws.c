@@ -27,7 +27,7 @@
 #include "wsframe.h"
 
 enum { JOINED = 2, PENDING = 4, /* flags of a room, beside IDENT_ROOM */
-	ID_MAX = 64, FULL = 4 /* of queue_bytes_max */, LATE_S = 60,
+	ID_MAX = 64, BEARER_MAX = 8192, FULL = 4 /* of queue_bytes_max */, LATE_S = 60,
 	SETTLE_BEATS = 2, COMMANDS_PER_MESSAGE = 2, COMMANDS_BURST = 100 };
 
 enum ws_state { WS_NOBODY, WS_ASKING, WS_IN };
@@ -59,7 +59,7 @@ enum send_state {
 	SEND_LOST  /* no answer; its event, if it comes, is the answer */
 };
 
-/* A message that the client sent. */
+/* A message that the client sent, or another request of its; in order. */
 struct ws_send {
 	struct ws_send *next;
 	struct ws *ws;
@@ -69,18 +69,11 @@ struct ws_send {
 	int64_t event_id; /* of DONE */
 	uint32_t since_s;
 	int named; /* the client named ${client_id} itself */
+	const char *what; /* last segment of the route: "messages", ... */
 	char client_id[260];
 	char conversation[ID_MAX], name[ID_MAX];
 	size_t body_len;
 	char body[];
-};
-
-/* Something else that was passed on, answered only if it fails. */
-struct ws_ask {
-	struct ws_ask *next;
-	struct ws *ws;
-	struct backend_call *call;
-	char type[32], name[ID_MAX];
 };
 
 struct ws {
@@ -95,12 +88,11 @@ struct ws {
 	struct ws_room *rooms;
 	struct ws_join *joins;
 	struct ws_send *sends;
-	struct ws_ask *asks;
 	struct ws_open *open;	/* while the upgrade is not answered */
 	int64_t cursor;		/* the client's, where joins begin */
 	int64_t sent_id;	/* the newest event id it was sent */
 	uint32_t heard_s; /* when any byte came */
-	uint16_t nrooms, open_n; /* joined; sends and asks without answer */
+	uint16_t nrooms, open_n; /* joined; requests without answer */
 	uint16_t credit;	 /* commands it may give at once */
 	uint16_t peer_code;	 /* of its Close; 1: it had none; 0: none yet */
 	uint8_t pings;		 /* in this second */
@@ -249,7 +241,8 @@ own_send(struct ws *w, const struct event *e)
 		EVENT_LINE_MAX, &data, &why) == -1)
 		return NULL;
 	for (m = w->sends; m != NULL; m = m->next)
-		if (is_text(data, "client_id", m->client_id) &&
+		if (m->client_id[0] != '\0' &&
+		    is_text(data, "client_id", m->client_id) &&
 		    json_get_obj(data, "sender", &sender) == 1 &&
 		    is_text(sender, "id", w->use.ident->id) &&
 		    is_text(sender, "kind",
@@ -405,6 +398,8 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 	}
 	w->sub.cursor = cursor;
 	w->sub.live = 1;
+	if (w->sent_id < cursor)
+		w->sent_id = cursor;
 	/* Joins that were let in meanwhile: their turn. */
 	for (j = w->joins; j != NULL; j = next) {
 		next = j->next;
@@ -749,6 +744,10 @@ conversation_or_only(struct ws *w, struct json_object *o, char *name, char *id)
 		return rc;
 	if (w->nrooms == 1)
 		memcpy(id, w->rooms->id, ID_MAX);
+	else if (w->nrooms == 0 && w->joins != NULL &&
+	    w->joins->next == NULL && id_parse(w->joins->name,
+		strlen(w->joins->name)) > 0)
+		memcpy(id, w->joins->name, ID_MAX); /* about to be it */
 	else if (w->nrooms == 0 && who->nconversations == 1 &&
 	    strlen(who->conversations) < ID_MAX)
 		strcpy(id, who->conversations);
@@ -777,26 +776,22 @@ do_auth(struct ws *w, struct json_object *root, struct json_object *o)
 {
 	struct push *p = push_of(w->c);
 	struct ident_cred cred = { .addr = conn_addr(w->c) };
+	static const char *const keys[] = { "token", "sessionId", "session" };
 	struct json_object *payload = NULL;
-	const char *text = NULL;
-	size_t len;
+	const char *text = "";
+	size_t len = 0, i;
+	struct buf bearer;
 
 	if (is_text(o, "events", "all"))
 		w->all = 1;
 	if (w->state == WS_NOBODY)
 		w->cursor = message_cursor(o, w->cursor);
-	json_object_object_get_ex(root, "payload", &payload);
-	if (payload != NULL &&
-	    json_object_is_type(payload, json_type_string))
-		cred.token = json_object_get_string(payload);
-	else if (json_get_str(o, "token", &text, &len) == 1 && len > 0)
-		cred.token = text;
-	else if ((json_get_str(o, "sessionId", &text, &len) == 1 ||
-		     json_get_str(o, "session", &text, &len) == 1) &&
-	    len > 0)
-		cred.session = text;
+	if (!json_object_object_get_ex(root, "payload", &payload) ||
+	    json_get_str(root, "payload", &text, &len) != 1)
+		for (i = 0; i < 3 && len == 0; i++)
+			json_get_str(o, keys[i], &text, &len);
 
-	if (cred.token == NULL && cred.session == NULL) {
+	if (len == 0) {
 		if (w->state == WS_IN)
 			auth_success(w, w->sub.live ? w->sub.cursor : -1);
 		else if (w->cookie != NULL && !w->cookie->gone)
@@ -805,9 +800,22 @@ do_auth(struct ws *w, struct json_object *root, struct json_object *o)
 			auth_failed(w, "Authentication required");
 		return;
 	}
+	/* A token and a session's id are shown alike. */
+	buf_init(&bearer, BEARER_MAX);
+	buf_puts(&bearer, "Bearer ");
+	buf_append(&bearer, text, len);
+	if (bearer.err) {
+		auth_failed(w, "Authentication required");
+		buf_fini(&bearer);
+		return;
+	}
+	cred.authorization = bearer.data;
+	cred.authorization_len = bearer.len;
 	if (w->state == WS_NOBODY)
 		w->state = WS_ASKING;
 	w->wait = ident_ask(&p->idents, &cred, on_auth, w);
+	sodium_memzero(bearer.data, bearer.len);
+	buf_fini(&bearer);
 	if (w->wait == NULL)
 		ws_close(w, 1011, "memory");
 	else
@@ -1074,61 +1082,20 @@ refused(struct ws *w, const struct backend_answer *a, const char *name,
 	say_error(w, code, error, name, client_id, (int)retry);
 }
 
-static void
-ask_free(struct ws_ask *k)
-{
-	struct ws_ask **at;
-
-	backend_cancel(k->call);
-	for (at = &k->ws->asks; *at != k; at = &(*at)->next)
-		;
-	*at = k->next;
-	free(k);
-}
-
-static void maybe_closed(struct ws *w);
-
-static void
-on_ask(void *arg, const struct backend_answer *a)
-{
-	struct ws_ask *k = arg;
-	struct ws *w = k->ws;
-
-	k->call = NULL;
-	w->open_n--;
-	/* A rate limit here only means that a signal is dropped. */
-	if ((a->status < 200 || a->status > 299) && a->status != 429)
-		refused(w, a, k->name, NULL);
-	ask_free(k);
-	maybe_closed(w);
-}
+static void send_add(struct ws *w, const char *what, const char *id,
+    const char *name, const char *client_id, int named, const struct buf *b);
 
 static void
 pass_on(struct ws *w, const char *what, const char *id, const char *name,
     struct json_object *body)
 {
-	struct ws_ask *k = calloc(1, sizeof(*k));
-	char uri[160];
 	struct buf b;
 
 	buf_init(&b, 65536);
 	json_write(body, &b);
 	json_object_put(body);
-	if (k == NULL) {
-		buf_fini(&b);
-		return;
-	}
-	k->ws = w;
-	k->next = w->asks;
-	w->asks = k;
-	w->open_n++;
-	memcpy(k->name, name, ID_MAX);
-	snprintf(uri, sizeof(uri), "/api/conversations/%s/%s", id, what);
-	k->call = backend_call(push_of(w->c)->backend, BACKEND_SEND, "POST",
-	    uri, w->use.ident->ref, conn_addr(w->c), b.data, b.len, on_ask, k);
+	send_add(w, what, id, name, "", 0, &b);
 	buf_fini(&b);
-	if (k->call == NULL)
-		on_ask(k, &(struct backend_answer){ .why = "busy" });
 }
 
 static void
@@ -1232,21 +1199,27 @@ sent(struct ws *w, struct ws_send *m, struct json_object *message,
 }
 
 static void send_next(struct ws *w);
+static void maybe_closed(struct ws *w);
 
+/* The answer to typing or a receipt: only a refusal is told. */
 static void
-on_sent(void *arg, const struct backend_answer *a)
+on_passed(struct ws *w, struct ws_send *m, const struct backend_answer *a)
 {
-	struct ws_send *m = arg;
-	struct ws *w = m->ws;
+	/* A rate limit here only means that a signal is dropped. */
+	if ((a->status < 200 || a->status > 299) && a->status != 429)
+		refused(w, a, m->name, NULL);
+	send_free(m);
+}
+
+/* The answer to a message: its acknowledgement. */
+static void
+on_stored(struct ws *w, struct ws_send *m, const struct backend_answer *a)
+{
 	struct hub *h = &push_of(w->c)->hub;
 	struct json_object *o = NULL;
 	const char *why, *v;
 	int n;
 
-	m->call = NULL;
-	m->state = SEND_DONE;
-	m->since_s = w->c->all->now_s;
-	w->open_n--;
 	if (a->status == 200 || a->status == 201) {
 		n = fcgirec_field(a->head, a->head_len, "X-Event-Id", &v);
 		m->event_id = n > 0 ? id_parse(v, (size_t)n) : 0;
@@ -1267,6 +1240,22 @@ on_sent(void *arg, const struct backend_answer *a)
 	if (m->state == SEND_DONE &&
 	    (m->seen != NULL || w->all || m->event_id <= h->head))
 		send_free(m);
+}
+
+static void
+on_sent(void *arg, const struct backend_answer *a)
+{
+	struct ws_send *m = arg;
+	struct ws *w = m->ws;
+
+	m->call = NULL;
+	m->state = SEND_DONE;
+	m->since_s = w->c->all->now_s;
+	w->open_n--;
+	if (m->client_id[0] == '\0')
+		on_passed(w, m, a);
+	else
+		on_stored(w, m, a);
 	send_next(w);
 	maybe_closed(w);
 }
@@ -1285,8 +1274,8 @@ send_next(struct ws *w)
 		if (m->state != SEND_WAITS)
 			continue;
 		m->state = SEND_ASKED;
-		snprintf(uri, sizeof(uri), "/api/conversations/%s/messages",
-		    m->conversation);
+		snprintf(uri, sizeof(uri), "/api/conversations/%s/%s",
+		    m->conversation, m->what);
 		m->call = backend_call(push_of(w->c)->backend, BACKEND_SEND,
 		    "POST", uri, w->use.ident->ref, conn_addr(w->c), m->body,
 		    m->body_len, on_sent, m);
@@ -1314,6 +1303,33 @@ sends_forget(struct ws *w)
 			w->c->all->now_s - m->since_s > LATE_S))
 			send_free(m);
 	}
+}
+
+/* Into the line; ${client_id} is empty for what is no message. */
+static void
+send_add(struct ws *w, const char *what, const char *id, const char *name,
+    const char *client_id, int named, const struct buf *b)
+{
+	struct ws_send *m = calloc(1, sizeof(*m) + b->len), **at;
+
+	if (m == NULL) {
+		ws_close(w, 1011, "memory");
+		return;
+	}
+	m->ws = w;
+	m->what = what;
+	m->named = named;
+	strcpy(m->client_id, client_id);
+	memcpy(m->conversation, id, ID_MAX);
+	memcpy(m->name, name, ID_MAX);
+	memcpy(m->body, b->data, b->len);
+	m->body_len = b->len;
+	sends_forget(w);
+	for (at = &w->sends; *at != NULL; at = &(*at)->next)
+		;
+	*at = m;
+	w->open_n++;
+	send_next(w);
 }
 
 /* The body of the request, from what the client may say of a message. */
@@ -1353,7 +1369,6 @@ send_body(struct buf *b, struct json_object *o, int in_payload,
 static void
 do_send(struct ws *w, struct json_object *o, int in_payload)
 {
-	struct ws_send *m, **at;
 	char name[ID_MAX], id[ID_MAX], client_id[260];
 	unsigned char random[12];
 	struct buf b;
@@ -1386,26 +1401,8 @@ do_send(struct ws *w, struct json_object *o, int in_payload)
 		buf_fini(&b);
 		return;
 	}
-	m = calloc(1, sizeof(*m) + b.len);
-	if (m == NULL) {
-		buf_fini(&b);
-		ws_close(w, 1011, "memory");
-		return;
-	}
-	m->ws = w;
-	m->named = named;
-	strcpy(m->client_id, client_id);
-	memcpy(m->conversation, id, ID_MAX);
-	memcpy(m->name, name, ID_MAX);
-	memcpy(m->body, b.data, b.len);
-	m->body_len = b.len;
+	send_add(w, "messages", id, name, client_id, named, &b);
 	buf_fini(&b);
-	sends_forget(w);
-	for (at = &w->sends; *at != NULL; at = &(*at)->next)
-		;
-	*at = m;
-	w->open_n++;
-	send_next(w);
 }
 
 /* --- a message comes in --- */
@@ -1721,8 +1718,6 @@ ws_gone(struct conn *c)
 		join_free(w->joins);
 	while (w->sends != NULL)
 		send_free(w->sends);
-	while (w->asks != NULL)
-		ask_free(w->asks);
 	while ((r = w->rooms) != NULL) {
 		w->rooms = r->next;
 		free(r->alias);
