@@ -261,7 +261,14 @@ export class Talk {
 	#listen() {
 		const ours = (d) => String(d.conversation_id) === this.id;
 
-		this.push.on('new_message', (m) => this.put(m));
+		this.push.on('new_message', (m) => {
+			this.put(m);
+			/* who writes has read what stands above */
+			const kind = m.sender?.kind;
+			if (ours(m) && this.side(m) === 'them' && m.type !== 'note' &&
+			    (kind === 'customer' || kind === 'agent'))
+				this.readUpto(m.id);
+		});
 		this.push.on('message_updated', (m) => this.put(m));
 		this.push.on('message_deleted', (d) => {
 			const li = ours(d) && this.#find('id', d.id);
