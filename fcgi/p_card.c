@@ -7,6 +7,7 @@
 
 #include "json.h"
 #include "p_card.h"
+#include "p_words.h"
 #include "page.h"
 #include "store_customer.h"
 
@@ -67,9 +68,9 @@ card_customer(const struct view *v, struct json_object *customer)
 	(void)json_get_str(customer, "name", &name, NULL);
 	(void)json_get_str(customer, "phone", &phone, NULL);
 	(void)json_get_str(customer, "email", &email, NULL);
-	view_person(v, customer, id, name, "inbox.anonymous");
-	view_presence(v, customer);
-	view_tags(customer);
+	words_person(v, customer, id, name, "inbox.anonymous");
+	words_presence(v, customer);
+	words_tags(customer);
 	put_facts(customer);
 	put_contact(customer, "phone", "tel:", "+-() .");
 	put_contact(customer, "email", "mailto:", "@.+-_");
@@ -77,7 +78,7 @@ card_customer(const struct view *v, struct json_object *customer)
 	    (phone != NULL && *phone != '\0') ||
 		(email != NULL && *email != '\0'));
 	(void)json_get_int(customer, "created_at", &at);
-	view_date(v, customer, "since", "since_iso", at);
+	words_date(v, customer, "since", "since_iso", at);
 	if (json_get_str(customer, "locale", &locale, NULL) == 1 &&
 	    (locale = page_locale(locale, strlen(locale))) != NULL) {
 		snprintf(key, sizeof(key), "language.%s", locale);
@@ -106,7 +107,7 @@ card_history(const struct view *v, int64_t customer, int64_t but, int limit,
 			(void)json_get_id(o, "id", &id);
 			if (id == but)
 				continue;
-			view_row(v, o);
+			words_row(v, o);
 			json_object_array_add(*out, json_object_get(o));
 		}
 	json_object_put(list);

@@ -12,6 +12,7 @@
 #include "json.h"
 #include "p_chat.h"
 #include "p_view.h"
+#include "p_words.h"
 #include "rate.h"
 #include "store_channel.h"
 #include "store_conversation.h"
@@ -349,7 +350,7 @@ static int
 put_messages(struct view *v, struct json_object *conversation, int64_t id)
 {
 	const char *before = req_query(v->rq, "before", NULL), *next = NULL;
-	struct view_eyes eyes = { .customer = true, .id = v->rq->who.id };
+	struct words_eyes eyes = { .customer = true, .id = v->rq->who.id };
 	struct json_object *list = NULL, *items = NULL;
 	struct store_page pg = { .limit = MESSAGES };
 	const char *seen = "0";
@@ -378,7 +379,7 @@ put_messages(struct view *v, struct json_object *conversation, int64_t id)
 		(void)json_get_str(json_object_array_get_idx(items, 0), "id",
 		    &seen, NULL);
 	json_put_str(conversation, "seen", seen);
-	json_put(conversation, "messages", view_messages(v, items, &eyes));
+	json_put(conversation, "messages", words_messages(v, items, &eyes));
 	json_object_put(list);
 	return STORE_DONE;
 }
@@ -455,7 +456,7 @@ visit_show(struct req *rq, struct rsp *rs, int status, struct visit *vs,
 	json_put_str(v.model, "resume", rq->arg[0]);
 	json_put_bool(v.model, "by_link", rq->id[0] == 0);
 	json_put_str(v.model, "token", vs->token);
-	json_put(v.model, "blank", view_blank_message());
+	json_put(v.model, "blank", words_blank_message());
 	view_key(&v, "key");
 	json_put_str(v.model, "text", d->text);
 	json_put_bool(v.model, "newer", d->newer);

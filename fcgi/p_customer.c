@@ -9,6 +9,7 @@
 #include "p_card.h"
 #include "p_customer.h"
 #include "p_view.h"
+#include "p_words.h"
 #include "store_customer.h"
 #include "store_event.h"
 
@@ -236,7 +237,7 @@ person_post(struct req *rq, struct rsp *rs)
 	if (rq->bad_field != NULL)
 		return person_show(rq, rs, 422);
 	if (tags != NULL)
-		p.tags = view_taglist(tags);
+		p.tags = words_taglist(tags);
 	snprintf(path, sizeof(path), "/customers/%" PRId64 "?saved=1",
 	    rq->id[0]);
 	rc = once_begin(rq, key, &url);

@@ -12,6 +12,7 @@
 #include "p_card.h"
 #include "p_inbox.h"
 #include "p_view.h"
+#include "p_words.h"
 #include "rate.h"
 #include "store_conversation.h"
 #include "store_customer.h"
@@ -141,7 +142,7 @@ put_list(struct view *v, int64_t current, int64_t *active_at)
 		struct json_object *o = json_object_array_get_idx(items, i);
 		int64_t id = 0, at = 0;
 
-		view_row(v, o);
+		words_row(v, o);
 		(void)json_get_id(o, "id", &id);
 		(void)json_get_int(o, "last_message_at", &at);
 		json_put_bool(o, "current", id == current);
@@ -334,7 +335,7 @@ static int
 put_conversation(struct view *v, struct json_object *conversation,
     const struct conversation *c)
 {
-	struct view_eyes eyes = { .id = v->rq->who.id,
+	struct words_eyes eyes = { .id = v->rq->who.id,
 		.among_users = strcmp(c->type, "customer") != 0 };
 	const char *before = req_query(v->rq, "before", NULL), *status = "";
 	struct store_page pg = { .limit = MESSAGES };
@@ -346,8 +347,8 @@ put_conversation(struct view *v, struct json_object *conversation,
 		if (pg.before == 0)
 			return STORE_NONE;
 	}
-	view_row(v, conversation);
-	view_tags(conversation);
+	words_row(v, conversation);
+	words_tags(conversation);
 	(void)json_get_str(conversation, "status", &status, NULL);
 	json_put(conversation, "statuses", view_options(statuses,
 	    sizeof(statuses) / sizeof(statuses[0]), status));
@@ -362,7 +363,7 @@ put_conversation(struct view *v, struct json_object *conversation,
 		return rc;
 	(void)json_get_arr(list, "items", &items);
 	put_borders(v, conversation, list, items, c->id);
-	json_put(conversation, "messages", view_messages(v, items, &eyes));
+	json_put(conversation, "messages", words_messages(v, items, &eyes));
 	json_object_put(list);
 	return STORE_DONE;
 }
@@ -430,7 +431,7 @@ conversation_show(struct req *rq, struct rsp *rs, int status,
 	(void)json_get_str(conversation, "name", &name, NULL);
 	view_title(&v, name);
 	json_put(v.model, "conversation", conversation);
-	json_put(v.model, "blank", view_blank_message());
+	json_put(v.model, "blank", words_blank_message());
 	view_key(&v, "key");
 	view_key(&v, "key_quick");
 	json_put_str(v.model, "text", d->text);
@@ -557,7 +558,7 @@ read_update(struct req *rq, struct conversation_patch *p)
 	    strcmp(p->status, "snoozed") != 0)
 		return -1;
 	if (tags != NULL)
-		p->tags = view_taglist(tags);
+		p->tags = words_taglist(tags);
 	return rq->bad_field == NULL ? 0 : -1;
 }
 

@@ -1,10 +1,7 @@
 #ifndef PARLEY_P_VIEW_H
 #define PARLEY_P_VIEW_H
 
-/*
- * What all pages share: the model that every template needs, texts, times,
- * names and messages made ready for reading.
- */
+/* What all pages share: the model that every template needs, and its texts. */
 
 #include "req.h"
 #include "rsp.h"
@@ -34,10 +31,11 @@ void view_drop(struct view *v);
 
 /*
  * view_locale(v, locale): make ${locale} the page's language if we have it.
- * view_text(v, key): a text of it, "group.name".
+ * view_text(v, key): a text of it, "group.name".  view_texts(v): all; borrowed.
  */
 void view_locale(struct view *v, const char *locale);
 const char *view_text(const struct view *v, const char *key);
+struct json_object *view_texts(const struct view *v);
 
 /* view_title(v, title): the page's title, shown before the product's name. */
 void view_title(struct view *v, const char *title);
@@ -63,63 +61,10 @@ void view_refresh(struct view *v, const char *path, const char *query,
     int64_t active_at);
 
 /*
- * view_person(v, o, id, name, fallback):
- * Add initials and hue to ${o}, and ${name}, or ${fallback} and the id if it
- * is empty, as `display_name`.
- */
-void view_person(const struct view *v, struct json_object *o, const char *id,
-    const char *name, const char *fallback);
-
-/* view_presence(v, o): add `presence`, as text, from status and last_seen_at. */
-void view_presence(const struct view *v, struct json_object *o);
-
-/* view_when(v, o, ms): add `iso`, `when` (short), to ${o}. */
-void view_when(const struct view *v, struct json_object *o, int64_t ms);
-
-/* view_date(v, o, key, iso_key, ms): add a day as text and the moment. */
-void view_date(const struct view *v, struct json_object *o, const char *key,
-    const char *iso_key, int64_t ms);
-
-/* view_tags(o): add `tags_text`, the tags of ${o} with commas between. */
-void view_tags(struct json_object *o);
-
-/* view_taglist(text): returns new the array of names in "a, b". */
-struct json_object *view_taglist(const char *text);
-
-/*
  * view_options(keys, n, chosen): returns new [{key, selected}].
  */
 struct json_object *view_options(const char *const *keys, size_t n,
     const char *chosen);
-
-/*
- * view_row(v, o):
- * Make a conversation of the API ready for a list: name, initials, preview,
- * time.
- */
-void view_row(const struct view *v, struct json_object *o);
-
-/* Whose eyes a conversation is shown to. */
-struct view_eyes {
-	bool customer;	   /* else an agent */
-	bool among_users;  /* a direct or group conversation */
-	int64_t id;	   /* of the reader */
-	int64_t read_upto; /* the others have read until this message */
-};
-
-/*
- * view_messages(v, items, eyes):
- * Returns new the messages ${items} of the API, newest first, as the template
- * wants them, oldest first: sides, days, links, states.
- */
-struct json_object *view_messages(const struct view *v,
-    struct json_object *items, const struct view_eyes *eyes);
-
-/* view_blank_message(): returns new what scripts copy. */
-struct json_object *view_blank_message(void);
-
-/* view_runs(text, len): returns new [{text, link?}]: what may be a link. */
-struct json_object *view_runs(const char *text, size_t len);
 
 /*
  * view_url(rq, b, name, value): append "?name=value" or "&name=value",
