@@ -70,9 +70,9 @@ poll_next_ms(int64_t age_ms, int64_t load, uint32_t random)
 		ms = NEXT_MIN_MS;
 	else if (age_ms < 60000)
 		ms = 2000;
-	else if (age_ms < 5 * 60000)
+	else if (age_ms < 300000)
 		ms = 4000;
-	else if (age_ms < 30 * 60000)
+	else if (age_ms < 1800000)
 		ms = 8000;
 	else
 		ms = 15000;

@@ -796,10 +796,9 @@ test('the API as CGI', async (t) => {
 
   await t.test('rates', async () => {
     const c = await b.customer('Fast');
-    const r = [];
-    for (let i = 0; i < 60; i++)
-      r.push(await b.request('POST', '/api/widget/messages', { who: c, as, body: { content: 'x' },
-        addr: '203.0.113.5' }));
+    const r = await Promise.all(Array.from({ length: 70 }, () =>
+      b.request('POST', '/api/widget/messages',
+        { who: c, body: { content: 'x' }, addr: '203.0.113.5' })));
     const late = r.find((x) => x.status === 429);
     assert.ok(late, 'no limit at all');
     refused(late, 429, 'rate_limited');
