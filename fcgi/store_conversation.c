@@ -126,11 +126,11 @@ conversation_rooms(struct store *st, const struct conversation *c, bool public,
 	" AND CASE WHEN :kind = 'customer' THEN u.type = 'outgoing'" \
 	"  WHEN c.type = 'customer' THEN u.type = 'incoming' ELSE 1 END"
 
-#define SENDER_NAME(m) \
-	"CASE " m ".sender_kind WHEN 'agent' THEN" \
-	"  (SELECT s.name FROM users s WHERE s.id = " m ".sender_id)" \
+#define LAST_SENDER \
+	"CASE l.sender_kind WHEN 'agent' THEN" \
+	"  (SELECT s.name FROM users s WHERE s.id = l.sender_id)" \
 	" WHEN 'customer' THEN" \
-	"  (SELECT s.name FROM customers s WHERE s.id = " m ".sender_id) END"
+	"  (SELECT s.name FROM customers s WHERE s.id = l.sender_id) END"
 
 int
 conversation_json(struct store *st, const struct who *who, int64_t id,
@@ -165,7 +165,7 @@ conversation_json(struct store *st, const struct who *who, int64_t id,
 	    "  'sender', json_object('kind', l.sender_kind,"
 	    "   'id', CASE WHEN l.sender_id <> 0"
 	    "     THEN CAST(l.sender_id AS TEXT) END,"
-	    "   'name', " SENDER_NAME("l") "),"
+	    "   'name', " LAST_SENDER "),"
 	    "  'status', l.status, 'created_at', l.created_at,"
 	    "  'deleted_at', l.deleted_at) END AS \"{last_message\","
 	    " l.created_at AS last_message_at,"
@@ -591,12 +591,13 @@ store_conversation_group(struct store *st, const struct who *who,
 static int
 channel_or_web(struct store *st, int64_t *channel)
 {
-	static const char sql[] =
-	    "SELECT id FROM channels WHERE deleted_at IS NULL"
-	    " AND CASE WHEN :id IS NULL THEN platform = 'web'"
-	    "  ELSE id = :id END ORDER BY id LIMIT 1";
-	sqlite3_stmt *q = store_stmt(st, sql);
+	static const char web_sql[] =
+	    "SELECT id FROM channels WHERE platform = 'web'"
+	    " AND deleted_at IS NULL ORDER BY id LIMIT 1";
+	static const char is_sql[] =
+	    "SELECT id FROM channels WHERE id = :id AND deleted_at IS NULL";
 	int64_t asked = *channel;
+	sqlite3_stmt *q = store_stmt(st, asked != 0 ? is_sql : web_sql);
 	int rc;
 
 	bind_id(q, ":id", asked);

@@ -299,7 +299,7 @@ customer_close(struct store *st, const struct who *who, int64_t id)
 {
 	static const char sql[] =
 	    "SELECT id FROM conversations WHERE customer_id = :id"
-	    " AND status <> 'closed' ORDER BY id LIMIT 1";
+	    " AND status <> 'closed' LIMIT 1";
 	struct conversation_patch p = CONVERSATION_PATCH_INIT;
 	sqlite3_stmt *q;
 	int64_t c;
@@ -478,9 +478,9 @@ store_customers_bare(struct store *st, const char *platform, int limit,
 	    "SELECT k.id AS \"#customer_id\", i.channel_id AS \"#channel_id\","
 	    " i.external_id AS external_id"
 	    " FROM customers k INDEXED BY customers_bare"
-	    " JOIN customer_identities i ON i.customer_id = k.id"
-	    " JOIN channels h ON h.id = i.channel_id"
-	    " WHERE k.name = '' AND k.deleted_at IS NULL"
+	    " CROSS JOIN customer_identities i ON i.customer_id = k.id"
+	    " CROSS JOIN channels h ON h.id = i.channel_id"
+	    " WHERE k.id > 0 AND k.name = '' AND k.deleted_at IS NULL"
 	    " AND k.profiled_at IS NULL"
 	    " AND h.platform = :platform AND h.state = 'ok'"
 	    " AND h.deleted_at IS NULL ORDER BY k.id DESC LIMIT :limit";

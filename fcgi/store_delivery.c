@@ -725,19 +725,25 @@ int
 store_delivery_counts(struct store *st, struct json_object **out)
 {
 	static const char sql[] =
-	    "SELECT (SELECT count(*) FROM deliveries WHERE state = 'queued')"
-	    "  AS queued,"
-	    " (SELECT count(*) FROM deliveries WHERE state = 'sending')"
-	    "  AS sending,"
-	    " (SELECT count(*) FROM deliveries WHERE state = 'failed')"
-	    "  AS failed,"
-	    " (SELECT count(*) FROM deliveries WHERE state = 'unknown')"
-	    "  AS unknown";
+	    "SELECT state, count(*) FROM deliveries INDEXED BY deliveries_state"
+	    " WHERE state IN ('queued','sending','failed','unknown')"
+	    " GROUP BY state";
+	static const char *const states[] = { "queued", "sending", "failed",
+		"unknown" };
+	struct json_object *o = json_object_new_object();
 	sqlite3_stmt *q = store_stmt(st, sql);
+	size_t i;
 	int rc;
 
-	if ((rc = step_row(st, q)) == 1)
-		*out = row_json(q);
+	for (i = 0; i < sizeof states / sizeof *states; i++)
+		json_put_int(o, states[i], 0);
+	while ((rc = step_row(st, q)) == 1)
+		json_put_int(o, col_str(q, 0), col_int(q, 1));
 	stmt_end(q);
-	return rc;
+	if (rc == -1) {
+		json_object_put(o);
+		return STORE_FAILED;
+	}
+	*out = o;
+	return STORE_DONE;
 }

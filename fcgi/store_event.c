@@ -751,8 +751,8 @@ purge_border(struct store *st, int64_t keep_ms, int64_t keep_n, int64_t *id)
 {
 	static const char sql[] =
 	    "SELECT max(id) FROM (SELECT id FROM events WHERE id < :old"
-	    " AND id <= (SELECT id FROM events ORDER BY id DESC"
-	    "  LIMIT 1 OFFSET :keep) ORDER BY id LIMIT :batch)";
+	    " AND id <= (SELECT id FROM events WHERE id > 0"
+	    "  ORDER BY id DESC LIMIT 1 OFFSET :keep) ORDER BY id LIMIT :batch)";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
 

@@ -340,10 +340,8 @@ CREATE INDEX deliveries_open ON deliveries(conversation_id, message_id, part)
 CREATE INDEX deliveries_state ON deliveries(state)
   WHERE state IN ('queued','sending','failed','unknown');
 CREATE INDEX deliveries_lease ON deliveries(lease_until) WHERE state = 'sending';
-CREATE INDEX deliveries_external ON deliveries(channel_id, external_id)
-  WHERE external_id IS NOT NULL;
-CREATE INDEX deliveries_unread ON deliveries(conversation_id, sent_at)
-  WHERE state IN ('sent','delivered');
+CREATE INDEX deliveries_external ON deliveries(channel_id, external_id);
+CREATE INDEX deliveries_conversation ON deliveries(conversation_id, sent_at);
 
 -- The event log.  Its id is the cursor of every client.
 CREATE TABLE events(

@@ -20,9 +20,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "json.h"
 #include "store.h"
 #include "store_channel.h"
+#include "store_db.h"
 #include "store_conversation.h"
 #include "store_customer.h"
 #include "store_event.h"
@@ -145,11 +148,95 @@ fixture_wipe(const char *dir)
 	rmdir(dir);
 }
 
+/*
+ * No statement a test has run may walk a whole table, or sort without an
+ * index what a client can make long.  What is allowed, and why:
+ */
+static const char *const fixture_allowed[] = {
+	"SCAN log_state", "SCAN s",	/* one row */
+	"SCAN log_lives",		/* a row a restore */
+	"SCAN (subquery-",		/* what is inside is looked at itself */
+	"INDEX user_presence_here",	/* agents who are here now */
+	"SCAN CONSTANT ROW",		/* no table */
+	"SCAN users USING COVERING INDEX", /* counted by parley check */
+	NULL
+};
+/* Sorted without an index: rows of one message, thread, person or team. */
+static const char *const fixture_sorted[] = {
+	"FROM participants p INDEXED BY participants_member", /* one's own */
+	"FROM participants p WHERE p.conversation_id",	      /* one thread's */
+	"UPDATE deliveries SET state = 'sending'", /* those due at one moment */
+	"FROM messages m JOIN deliveries d",	   /* of one thread */
+	"FROM channels WHERE platform",		   /* a handful */
+	NULL
+};
+
+struct fixture_plan {
+	struct store *st;
+	size_t n, bad;
+};
+
+static inline bool
+fixture_in(const char *const *list, const char *text)
+{
+	for (; *list != NULL; list++)
+		if (strstr(text, *list) != NULL)
+			return true;
+	return false;
+}
+
+static inline void
+fixture_plan_one(void *arg, const char *sql)
+{
+	struct fixture_plan *p = arg;
+	char text[8192];
+	sqlite3_stmt *q;
+	const char *s;
+	bool bad;
+
+	if (strncmp(sql, "PRAGMA", 6) == 0)
+		return;
+	snprintf(text, sizeof text, "EXPLAIN QUERY PLAN %s", sql);
+	if (sqlite3_prepare_v2(p->st->db, text, -1, &q, NULL) != SQLITE_OK) {
+		fprintf(stderr, "%s\n", sqlite3_errmsg(p->st->db));
+		p->bad++;
+		return;
+	}
+	p->n++;
+	while (sqlite3_step(q) == SQLITE_ROW) {
+		s = (const char *)sqlite3_column_text(q, 3);
+		bad = strncmp(s, "SCAN ", 5) == 0 &&
+		    !fixture_in(fixture_allowed, s);
+		if (strstr(s, "TEMP B-TREE") != NULL &&
+		    strstr(s, "ORDER BY") != NULL)
+			bad = bad || !fixture_in(fixture_sorted, sql);
+		if (strstr(s, "AUTOMATIC") != NULL)
+			bad = true;
+		if (bad)
+			fprintf(stderr, "plan: %s\n  of: %s\n", s, sql);
+		p->bad += bad;
+	}
+	sqlite3_finalize(q);
+}
+
+/* How many statements were looked at; fails on a bad plan. */
+static inline size_t
+fixture_plans(struct store *st)
+{
+	struct fixture_plan p = { .st = st };
+
+	store_each_sql(st, fixture_plan_one, &p);
+	assert_int_equal(p.bad, 0);
+	return p.n;
+}
+
 static inline int
 fixture_down(void **state)
 {
 	struct fixture *f = *state;
 
+	if (store_schema(f->st) == 1)
+		fixture_plans(f->st);
 	store_close(f->st);
 	fixture_wipe(f->dir);
 	free(f);
