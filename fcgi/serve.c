@@ -67,7 +67,8 @@ static struct {
 	struct rsp rs;
 	struct buf body, head;
 	FCGX_Request *fcgi; /* NULL: CGI */
-	int64_t body_left;  /* of CONTENT_LENGTH; -1: unknown */
+	bool body_said;	    /* there is a CONTENT_LENGTH */
+	int64_t body_left;  /* of it; below 0 if more came */
 	bool body_end;
 } sv;
 
@@ -99,7 +100,7 @@ body_read(char *to, size_t size)
 		got = FCGX_GetStr(to, (int)size, sv.fcgi->in);
 		n = got > 0 ? got : 0;
 	} else {
-		if (sv.body_left >= 0 && (int64_t)size > sv.body_left)
+		if (sv.body_said && (int64_t)size > sv.body_left)
 			size = (size_t)sv.body_left;
 		do
 			n = size > 0 ? read(STDIN_FILENO, to, size) : 0;
@@ -109,8 +110,7 @@ body_read(char *to, size_t size)
 		sv.body_end = true;
 		return 0;
 	}
-	if (sv.body_left >= 0)
-		sv.body_left -= n;
+	sv.body_left -= n;
 	return (size_t)n;
 }
 
@@ -120,13 +120,12 @@ body_begin(void)
 {
 	const char *v = req_param(&sv.rq, "CONTENT_LENGTH");
 
-	sv.body_left = -1;
+	sv.body_left = 0;
 	sv.body_end = false;
-	if (v != NULL && v[0] != '\0' &&
-	    id_number(v, strlen(v), 0, INT64_MAX, &sv.body_left) == -1)
-		sv.body_left = -1;
+	sv.body_said = v != NULL &&
+	    id_number(v, strlen(v), 0, INT64_MAX, &sv.body_left) == 0;
 	/* As CGI the input of a GET may never end. */
-	if (sv.fcgi == NULL && sv.body_left == -1 &&
+	if (sv.fcgi == NULL && !sv.body_said &&
 	    (req_is(&sv.rq, "GET") || req_is(&sv.rq, "HEAD")))
 		sv.body_end = true;
 }
@@ -158,7 +157,7 @@ serve_body(struct req *rq, size_t max, struct buf *out)
 		out->data[out->len] = '\0';
 	}
 	/* What the front end counted and what came must agree. */
-	return sv.body_left > 0 || sv.body_left < -1 ? -2 : 0;
+	return sv.body_said && sv.body_left != 0 ? -2 : 0;
 }
 
 /*
