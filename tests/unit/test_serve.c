@@ -75,8 +75,17 @@ static const struct route routes[] = {
 	{ "GET", "/large", WHO_ANY, 0, large, ROUTE_NODB },
 };
 
-static char name[] = "test.fcgi";
-static char *args[] = { name, NULL };
+/* The end of a child: the program itself. */
+static void
+run(const char *conf_file)
+{
+	static char name[] = "test.fcgi";
+	static char *args[] = { name, NULL };
+
+	(void)dup2(open("/dev/null", O_WRONLY), 2); /* its log */
+	(void)setenv("PARLEY_CONF", conf_file, 1);
+	_exit(serve(1, args, routes, sizeof(routes) / sizeof(routes[0])));
+}
 
 /* FastCGI, from the other side. */
 
@@ -216,9 +225,7 @@ start(void)
 {
 	if ((child = fork()) == 0) {
 		(void)dup2(listener, 0);
-		(void)setenv("PARLEY_CONF", conf, 1);
-		_exit(serve(1, args, routes,
-		    sizeof(routes) / sizeof(routes[0])));
+		run(conf);
 	}
 	assert_true(child > 0);
 }
@@ -372,15 +379,13 @@ cgi(const char *method, const char *uri, const char *length,
 		(void)dup2(out[1], 1);
 		(void)close(in[1]);
 		(void)close(out[0]);
-		(void)setenv("PARLEY_CONF", conf_file, 1);
 		(void)setenv("GATEWAY_INTERFACE", "CGI/1.1", 1);
 		(void)setenv("REQUEST_METHOD", method, 1);
 		(void)setenv("REQUEST_URI", uri, 1);
 		(void)setenv("REMOTE_ADDR", "127.0.0.1", 1);
 		if (length != NULL)
 			(void)setenv("CONTENT_LENGTH", length, 1);
-		_exit(serve(1, args, routes,
-		    sizeof(routes) / sizeof(routes[0])));
+		run(conf_file);
 	}
 	(void)close(in[0]);
 	(void)close(out[1]);
@@ -425,8 +430,6 @@ setup(void **state)
 	FILE *f;
 
 	(void)state;
-	/* Nobody reads what it says on standard error. */
-	(void)dup2(open("/dev/null", O_WRONLY), 2);
 	(void)log_open("test", "/dev/null", LOG_ERROR);
 	if (mkdtemp(dir) == NULL || token_init() == -1)
 		return -1;
