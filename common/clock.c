@@ -46,6 +46,6 @@ clock_iso(int64_t ms, char out[CLOCK_ISO_SIZE])
 		(void)gmtime_r(&s, &tm);
 	}
 	(void)strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(out, CLOCK_ISO_SIZE, "%.19s.%03uZ", day,
-	    (unsigned)part % 1000u);
+	(void)snprintf(
+	    out, CLOCK_ISO_SIZE, "%.19s.%03uZ", day, (unsigned)part % 1000u);
 }

@@ -27,9 +27,9 @@
 
 #define F CONF_FCGI
 #define P CONF_PUSHD
-#define K(name, type, dflt, min, max, scope, secret, help) \
+#define K(name, type, dflt, min, max, scope, secret, help)         \
 	{ #name, CONF_##type, dflt, min, max, scope, secret, help, \
-	    offsetof(struct conf, name) },
+		offsetof(struct conf, name) },
 const struct conf_key conf_keys[] = {
 #include "conf_keys.h"
 };
@@ -43,11 +43,11 @@ const size_t conf_keys_n = sizeof(conf_keys) / sizeof(conf_keys[0]);
 struct load {
 	struct conf *cf;
 	const char *file; /* name for messages */
-	int line;	  /* 0: the environment or a default */
+	int line;         /* 0: the environment or a default */
 	unsigned scope;
-	const char *dir;  /* PATHs are relative to it */
+	const char *dir; /* PATHs are relative to it */
 	struct buf *err;
-	int *seen;	  /* line of each key in the file; 0 not there */
+	int *seen; /* line of each key in the file; 0 not there */
 };
 
 const struct conf_key *
@@ -217,8 +217,7 @@ set(struct load *ld, const struct conf_key *k, const char *v)
 
 /* inih found `name = value` in the line at hand. */
 static int
-load_pair(void *user, const char *section, const char *name,
-    const char *value)
+load_pair(void *user, const char *section, const char *name, const char *value)
 {
 	struct load *ld = user;
 	const struct conf_key *k = conf_key_find(name, strlen(name));
@@ -231,8 +230,8 @@ load_pair(void *user, const char *section, const char *name,
 	}
 	i = (size_t)(k - conf_keys);
 	if (ld->seen[i] > 0) {
-		load_error(ld, "%s was set in line %d already", name,
-		    ld->seen[i]);
+		load_error(
+		    ld, "%s was set in line %d already", name, ld->seen[i]);
 		return 1;
 	}
 	ld->seen[i] = ld->line;
@@ -276,7 +275,7 @@ load_read(struct load *ld, struct buf *text)
 	}
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		while ((to = buf_room(text, 4096)) != NULL &&
-		    (n = read(fd, to, 4096)) > 0) {
+		       (n = read(fd, to, 4096)) > 0) {
 			text->len += (size_t)n;
 			text->data[text->len] = '\0';
 		}
@@ -287,9 +286,9 @@ load_read(struct load *ld, struct buf *text)
 	}
 	if ((st.st_mode & (S_IRWXO | S_IWGRP)) != 0 &&
 	    (strstr(text->data, "_key") != NULL ||
-	    strstr(text->data, "_secret") != NULL))
+		strstr(text->data, "_secret") != NULL))
 		load_error(ld, "holds secrets: other users must not read or "
-		    "write it (chmod 600)");
+			       "write it (chmod 600)");
 	return 0;
 }
 
@@ -323,7 +322,8 @@ load_env(struct load *ld)
 	ld->file = "environment";
 	for (i = 0; i < sizeof(also) / sizeof(also[0]); i++)
 		if ((v = getenv(also[i][0])) != NULL)
-			set(ld, conf_key_find(also[i][1], strlen(also[i][1])), v);
+			set(ld, conf_key_find(also[i][1], strlen(also[i][1])),
+			    v);
 	for (i = 0; i < conf_keys_n; i++) {
 		for (j = 0; conf_keys[i].name[j] != '\0'; j++)
 			name[7 + j] =
@@ -346,9 +346,10 @@ load_check(struct load *ld)
 	    strncmp(cf->base_url, "https://", 8) != 0)
 		load_error(ld, "base_url must begin with http:// or https://");
 	if (n > 0 && (cf->base_path[0] != '/' || cf->base_path[n - 1] == '/' ||
-	    strpbrk(cf->base_path, "?# %\\") != NULL ||
-	    strstr(cf->base_path, "//") != NULL))
-		load_error(ld, "base_path must begin with / and not end with it");
+			 strpbrk(cf->base_path, "?# %\\") != NULL ||
+			 strstr(cf->base_path, "//") != NULL))
+		load_error(
+		    ld, "base_path must begin with / and not end with it");
 	n = strlen(cf->base_url);
 	while (n > 0 && cf->base_url[n - 1] == '/')
 		cf->base_url[--n] = '\0';
@@ -360,14 +361,15 @@ load_check(struct load *ld)
 			continue;
 		v = *(char **)member(cf, k);
 		if (strlen(v) > SOCK_PATH_MAX)
-			load_error(ld, "%s: a socket's path has at most %d bytes",
-			    k->name, SOCK_PATH_MAX);
+			load_error(ld,
+			    "%s: a socket's path has at most %d bytes", k->name,
+			    SOCK_PATH_MAX);
 	}
 	if ((ld->scope & CONF_LAX) != 0)
 		return;
 	if ((ld->scope & CONF_FCGI) != 0 && strlen(cf->jwt_key) < KEY_BYTES_MIN)
-		load_error(ld, "jwt_key must have %d bytes or more",
-		    KEY_BYTES_MIN);
+		load_error(
+		    ld, "jwt_key must have %d bytes or more", KEY_BYTES_MIN);
 	if (cf->integrator_key[0] != '\0' &&
 	    strlen(cf->integrator_key) < KEY_BYTES_MIN)
 		load_error(ld, "integrator_key must have %d bytes or more",
@@ -432,8 +434,9 @@ load_dir(const char *path, char **full)
 int
 conf_load(struct conf *cf, const char *path, unsigned scope, struct buf *err)
 {
-	struct load ld = { .cf = cf, .file = "defaults", .scope = scope,
-		.err = err };
+	struct load ld = {
+		.cf = cf, .file = "defaults", .scope = scope, .err = err
+	};
 	size_t i, before = err->len;
 	char *dir = NULL;
 	int *seen = NULL;
@@ -519,7 +522,8 @@ conf_find(char *out, size_t size)
 		if ((slash = strrchr(dir, '/')) == NULL || slash == dir)
 			break;
 		*slash = '\0';
-		if (find_at(dir, "", out, size) || find_at(dir, "var/", out, size))
+		if (find_at(dir, "", out, size) ||
+		    find_at(dir, "var/", out, size))
 			return 1;
 	}
 	return 0;

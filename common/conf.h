@@ -26,8 +26,7 @@
 
 /* A member per key of conf_keys.h, of the same name; texts are never NULL. */
 struct conf {
-#define K(name, type, dflt, min, max, scope, secret, help) \
-	CONF_C_##type name;
+#define K(name, type, dflt, min, max, scope, secret, help) CONF_C_##type name;
 #include "conf_keys.h"
 #undef K
 	char *file; /* path it was read from; "" if from none */
@@ -58,8 +57,8 @@ extern const size_t conf_keys_n;
  * value; all of them are found, not only the first.
  * 0, or -1 with ${err}; conf_free is right after either.
  */
-int conf_load(struct conf *cf, const char *path, unsigned scope,
-    struct buf *err);
+int conf_load(
+    struct conf *cf, const char *path, unsigned scope, struct buf *err);
 
 /* conf_free(cf): wipe secrets and free all.  Harmless on a zeroed struct. */
 void conf_free(struct conf *cf);

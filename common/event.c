@@ -94,9 +94,9 @@ line_name(struct line *l, size_t max, struct span *s)
 	s->p = ++l->p;
 	while (l->p < l->end && *l->p != '"') {
 		if (!((*l->p >= 'a' && *l->p <= 'z') ||
-		    (*l->p >= 'A' && *l->p <= 'Z') ||
-		    (*l->p >= '0' && *l->p <= '9') || *l->p == '_' ||
-		    *l->p == '.' || *l->p == ':' || *l->p == '-'))
+			(*l->p >= 'A' && *l->p <= 'Z') ||
+			(*l->p >= '0' && *l->p <= '9') || *l->p == '_' ||
+			*l->p == '.' || *l->p == ':' || *l->p == '-'))
 			return -1;
 		l->p++;
 	}
@@ -238,15 +238,15 @@ event_copy(char **to, const char *p, size_t len)
 }
 
 static void
-event_rooms(struct event *e, const char **rooms, const struct line *l,
-    char **to)
+event_rooms(
+    struct event *e, const char **rooms, const struct line *l, char **to)
 {
 	struct line r = { .p = l->rooms.p, .end = l->rooms.p + l->rooms.len };
 	struct span room;
 
 	e->rooms = rooms;
 	while (e->nrooms < l->nrooms &&
-	    line_name(&r, EVENT_ROOM_MAX, &room) == 0) {
+	       line_name(&r, EVENT_ROOM_MAX, &room) == 0) {
 		rooms[e->nrooms++] = event_copy(to, room.p, room.len);
 		if (line_take(&r, ',') == -1)
 			break;
@@ -278,7 +278,7 @@ event_parse(const char *line, size_t len, struct event **out)
 	if (line_read(&l) == -1)
 		return -1;
 	bytes = sizeof(*e) + l.nrooms * sizeof(*rooms) + l.rooms_bytes +
-	    l.type.len + l.except.len + l.data.len + l.public.len + 4;
+		l.type.len + l.except.len + l.data.len + l.public.len + 4;
 	if ((e = calloc(1, bytes)) == NULL)
 		return -1;
 	rooms = (const char **)(e + 1);

@@ -20,17 +20,17 @@
 #include <stdint.h>
 
 struct event {
-	int64_t id;	      /* 0: ephemeral */
-	int64_t prev;	      /* id of the event before it */
-	const char *type;     /* NULL: a hint alone */
-	const char *data;     /* JSON, one line */
+	int64_t id;       /* 0: ephemeral */
+	int64_t prev;     /* id of the event before it */
+	const char *type; /* NULL: a hint alone */
+	const char *data; /* JSON, one line */
 	size_t data_len;
-	const char *public;   /* JSON for customers; NULL: not for them;
-				 may be ${data} itself */
+	const char *public; /* JSON for customers; NULL: not for them;
+			       may be ${data} itself */
 	size_t public_len;
 	const char **rooms;
 	size_t nrooms;
-	const char *except;   /* a room the event is not for, or NULL */
+	const char *except; /* a room the event is not for, or NULL */
 };
 
 /*

@@ -22,7 +22,6 @@ int64_t id_cursor(const char *p, size_t len);
  * id_number(p, len, lo, hi, out):
  * A whole decimal number, perhaps with '-', within ${lo}..${hi}.  0, or -1.
  */
-int id_number(const char *p, size_t len, int64_t lo, int64_t hi,
-    int64_t *out);
+int id_number(const char *p, size_t len, int64_t lo, int64_t hi, int64_t *out);
 
 #endif

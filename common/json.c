@@ -20,8 +20,8 @@
 /* Where a scan is, and what it may still take. */
 struct scan {
 	const char *p, *end;
-	size_t depth;	/* levels left */
-	size_t items;	/* members and items left */
+	size_t depth;   /* levels left */
+	size_t items;   /* members and items left */
 	size_t str_max; /* bytes of a decoded string */
 	size_t members; /* members of objects seen */
 	const char *why;
@@ -40,7 +40,7 @@ static void
 scan_space(struct scan *s)
 {
 	while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' ||
-	    *s->p == '\n' || *s->p == '\r'))
+				    *s->p == '\n' || *s->p == '\r'))
 		s->p++;
 }
 
@@ -293,8 +293,11 @@ json_parse(const char *p, size_t len, size_t depth_max, size_t members_max,
 {
 	/* One for the process: making one costs more than a small body. */
 	static struct json_tokener *tok;
-	struct scan s = { .p = p, .end = p + len, .depth = depth_max,
-		.items = members_max, .str_max = str_max };
+	struct scan s = { .p = p,
+		.end = p + len,
+		.depth = depth_max,
+		.items = members_max,
+		.str_max = str_max };
 
 	*out = NULL;
 	*why = "bad_json";
@@ -334,8 +337,11 @@ json_parse(const char *p, size_t len, size_t depth_max, size_t members_max,
 size_t
 json_span(const char *p, size_t len)
 {
-	struct scan s = { .p = p, .end = p + len, .depth = JSON_DEPTH_MAX,
-		.items = len, .str_max = len };
+	struct scan s = { .p = p,
+		.end = p + len,
+		.depth = JSON_DEPTH_MAX,
+		.items = len,
+		.str_max = len };
 
 	if (scan_value(&s) == -1)
 		return 0;
@@ -354,8 +360,8 @@ json_member(struct json_object *o, const char *key, struct json_object **v)
 }
 
 int
-json_get_str(struct json_object *o, const char *key, const char **p,
-    size_t *len)
+json_get_str(
+    struct json_object *o, const char *key, const char **p, size_t *len)
 {
 	struct json_object *v;
 	int rc;
@@ -459,11 +465,12 @@ json_put_str(struct json_object *o, const char *key, const char *s)
 }
 
 void
-json_put_strn(struct json_object *o, const char *key, const char *p,
-    size_t len)
+json_put_strn(struct json_object *o, const char *key, const char *p, size_t len)
 {
-	json_put(o, key, p != NULL && len <= INT32_MAX ?
-		json_object_new_string_len(p, (int)len) : NULL);
+	json_put(o, key,
+	    p != NULL && len <= INT32_MAX
+		? json_object_new_string_len(p, (int)len)
+		: NULL);
 }
 
 void
@@ -534,9 +541,10 @@ json_write_str(struct buf *b, const char *p, size_t len)
 		if (c >= 0x80) {
 			n = utf8_len(p, (size_t)(end - p));
 			/* All but faults, U+2028 and U+2029 as they are. */
-			if (n > 0 && !(n == 3 && c == 0xe2 &&
-			    (unsigned char)p[1] == 0x80 &&
-			    ((unsigned char)p[2] & 0xfe) == 0xa8)) {
+			if (n > 0 &&
+			    !(n == 3 && c == 0xe2 &&
+				(unsigned char)p[1] == 0x80 &&
+				((unsigned char)p[2] & 0xfe) == 0xa8)) {
 				p += n;
 				continue;
 			}
@@ -545,8 +553,8 @@ json_write_str(struct buf *b, const char *p, size_t len)
 				buf_append(b, "\xef\xbf\xbd", 3);
 				n = 1;
 			} else {
-				buf_append(b, (p[2] & 1) != 0 ? "\\u2029" :
-				    "\\u2028", 6);
+				buf_append(b,
+				    (p[2] & 1) != 0 ? "\\u2029" : "\\u2028", 6);
 			}
 			p += n;
 			from = p;
@@ -613,8 +621,8 @@ json_write(struct json_object *o, struct buf *b)
 		break;
 	case json_type_double:
 		if (isfinite(json_object_get_double(o)))
-			buf_puts(b, json_object_to_json_string_ext(o,
-			    JSON_C_TO_STRING_PLAIN));
+			buf_puts(b, json_object_to_json_string_ext(
+					o, JSON_C_TO_STRING_PLAIN));
 		else
 			buf_append(b, "null", 4);
 		break;

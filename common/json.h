@@ -22,9 +22,8 @@
  * 0 and a new object (NULL for the text `null`) that the caller puts; or -1
  * and ${*why}: a code of security.md 1, "bad_json", "bad_utf8", "too_large".
  */
-int json_parse(const char *p, size_t len, size_t depth_max,
-    size_t members_max, size_t str_max, struct json_object **out,
-    const char **why);
+int json_parse(const char *p, size_t len, size_t depth_max, size_t members_max,
+    size_t str_max, struct json_object **out, const char **why);
 
 /*
  * json_get_str/int/bool/obj/arr(o, key, value):
@@ -33,14 +32,14 @@ int json_parse(const char *p, size_t len, size_t depth_max,
  * object).  Texts and objects are borrowed from ${o}; ${len} may be NULL.  A
  * number with a fraction is no int.
  */
-int json_get_str(struct json_object *o, const char *key, const char **p,
-    size_t *len);
+int json_get_str(
+    struct json_object *o, const char *key, const char **p, size_t *len);
 int json_get_int(struct json_object *o, const char *key, int64_t *v);
 int json_get_bool(struct json_object *o, const char *key, bool *v);
-int json_get_obj(struct json_object *o, const char *key,
-    struct json_object **v);
-int json_get_arr(struct json_object *o, const char *key,
-    struct json_object **v);
+int json_get_obj(
+    struct json_object *o, const char *key, struct json_object **v);
+int json_get_arr(
+    struct json_object *o, const char *key, struct json_object **v);
 
 /*
  * json_get_id(o, key, v):
@@ -55,8 +54,8 @@ int json_get_id(struct json_object *o, const char *key, int64_t *v);
  * written as a decimal string.  json_put takes ${v}.
  */
 void json_put_str(struct json_object *o, const char *key, const char *s);
-void json_put_strn(struct json_object *o, const char *key, const char *p,
-    size_t len);
+void json_put_strn(
+    struct json_object *o, const char *key, const char *p, size_t len);
 void json_put_int(struct json_object *o, const char *key, int64_t v);
 void json_put_id(struct json_object *o, const char *key, int64_t id);
 void json_put_bool(struct json_object *o, const char *key, bool v);

@@ -18,20 +18,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FLOOD_RATE 200	/* lines a second */
+#define FLOOD_RATE 200  /* lines a second */
 #define FLOOD_BURST 400 /* at once */
-#define SAME_MS 10000	/* the same line is counted, not written, so long */
+#define SAME_MS 10000   /* the same line is counted, not written, so long */
 
 static struct {
 	int fd;
 	int level;
 	char *prog, *path;
-	char last[256];	      /* beginning of the line before */
-	int64_t last_at;      /* when it was written, monotonic ms */
-	unsigned same;	      /* times it came again since */
-	int64_t room;	      /* lines that may still be written, * 1000 */
+	char last[256];  /* beginning of the line before */
+	int64_t last_at; /* when it was written, monotonic ms */
+	unsigned same;   /* times it came again since */
+	int64_t room;    /* lines that may still be written, * 1000 */
 	int64_t room_at;
-	unsigned suppressed;  /* lines that found no room */
+	unsigned suppressed; /* lines that found no room */
 } lg = { .fd = STDERR_FILENO, .level = LOG_INFO };
 
 static const char *const names[] = { "error", "warn", "info", "debug" };
@@ -39,8 +39,8 @@ static const char *const names[] = { "error", "warn", "info", "debug" };
 static int
 log_file(void)
 {
-	return open(lg.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-	    0600);
+	return open(lg.path,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
 }
 
 int
@@ -112,7 +112,8 @@ log_escape(const char *text, char *out, size_t size)
 		n = utf8_len(text + i, len - i);
 		/* C1 controls steer terminals too. */
 		if (n > 0 && c >= 0x20 && c != 0x7f &&
-		    !(n == 2 && c == 0xc2 && (unsigned char)text[i + 1] < 0xa0)) {
+		    !(n == 2 && c == 0xc2 &&
+			(unsigned char)text[i + 1] < 0xa0)) {
 			if (at + n > size)
 				break;
 			memcpy(out + at, text + i, n);
@@ -166,8 +167,8 @@ log_room(int64_t now)
 	}
 	lg.room -= 1000;
 	if (lg.suppressed > 0) {
-		(void)snprintf(text, sizeof(text), "log %u suppressed",
-		    lg.suppressed);
+		(void)snprintf(
+		    text, sizeof(text), "log %u suppressed", lg.suppressed);
 		lg.suppressed = 0;
 		log_write(LOG_WARN, text);
 	}
@@ -188,8 +189,8 @@ log_line(int level, const char *text)
 	if (!log_room(now))
 		return;
 	if (lg.same > 0) {
-		(void)snprintf(again, sizeof(again), "log %u suppressed",
-		    lg.same);
+		(void)snprintf(
+		    again, sizeof(again), "log %u suppressed", lg.same);
 		lg.same = 0;
 		log_write(LOG_INFO, again);
 	}

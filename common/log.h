@@ -2,10 +2,10 @@
 #define PARLEY_LOG_H
 
 /*
- * One line per fact: time, program, pid, level, `what key=value ...`.  Lines are
- * cut at LOG_LINE_MAX; controls and bytes that are not UTF-8 go out as \xNN.
- * The same line again and again collapses to "N suppressed".
- * Never log texts, names, tokens, cookies, query strings or bodies.
+ * One line per fact: time, program, pid, level, `what key=value ...`.  Lines
+ * are cut at LOG_LINE_MAX; controls and bytes that are not UTF-8 go out as
+ * \xNN. The same line again and again collapses to "N suppressed". Never log
+ * texts, names, tokens, cookies, query strings or bodies.
  */
 
 enum { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };

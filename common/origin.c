@@ -55,8 +55,8 @@ origin_check(const char *origin, const char *list, const char *base_url,
 		return ORIGIN_NO;
 
 	n = base_url != NULL ? origin_len(base_url) : 0;
-	if (n > 0 && origin_same(origin, origin_bare(origin, len, tls), base_url,
-	    origin_bare(base_url, n, tls)))
+	if (n > 0 && origin_same(origin, origin_bare(origin, len, tls),
+			 base_url, origin_bare(base_url, n, tls)))
 		return ORIGIN_OURS;
 	if (host != NULL && host[0] != '\0' && (tls || !https)) {
 		hlen = origin_bare(host, strlen(host), tls);
@@ -70,7 +70,7 @@ origin_check(const char *origin, const char *list, const char *base_url,
 		if (n == 1 && *list == '*')
 			any = true;
 		else if (n > 0 && origin_same(origin, len, list,
-		    list[n - 1] == '/' ? n - 1 : n))
+				      list[n - 1] == '/' ? n - 1 : n))
 			return ORIGIN_LISTED;
 	}
 	return any ? ORIGIN_ANY : ORIGIN_NO;

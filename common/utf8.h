@@ -1,7 +1,8 @@
 #ifndef PARLEY_UTF8_H
 #define PARLEY_UTF8_H
 
-/* UTF-8 as RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. */
+/* UTF-8 as RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF.
+ */
 
 #include "buf.h"
 

@@ -31,8 +31,8 @@
 struct shown {
 	enum { SHOWN_SESSION, SHOWN_KEY, SHOWN_INTEGRATOR } kind;
 	char secret[TOKEN_SIZE]; /* of a cookie or API key; "" if none */
-	bool lesser;		 /* the token says agent: never admin */
-	struct jwt jwt;		 /* of an integrator */
+	bool lesser;             /* the token says agent: never admin */
+	struct jwt jwt;          /* of an integrator */
 };
 
 /* Answers of cred_read and its like. */
@@ -81,8 +81,8 @@ token_shown(const struct conf *cf, const char *p, size_t len, int64_t now_ms,
 	switch (t.kind) {
 	case TOKEN_CUSTOMER:
 		w->kind = WHO_CUSTOMER;
-		w->expires_at = t.exp > CURSOR_MAX / 1000 ? CURSOR_MAX :
-		    t.exp * 1000;
+		w->expires_at =
+		    t.exp > CURSOR_MAX / 1000 ? CURSOR_MAX : t.exp * 1000;
 		sh->kind = SHOWN_SESSION;
 		if (now_ms >= w->expires_at)
 			return CRED_BAD;
@@ -113,16 +113,16 @@ jwt_shown(const struct conf *cf, const char *p, size_t len, int64_t now_ms,
 {
 	struct jwt *j = &sh->jwt;
 
-	if (jwt_verify(cf->jwt_key, strlen(cf->jwt_key), p, len,
-		now_ms / 1000, j) == 0) {
+	if (jwt_verify(cf->jwt_key, strlen(cf->jwt_key), p, len, now_ms / 1000,
+		j) == 0) {
 		/* Without a session there would be no end to it. */
 		if (j->user_id == 0 || j->session == 0 ||
 		    (j->aud[0] != '\0' && strcmp(j->aud, AUDIENCE) != 0))
 			return CRED_BAD;
 		sh->kind = SHOWN_SESSION;
 		sh->lesser = strcmp(j->role, "admin") != 0;
-		w->kind = strcmp(j->role, "customer") == 0 ? WHO_CUSTOMER :
-		    WHO_USER;
+		w->kind =
+		    strcmp(j->role, "customer") == 0 ? WHO_CUSTOMER : WHO_USER;
 		w->id = j->user_id;
 		w->session = j->session;
 		w->expires_at = j->exp * 1000;
@@ -142,7 +142,7 @@ jwt_shown(const struct conf *cf, const char *p, size_t len, int64_t now_ms,
 		return CRED_BAD;
 	sh->kind = SHOWN_INTEGRATOR;
 	sh->lesser = strcmp(cf->integrator_role, "admin") != 0 ||
-	    strcmp(j->role, "admin") != 0;
+		     strcmp(j->role, "admin") != 0;
 	w->kind = WHO_USER;
 	w->expires_at = j->exp * 1000;
 	/* For its rate, until the database gives it an id. */
@@ -185,10 +185,10 @@ host_loopback(const char *host)
 		return false;
 	n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
 	return (n == 9 && strncasecmp(host, "localhost", 9) == 0) ||
-	    (n > 10 && strncasecmp(host + n - 10, ".localhost", 10) == 0) ||
-	    (n >= 7 && strncmp(host, "127.", 4) == 0 &&
-	    strspn(host, "0123456789.") >= n) ||
-	    (n == 5 && strncmp(host, "[::1]", 5) == 0);
+	       (n > 10 && strncasecmp(host + n - 10, ".localhost", 10) == 0) ||
+	       (n >= 7 && strncmp(host, "127.", 4) == 0 &&
+		   strspn(host, "0123456789.") >= n) ||
+	       (n == 5 && strncmp(host, "[::1]", 5) == 0);
 }
 
 static bool
@@ -266,8 +266,9 @@ cookie_shown(const struct conf *cf, const struct cred *c, bool customer,
 		memset(sh, 0, sizeof(*sh));
 		rc = text_shown(cf, v, 'c', now_ms, w, sh);
 		/* The cookie of a kind holds that kind and no other. */
-		if (rc == CRED_GOOD && i < 2 && (w->kind == WHO_CUSTOMER) !=
-		    (strcmp(names[customer][i], AUTH_COOKIE_CUST) == 0))
+		if (rc == CRED_GOOD && i < 2 &&
+		    (w->kind == WHO_CUSTOMER) !=
+			(strcmp(names[customer][i], AUTH_COOKIE_CUST) == 0))
 			rc = CRED_BAD;
 		last = rc;
 		if (rc == CRED_GOOD)
@@ -326,8 +327,8 @@ session_lives(const struct conf *cf, const struct session *s, int64_t now_ms)
 }
 
 static int
-confirm_session(struct store *st, const struct conf *cf, struct who *w,
-    const char *secret)
+confirm_session(
+    struct store *st, const struct conf *cf, struct who *w, const char *secret)
 {
 	char hash[TOKEN_HASH_SIZE];
 	int64_t now_ms = clock_now_ms();
@@ -399,16 +400,16 @@ integrator_email(const char *id, char out[EMAIL_BYTES_MAX + 1])
 
 	for (i = 0; i < n; i++)
 		if (!(islower((unsigned char)id[i]) ||
-		    isdigit((unsigned char)id[i]) || id[i] == '-'))
+			isdigit((unsigned char)id[i]) || id[i] == '-'))
 			plain = false;
 	if (plain) {
-		(void)snprintf(out, EMAIL_BYTES_MAX + 1,
-		    "u.%s@integrator.invalid", id);
+		(void)snprintf(
+		    out, EMAIL_BYTES_MAX + 1, "u.%s@integrator.invalid", id);
 		return;
 	}
 	(void)sodium_bin2hex(hex, sizeof(hex), (const unsigned char *)id, n);
-	(void)snprintf(out, EMAIL_BYTES_MAX + 1, "x.%s@integrator.invalid",
-	    hex);
+	(void)snprintf(
+	    out, EMAIL_BYTES_MAX + 1, "x.%s@integrator.invalid", hex);
 }
 
 /* The user of an integrator's token, made at its first use. */
@@ -481,8 +482,8 @@ ref_part(const char **p, const char **from)
 }
 
 int
-auth_ref(struct store *st, const struct conf *cf, const char *ref,
-    struct who *w)
+auth_ref(
+    struct store *st, const struct conf *cf, const char *ref, struct who *w)
 {
 	const char *p = ref, *from;
 	char kind = ref[0];
@@ -503,11 +504,12 @@ auth_ref(struct store *st, const struct conf *cf, const char *ref,
 	(void)snprintf(w->ref, sizeof(w->ref), "%s", ref);
 	if (kind == 'i') {
 		admin = n == 5 && memcmp(from, "admin", 5) == 0 &&
-		    strcmp(cf->integrator_role, "admin") == 0;
+			strcmp(cf->integrator_role, "admin") == 0;
 		n = ref_part(&p, &from);
 		w->expires_at = id_parse(from, n) * 1000;
-		if (cf->integrator_key[0] == '\0' || clock_now_ms() >=
-		    w->expires_at + JWT_LEEWAY_S * INT64_C(1000))
+		if (cf->integrator_key[0] == '\0' ||
+		    clock_now_ms() >=
+			w->expires_at + JWT_LEEWAY_S * INT64_C(1000))
 			return STORE_NONE;
 		if ((rc = confirm_user(st, w)) == STORE_DONE)
 			w->admin = admin;
@@ -545,8 +547,8 @@ auth_identify(struct store *st, const struct conf *cf, const struct cred *c,
 		/* A cookie travels with any site's request. */
 		if (w->via == 'c' && c->origin != NULL &&
 		    origin_check(c->origin, cf->cors_origins, cf->base_url,
-			c->host, secure(cf, c->host, c->https)) <
-			ORIGIN_LISTED) {
+			c->host,
+			secure(cf, c->host, c->https)) < ORIGIN_LISTED) {
 			*code = "bad_origin";
 			return 403;
 		}
@@ -585,8 +587,8 @@ from_pushd(struct req *rq)
 	const char *key = req_param(rq, "PARLEY_INTERNAL");
 
 	return key != NULL && rq->cf->internal_key[0] != '\0' &&
-	    token_equal(key, strlen(key), rq->cf->internal_key,
-		strlen(rq->cf->internal_key));
+	       token_equal(key, strlen(key), rq->cf->internal_key,
+		   strlen(rq->cf->internal_key));
 }
 
 /* pushd asks for itself or for somebody. */
@@ -629,14 +631,14 @@ may_call(const struct req *rq, const char **code)
 	}
 	if ((need & WHO_ANY) != 0)
 		return 0;
-	if (w->kind == WHO_USER && ((need & WHO_AGENT) != 0 ||
-	    ((need & WHO_ADMIN) != 0 && w->admin)))
+	if (w->kind == WHO_USER &&
+	    ((need & WHO_AGENT) != 0 || ((need & WHO_ADMIN) != 0 && w->admin)))
 		return 0;
 	if (w->kind == WHO_CUSTOMER && (need & WHO_CUST) != 0)
 		return 0;
 	/* A visitor who opens an agents' page may be an agent not logged in. */
-	if (w->kind == WHO_NOBODY || (w->kind == WHO_CUSTOMER &&
-	    (rq->route->flags & ROUTE_PAGE) != 0)) {
+	if (w->kind == WHO_NOBODY ||
+	    (w->kind == WHO_CUSTOMER && (rq->route->flags & ROUTE_PAGE) != 0)) {
 		*code = "unauthenticated";
 		return 401;
 	}
@@ -685,20 +687,25 @@ auth_request(struct req *rq, const char **code, int64_t *wait_s)
 			return status;
 	} else {
 		req_cred(rq, &c);
-		(void)cred_read(rq->cf, &c, customer, rq->now_ms, &rq->who, &sh);
+		(void)cred_read(
+		    rq->cf, &c, customer, rq->now_ms, &rq->who, &sh);
 		sodium_memzero(&sh, sizeof(sh));
 	}
 	/* Counted before the database hears of it. */
-	*wait_s = (rq->route->flags & ROUTE_PROVEN) != 0 ? 0 :
-	    rate_take(rq, rq->who.kind == WHO_NOBODY ||
-	    rq->who.ref[0] == '\0' ? RATE_ADDRESS : RATE_CREDENTIAL, 0);
+	*wait_s = (rq->route->flags & ROUTE_PROVEN) != 0
+		      ? 0
+		      : rate_take(rq,
+			    rq->who.kind == WHO_NOBODY || rq->who.ref[0] == '\0'
+				? RATE_ADDRESS
+				: RATE_CREDENTIAL,
+			    0);
 	if (*wait_s > 0) {
 		*code = "rate_limited";
 		return 429;
 	}
 	if (rq->who.kind != WHO_NOBODY && !rq->who.confirmed &&
 	    ((rq->route->flags & ROUTE_NODB) == 0 || rq->who.id == 0 ||
-	    (need & WHO_ADMIN) != 0)) {
+		(need & WHO_ADMIN) != 0)) {
 		status = auth_confirm(rq, code);
 		if (status != 0 && (status != 401 || (need & WHO_ANY) == 0))
 			return status;
@@ -715,8 +722,8 @@ form_cookie(struct req *rq)
 	unsigned char raw[32];
 	const char *v;
 
-	v = req_cookie(rq, auth_secure(rq) ? "__Host-" AUTH_COOKIE_FORM :
-		AUTH_COOKIE_FORM);
+	v = req_cookie(rq,
+	    auth_secure(rq) ? "__Host-" AUTH_COOKIE_FORM : AUTH_COOKIE_FORM);
 	if (v == NULL || token_unb64(v, strlen(v), raw, sizeof(raw)) != 32)
 		return NULL;
 	return v;
@@ -735,10 +742,10 @@ origin_good(const struct req *rq, enum origin least)
 
 	if (origin != NULL && origin[0] != '\0' && strcmp(origin, "null") != 0)
 		return origin_check(origin, rq->cf->cors_origins,
-		    rq->cf->base_url, rq->host, rq->https) >= least;
+			   rq->cf->base_url, rq->host, rq->https) >= least;
 	site = req_header(rq, "Sec-Fetch-Site");
 	return site == NULL || strcmp(site, "same-origin") == 0 ||
-	    strcmp(site, "none") == 0;
+	       strcmp(site, "none") == 0;
 }
 
 int
@@ -862,8 +869,9 @@ auth_session_new(struct store *st, const struct conf *cf, int64_t user,
 	(void)addr;
 	if ((rc = store_user_by_id(st, user, &u)) == STORE_DONE) {
 		sodium_memzero(u.password, sizeof(u.password));
-		rc = u.disabled ? 0 : session_begin(st, cf, &u,
-		    agent != NULL ? agent : "", s);
+		rc = u.disabled ? 0
+				: session_begin(st, cf, &u,
+				      agent != NULL ? agent : "", s);
 	}
 	return rc;
 }
@@ -887,7 +895,8 @@ auth_token(struct req *rq, struct auth_session *s)
 			return rc == STORE_FAILED ? -1 : 0;
 		s->expires_at = row.expires_at;
 	}
-	session_jwt(rq->cf, s->user, rq->who.name, rq->who.admin, rq->now_ms, s);
+	session_jwt(
+	    rq->cf, s->user, rq->who.name, rq->who.admin, rq->now_ms, s);
 	return 1;
 }
 
@@ -920,8 +929,8 @@ login_audit(struct req *rq, const char *action, int64_t user)
 		w.id = user;
 	}
 	(void)snprintf(object, sizeof(object), "user:%lld", (long long)user);
-	if (store_audit(rq->st, &w, rq->addr, action,
-		user != 0 ? object : NULL, NULL) == STORE_FAILED)
+	if (store_audit(rq->st, &w, rq->addr, action, user != 0 ? object : NULL,
+		NULL) == STORE_FAILED)
 		log_warn("auth audit action=%s not written", action);
 }
 
@@ -953,8 +962,8 @@ login_name(const char *email, char out[EMAIL_BYTES_MAX + 1])
 }
 
 int
-auth_login(struct req *rq, const char *email, const char *password,
-    size_t plen, struct auth_session *s, int64_t *wait_s)
+auth_login(struct req *rq, const char *email, const char *password, size_t plen,
+    struct auth_session *s, int64_t *wait_s)
 {
 	char name[EMAIL_BYTES_MAX + 1];
 	struct user u;
@@ -971,16 +980,17 @@ auth_login(struct req *rq, const char *email, const char *password,
 		return 503;
 	if (plen > PASSWORD_BYTES_MAX)
 		plen = 0; /* no such password; the same work */
-	good = password_verify(rq->cf, found == STORE_DONE ? u.password : NULL,
-	    password, plen);
+	good = password_verify(
+	    rq->cf, found == STORE_DONE ? u.password : NULL, password, plen);
 	if (good == -1) {
 		rate_clear(rq->cf, name, rq->addr);
 		status = 503;
 	} else if (good == 1 && !u.disabled) {
 		rate_clear(rq->cf, name, rq->addr);
 		login_rehash(rq, &u, password, plen);
-		status = session_begin(rq->st, rq->cf, &u, "password", s) == 1 ?
-		    200 : 503;
+		status = session_begin(rq->st, rq->cf, &u, "password", s) == 1
+			     ? 200
+			     : 503;
 		if (status == 200)
 			login_audit(rq, "login", u.id);
 	} else {

@@ -17,19 +17,19 @@
 #include <stdint.h>
 
 /* Names of cookies; on TLS with `__Host-` in front (rsp_cookie does it). */
-#define AUTH_COOKIE "parley"	       /* a user's session */
+#define AUTH_COOKIE "parley"           /* a user's session */
 #define AUTH_COOKIE_CUST "parley-chat" /* a customer's token */
 #define AUTH_COOKIE_FORM "parley-form" /* CSRF secret where nobody is known */
 
 /* What somebody shows; each NULL if absent.  In order of precedence. */
 struct cred {
 	const char *authorization; /* header, "Bearer T" */
-	const char *token;	   /* ?token=; only where url_tokens is on */
-	const char *session;	   /* ?session= */
-	const char *cookie;	   /* header */
-	const char *ref;	   /* alone: ask again who this is */
+	const char *token;         /* ?token=; only where url_tokens is on */
+	const char *session;       /* ?session= */
+	const char *cookie;        /* header */
+	const char *ref;           /* alone: ask again who this is */
 	const char *origin, *host; /* headers, for a cookie */
-	const char *addr;	   /* the client's address */
+	const char *addr;          /* the client's address */
 	bool https;
 };
 
@@ -38,15 +38,15 @@ struct cred {
  * Who shows ${c}, confirmed by the database.  0; or the status (401, 403
  * "bad_origin", 503) and ${*code}.  Nothing shown is 401.
  */
-int auth_identify(struct store *st, const struct conf *cf,
-    const struct cred *c, struct who *who, const char **code);
+int auth_identify(struct store *st, const struct conf *cf, const struct cred *c,
+    struct who *who, const char **code);
 
 /*
  * auth_ref(st, cf, ref, who):
  * Who ${ref} is now: 1; 0 ended, expired or disabled; -1 failed.
  */
-int auth_ref(struct store *st, const struct conf *cf, const char *ref,
-    struct who *who);
+int auth_ref(
+    struct store *st, const struct conf *cf, const char *ref, struct who *who);
 
 /*
  * auth_request(rq, code):
@@ -90,8 +90,8 @@ struct auth_session {
 	char cookie[TOKEN_TEXT_SIZE]; /* value of AUTH_COOKIE */
 	char token[JWT_BYTES_MAX];    /* JWT */
 	char csrf[WHO_CSRF_SIZE];
-	int64_t expires_at;	      /* of the session, ms */
-	int64_t token_expires_at;     /* of the JWT, ms */
+	int64_t expires_at;       /* of the session, ms */
+	int64_t token_expires_at; /* of the JWT, ms */
 };
 
 /*
@@ -127,13 +127,13 @@ void auth_cookie_clear(struct rsp *rs);
  * auth_customer_new(st, cf, customer, addr, token, expires_at):
  * Begin a session of a customer and write its token.  1, or -1.
  */
-int auth_customer_new(struct store *st, const struct conf *cf,
-    int64_t customer, const char *addr, char token[TOKEN_TEXT_SIZE],
-    int64_t *expires_at);
+int auth_customer_new(struct store *st, const struct conf *cf, int64_t customer,
+    const char *addr, char token[TOKEN_TEXT_SIZE], int64_t *expires_at);
 
 /*
  * auth_key_new(st, cf, user, name, key, text):
- * Make an API key of ${user}; its id in ${key}, ${text} to show once.  1, 0, -1.
+ * Make an API key of ${user}; its id in ${key}, ${text} to show once.  1, 0,
+ * -1.
  */
 int auth_key_new(struct store *st, const struct conf *cf, int64_t user,
     const char *name, int64_t *key, char text[TOKEN_TEXT_SIZE]);

@@ -46,8 +46,8 @@ emit_init(const struct conf *cf)
 	if (em.set)
 		emit_fini();
 	(void)snprintf(em.hint, sizeof(em.hint), "%s", cf->hint_socket);
-	(void)snprintf(em.map_path, sizeof(em.map_path), "%s/emit.map",
-	    cf->run_dir);
+	(void)snprintf(
+	    em.map_path, sizeof(em.map_path), "%s/emit.map", cf->run_dir);
 	buf_init(&em.queue, QUEUE_BYTES_MAX);
 	buf_init(&em.line, EVENT_PACKET_MAX);
 	em.fd = -1;
@@ -69,8 +69,8 @@ emit_count(bool sent)
 	struct counters *c = emit_counters();
 
 	if (c != NULL)
-		atomic_fetch_add_explicit(sent ? &c->sent : &c->lost, 1,
-		    memory_order_relaxed);
+		atomic_fetch_add_explicit(
+		    sent ? &c->sent : &c->lost, 1, memory_order_relaxed);
 }
 
 /* The packet of ${e} into em.line: whole, or by its id alone if too large. */
@@ -154,8 +154,7 @@ emit_event(const struct event *e)
 		return;
 	len = em.line.len;
 	/* Whole or not at all: a half-queued line would garble the rest. */
-	if (em.queue.err ||
-	    len + sizeof(len) > em.queue.max - em.queue.len) {
+	if (em.queue.err || len + sizeof(len) > em.queue.max - em.queue.len) {
 		emit_count(false);
 		return;
 	}

@@ -36,8 +36,8 @@ put_text(struct buf *b, const char *name, const char *s)
 }
 
 size_t
-jwt_sign(const void *key, size_t klen, const struct jwt *j,
-    char out[JWT_BYTES_MAX])
+jwt_sign(
+    const void *key, size_t klen, const struct jwt *j, char out[JWT_BYTES_MAX])
 {
 	unsigned char mac[TOKEN_MAC_BYTES];
 	struct buf text, claims;
@@ -208,10 +208,10 @@ claims_read(struct json_object *o, int64_t now_s, struct jwt *j)
 	if (claim_time(o, "iat", &j->iat) == -1)
 		return -1;
 	if (json_get_id(o, "userId", &j->user_id) == 1)
-		(void)snprintf(j->user, sizeof(j->user), "%lld",
-		    (long long)j->user_id);
+		(void)snprintf(
+		    j->user, sizeof(j->user), "%lld", (long long)j->user_id);
 	else if (claim_text(o, "userId", j->user, sizeof(j->user)) != 1 ||
-	    j->user[0] == '\0')
+		 j->user[0] == '\0')
 		return -1;
 	if (claim_sid(o, &j->session) == -1 ||
 	    claim_aud(o, j->aud, sizeof(j->aud)) == -1 ||

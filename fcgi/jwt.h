@@ -11,14 +11,14 @@
 #define JWT_LEEWAY_S 60
 
 struct jwt {
-	char user[REF_BYTES_MAX]; /* userId, number or string, as text */
-	int64_t user_id;	  /* the same as an id; 0 if it is not one */
-	int64_t session;	  /* sid; 0 if absent */
-	char role[16];		  /* "" if absent */
+	char user[REF_BYTES_MAX];  /* userId, number or string, as text */
+	int64_t user_id;           /* the same as an id; 0 if it is not one */
+	int64_t session;           /* sid; 0 if absent */
+	char role[16];             /* "" if absent */
 	char name[NAME_BYTES_MAX]; /* "" if absent */
-	char aud[208];		  /* "" if absent */
-	int64_t exp;		  /* seconds */
-	int64_t iat;		  /* seconds; 0 if absent */
+	char aud[208];             /* "" if absent */
+	int64_t exp;               /* seconds */
+	int64_t iat;               /* seconds; 0 if absent */
 };
 
 /*
@@ -26,8 +26,8 @@ struct jwt {
  * The token of ${j}: userId (as number if user_id > 0), sid, role, name and
  * aud where they are not empty, iat, exp.  Its length, or 0 if it does not fit.
  */
-size_t jwt_sign(const void *key, size_t klen, const struct jwt *j,
-    char out[JWT_BYTES_MAX]);
+size_t jwt_sign(
+    const void *key, size_t klen, const struct jwt *j, char out[JWT_BYTES_MAX]);
 
 /*
  * jwt_verify(key, klen, p, len, now_s, j):

@@ -101,8 +101,8 @@ rate_slot(struct slot *slots, uint64_t h)
  * wait; with ${look} nothing is taken.
  */
 static int64_t
-slot_take(struct slot *s, int64_t cost_us, int64_t room_us, int64_t now_us,
-    bool look)
+slot_take(
+    struct slot *s, int64_t cost_us, int64_t room_us, int64_t now_us, bool look)
 {
 	int64_t was = atomic_load(&s->free_at), from, then;
 
@@ -338,6 +338,6 @@ rate_clear(const struct conf *cf, const char *account, const char *addr)
 	addr_net(addr, net);
 	n = login_key(key, sizeof(key), 'f', net);
 	s = rate_slot(slots, rate_hash(key, n));
-	(void)atomic_fetch_sub(&s->free_at,
-	    login_cost(cf, cf->login_address_failures_max));
+	(void)atomic_fetch_sub(
+	    &s->free_at, login_cost(cf, cf->login_address_failures_max));
 }

@@ -15,15 +15,15 @@
 #include <stdint.h>
 
 enum rate_kind {
-	RATE_CREDENTIAL,      /* requests of a credential */
-	RATE_ADDRESS,	      /* requests of an address without one */
-	RATE_USER_MESSAGE,    /* messages of a person */
-	RATE_CONVERSATION,    /* messages of conversation ${id} */
+	RATE_CREDENTIAL,       /* requests of a credential */
+	RATE_ADDRESS,          /* requests of an address without one */
+	RATE_USER_MESSAGE,     /* messages of a person */
+	RATE_CONVERSATION,     /* messages of conversation ${id} */
 	RATE_CONVERSATION_NEW, /* new conversations of an address */
-	RATE_TYPING,	      /* typing in conversation ${id} */
-	RATE_PRESENCE,	      /* presence changes of a person */
-	RATE_RECEIPT,	      /* receipts in conversation ${id} */
-	RATE_WEBHOOK	      /* webhooks of channel ${id} */
+	RATE_TYPING,           /* typing in conversation ${id} */
+	RATE_PRESENCE,         /* presence changes of a person */
+	RATE_RECEIPT,          /* receipts in conversation ${id} */
+	RATE_WEBHOOK           /* webhooks of channel ${id} */
 };
 
 /*
@@ -38,16 +38,15 @@ int64_t rate_take(struct req *rq, enum rate_kind kind, int64_t id);
  * rate_peek/rate_fail/rate_clear(cf, account, addr):
  * Log-in failures: seconds to wait before the next try (0: none); count one
  * more, which is done before the try, so that many at once count too; after a
- * good one forget those of the account, and that one of the address.  ${account} is the
- * address as typed, whether or not there is such an account.
+ * good one forget those of the account, and that one of the address. ${account}
+ * is the address as typed, whether or not there is such an account.
  */
-int64_t rate_peek(const struct conf *cf, const char *account,
-    const char *addr);
+int64_t rate_peek(const struct conf *cf, const char *account, const char *addr);
 void rate_fail(const struct conf *cf, const char *account, const char *addr);
-void rate_clear(const struct conf *cf, const char *account,
-    const char *addr);
+void rate_clear(const struct conf *cf, const char *account, const char *addr);
 
-/* For tests: a bucket by itself.  ${rate} per ${per_ms} ms, at most ${burst}. */
+/* For tests: a bucket by itself.  ${rate} per ${per_ms} ms, at most ${burst}.
+ */
 int64_t rate_bucket(const struct conf *cf, const void *key, size_t len,
     int64_t rate, int64_t per_ms, int64_t burst, int64_t now_ms);
 

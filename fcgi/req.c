@@ -18,8 +18,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define MEM_FIRST 16384		   /* bytes kept from request to request */
-#define MEM_CHUNK 65536		   /* bytes of a chunk after that */
+#define MEM_FIRST 16384           /* bytes kept from request to request */
+#define MEM_CHUNK 65536           /* bytes of a chunk after that */
 #define MEM_BYTES_MAX (48u << 20) /* bytes of one request in all */
 
 /* A chunk of the request's memory. */
@@ -135,8 +135,9 @@ req_header(const struct req *rq, const char *name)
 		return req_param(rq, "CONTENT_LENGTH");
 	memcpy(param, "HTTP_", 5);
 	for (i = 0; name[i] != '\0' && i < sizeof(param) - 6; i++)
-		param[5 + i] = name[i] == '-' ? '_' :
-		    (char)toupper((unsigned char)name[i]);
+		param[5 + i] = name[i] == '-'
+				   ? '_'
+				   : (char)toupper((unsigned char)name[i]);
 	param[5 + i] = '\0';
 	return req_param(rq, param);
 }
@@ -200,8 +201,8 @@ form_part(const char *p, size_t len, char **buf, size_t *out_len)
 }
 
 int
-req_parse_form(const char *p, size_t len, char *buf,
-    struct req_field *fields, size_t max)
+req_parse_form(
+    const char *p, size_t len, char *buf, struct req_field *fields, size_t max)
 {
 	const char *end = p + len, *amp, *eq;
 	struct req_field f;
@@ -223,8 +224,8 @@ req_parse_form(const char *p, size_t len, char *buf,
 			f.value = f.name + f.name_len;
 			f.value_len = 0;
 		} else {
-			f.value = form_part(p, (size_t)(amp - p), &buf,
-			    &f.value_len);
+			f.value =
+			    form_part(p, (size_t)(amp - p), &buf, &f.value_len);
 			if (f.value == NULL)
 				return -1;
 		}
@@ -274,8 +275,8 @@ trim(const char **p, size_t *len)
 }
 
 int
-req_parse_cookies(const char *p, size_t len, char *buf,
-    struct req_field *fields, size_t max)
+req_parse_cookies(
+    const char *p, size_t len, char *buf, struct req_field *fields, size_t max)
 {
 	const char *end = p + len, *semi, *eq, *name, *value;
 	size_t n = 0, name_len, value_len;
@@ -317,8 +318,8 @@ req_parse_cookies(const char *p, size_t len, char *buf,
 }
 
 int
-req_parse_path(const char *p, size_t len, char *buf, char **segments,
-    size_t max)
+req_parse_path(
+    const char *p, size_t len, char *buf, char **segments, size_t max)
 {
 	const char *end = p + len, *slash;
 	size_t n = 0;
@@ -351,8 +352,8 @@ req_parse_path(const char *p, size_t len, char *buf, char **segments,
 
 /* Whether path ${p} lies in folder ${dir}; then ${*rest} is what follows. */
 static bool
-path_under(const char *p, size_t len, const char *dir, size_t n,
-    const char **rest)
+path_under(
+    const char *p, size_t len, const char *dir, size_t n, const char **rest)
 {
 	if (len < n || memcmp(p, dir, n) != 0 || (len > n && p[n] != '/'))
 		return false;
@@ -367,7 +368,7 @@ is_program(const char *s)
 	size_t n = strlen(s);
 
 	return n > 5 && (strcmp(s + n - 5, ".fcgi") == 0 ||
-	    strcmp(s + n - 4, ".cgi") == 0);
+			    strcmp(s + n - 4, ".cgi") == 0);
 }
 
 /* Take the base path off ${p}: the setting, or what SCRIPT_NAME says. */
@@ -470,7 +471,7 @@ req_params(const struct req *rq, const char **code)
 			return 431;
 		if (strncmp(*e, "HTTP_", 5) == 0 &&
 		    (++headers > (size_t)rq->cf->headers_max ||
-		    (int64_t)n > rq->cf->header_bytes_max))
+			(int64_t)n > rq->cf->header_bytes_max))
 			return 431;
 	}
 	return bytes > (size_t)rq->cf->params_bytes_max ? 431 : 0;
@@ -487,7 +488,7 @@ req_client(struct req *rq)
 	if (peer == NULL)
 		peer = "";
 	proxied = addr_parse(peer, strlen(peer), &a) == 0 &&
-	    addr_listed(rq->cf->trusted_proxies, &a);
+		  addr_listed(rq->cf->trusted_proxies, &a);
 	addr_client(peer, req_header(rq, "X-Forwarded-For"),
 	    rq->cf->trusted_proxies, text);
 	rq->addr = req_strdup(rq, text, strlen(text));
@@ -563,7 +564,8 @@ fields_read(struct req *rq, const char *p, size_t len, size_t max,
 		most += p[i] == '&' || p[i] == ';';
 	if (most > max)
 		most = max;
-	/* Each field is its bytes, and a NUL that no '=' or '&' gave room for. */
+	/* Each field is its bytes, and a NUL that no '=' or '&' gave room for.
+	 */
 	buf = req_alloc(rq, len + 2);
 	*out = req_alloc(rq, most * sizeof(**out));
 	if (buf == NULL || *out == NULL)
@@ -606,8 +608,8 @@ req_query(struct req *rq, const char *name, size_t *len)
 }
 
 int
-req_query_int(struct req *rq, const char *name, int64_t lo, int64_t hi,
-    int64_t *v)
+req_query_int(
+    struct req *rq, const char *name, int64_t lo, int64_t hi, int64_t *v)
 {
 	const char *p;
 	size_t len;
@@ -800,8 +802,7 @@ req_text(struct req *rq, const char *key, size_t chars_min, size_t chars_max,
 const char *
 req_form(struct req *rq, const char *key, size_t *len)
 {
-	const struct req_field *f =
-	    field_find(rq->form_fields, rq->nform, key);
+	const struct req_field *f = field_find(rq->form_fields, rq->nform, key);
 
 	if (f == NULL)
 		return NULL;

@@ -32,25 +32,25 @@ struct req {
 	const char *query;  /* raw, without '?'; never NULL */
 	const struct route *route;
 	struct who who;
-	int64_t id[PATH_ARGS_MAX];	/* path parameters; 0 if no id */
+	int64_t id[PATH_ARGS_MAX];      /* path parameters; 0 if no id */
 	const char *arg[PATH_ARGS_MAX]; /* the same as text */
-	struct store *st;   /* NULL in a ROUTE_NODB route: see req_store */
+	struct store *st; /* NULL in a ROUTE_NODB route: see req_store */
 	struct conf *cf;
-	const char *addr;   /* the client's address, proxies resolved */
-	const char *host;   /* Host header or "" */
+	const char *addr;      /* the client's address, proxies resolved */
+	const char *host;      /* Host header or "" */
 	const char *base_path; /* "/chat" or ""; in front of our own links */
-	bool https;	    /* the browser speaks TLS */
-	bool cgi;	    /* one request a process: do not wait */
-	bool loopback;	    /* the peer is of this machine */
+	bool https;            /* the browser speaks TLS */
+	bool cgi;              /* one request a process: do not wait */
+	bool loopback;         /* the peer is of this machine */
 	int64_t now_ms;
-	const char *body;   /* "" if there is none */
+	const char *body; /* "" if there is none */
 	size_t body_len;
 	struct json_object *json; /* body of a JSON route: always an object */
-	const char *bad_field;	  /* what the first failing req_* asked for */
-	char id_text[20];   /* request id of the log and of 5xx answers */
+	const char *bad_field;    /* what the first failing req_* asked for */
+	char id_text[20];         /* request id of the log and of 5xx answers */
 
 	/* req.c's own. */
-	char **env;	    /* parameters, NAME=VALUE */
+	char **env; /* parameters, NAME=VALUE */
 	size_t nsegments;
 	char *segments[PATH_SEGMENTS_MAX]; /* of the path, decoded */
 	struct req_field *query_fields, *form_fields, *cookies;
@@ -82,8 +82,8 @@ int req_query_good(struct req *rq);
  * A number in the query: 1 and ${v}, 0 absent (${v} untouched), -1 no number
  * within ${lo}..${hi}; then ${rq}->bad_field is set.
  */
-int req_query_int(struct req *rq, const char *name, int64_t lo, int64_t hi,
-    int64_t *v);
+int req_query_int(
+    struct req *rq, const char *name, int64_t lo, int64_t hi, int64_t *v);
 
 /* req_cookie(rq, name): a cookie's value, the first of that name, or NULL. */
 const char *req_cookie(struct req *rq, const char *name);
@@ -99,10 +99,11 @@ const char *req_str(struct req *rq, const char *key, size_t min, size_t max);
 /*
  * req_opt(rq, key, max, dflt):
  * The same where it may be absent or null: then ${dflt}.  NULL with bad_field
- * set only if it is there and wrong; test ${rq}->bad_field when ${dflt} is NULL.
+ * set only if it is there and wrong; test ${rq}->bad_field when ${dflt} is
+ * NULL.
  */
-const char *req_opt(struct req *rq, const char *key, size_t max,
-    const char *dflt);
+const char *req_opt(
+    struct req *rq, const char *key, size_t max, const char *dflt);
 
 /*
  * req_text(rq, key, chars_min, chars_max, bytes_max, dflt):
@@ -118,8 +119,8 @@ const char *req_text(struct req *rq, const char *key, size_t chars_min,
  * An id is taken as text or number; what is no id is wrong.  In a form a bool
  * is 1, on, true or 0, off, false.
  */
-int req_int(struct req *rq, const char *key, int64_t lo, int64_t hi,
-    int64_t *v);
+int req_int(
+    struct req *rq, const char *key, int64_t lo, int64_t hi, int64_t *v);
 int req_bool(struct req *rq, const char *key, bool *v);
 int req_id(struct req *rq, const char *key, int64_t *v);
 
@@ -171,12 +172,12 @@ void req_fini(struct req *rq);
  * most ${max} fields that point into it.  The number of fields, or -1: too
  * many, a bad escape or not UTF-8.
  */
-int req_parse_form(const char *p, size_t len, char *buf,
-    struct req_field *fields, size_t max);
+int req_parse_form(
+    const char *p, size_t len, char *buf, struct req_field *fields, size_t max);
 
 /* The same for a Cookie header; faulty pairs are passed over. */
-int req_parse_cookies(const char *p, size_t len, char *buf,
-    struct req_field *fields, size_t max);
+int req_parse_cookies(
+    const char *p, size_t len, char *buf, struct req_field *fields, size_t max);
 
 /*
  * req_parse_path(p, len, buf, segments, max):
@@ -185,7 +186,7 @@ int req_parse_cookies(const char *p, size_t len, char *buf,
  * `.`, `..`, empty, holds '/', NUL or control bytes, or is not UTF-8.  One
  * empty segment at the end is dropped.
  */
-int req_parse_path(const char *p, size_t len, char *buf, char **segments,
-    size_t max);
+int req_parse_path(
+    const char *p, size_t len, char *buf, char **segments, size_t max);
 
 #endif

@@ -38,7 +38,7 @@ path_match(const char *path, const struct req *rq, unsigned *score,
 			assert(nargs < PATH_ARGS_MAX);
 			args[nargs++] = rq->segments[n];
 		} else if (strlen(rq->segments[n]) == len &&
-		    memcmp(rq->segments[n], path, len) == 0) {
+			   memcmp(rq->segments[n], path, len) == 0) {
 			*score |= 1u << (PATH_SEGMENTS_MAX - n);
 		} else {
 			return false;
@@ -55,7 +55,7 @@ static bool
 method_match(const char *route, const char *asked)
 {
 	return strcmp(route, asked) == 0 ||
-	    (strcmp(asked, "HEAD") == 0 && strcmp(route, "GET") == 0);
+	       (strcmp(asked, "HEAD") == 0 && strcmp(route, "GET") == 0);
 }
 
 /* Add ${method} to the list in ${b} unless it is there. */
@@ -73,8 +73,8 @@ allow_add(struct buf *b, const char *method)
 }
 
 const struct route *
-route_find(const struct route *routes, size_t n, struct req *rq,
-    const char **allow)
+route_find(
+    const struct route *routes, size_t n, struct req *rq, const char **allow)
 {
 	const struct route *best = NULL;
 	const char *args[PATH_ARGS_MAX];
@@ -92,8 +92,9 @@ route_find(const struct route *routes, size_t n, struct req *rq,
 		top = score;
 		for (j = 0; j < PATH_ARGS_MAX; j++) {
 			rq->arg[j] = args[j];
-			rq->id[j] = args[j] != NULL ?
-			    id_parse(args[j], strlen(args[j])) : 0;
+			rq->id[j] = args[j] != NULL
+					? id_parse(args[j], strlen(args[j]))
+					: 0;
 		}
 	}
 	if (best != NULL)
@@ -163,9 +164,8 @@ route_body(struct req *rq, struct rsp *rs,
 }
 
 int
-route_run(const struct route *routes, size_t n, struct req *rq,
-    struct rsp *rs, int (*read_body)(struct req *, size_t, struct buf *),
-    struct buf *body)
+route_run(const struct route *routes, size_t n, struct req *rq, struct rsp *rs,
+    int (*read_body)(struct req *, size_t, struct buf *), struct buf *body)
 {
 	const char *allow, *code = "unauthenticated";
 	int64_t wait_s = 0;
@@ -188,8 +188,8 @@ route_run(const struct route *routes, size_t n, struct req *rq,
 		return rsp_error(rs, status, code, NULL);
 	status = rq->route->handler(rq, rs);
 	if (rs->status == 0) {
-		log_error("route handler of %s gave no answer",
-		    rq->route->path);
+		log_error(
+		    "route handler of %s gave no answer", rq->route->path);
 		status = rsp_error(rs, 500, "internal", NULL);
 	}
 	return status;

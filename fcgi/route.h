@@ -9,10 +9,10 @@
 #include <stddef.h>
 
 /* Who may call; nobody of these: 401, or 403 for another kind. */
-#define WHO_ANY 1u	 /* everybody, known or not */
-#define WHO_AGENT 2u	 /* agents and admins */
-#define WHO_ADMIN 4u	 /* admins only */
-#define WHO_CUST 8u	 /* customers */
+#define WHO_ANY 1u       /* everybody, known or not */
+#define WHO_AGENT 2u     /* agents and admins */
+#define WHO_ADMIN 4u     /* admins only */
+#define WHO_CUST 8u      /* customers */
 #define WHO_INTERNAL 16u /* pushd alone; 404 for others */
 #define WHO_MEMBER (WHO_AGENT | WHO_CUST)
 
@@ -39,7 +39,7 @@ struct route {
 	const char *method; /* GET serves HEAD too */
 	const char *path;   /* "/api/conversations/:id/messages" */
 	unsigned who;
-	size_t body_max;    /* bytes; 0: takes none (what comes is dropped) */
+	size_t body_max; /* bytes; 0: takes none (what comes is dropped) */
 	int (*handler)(struct req *, struct rsp *); /* answers the status */
 	unsigned flags;
 };
@@ -51,8 +51,8 @@ struct route {
  * the methods it does have ("GET, HEAD, POST"), in ${rq}'s memory.  A literal
  * segment wins over a parameter.
  */
-const struct route *route_find(const struct route *routes, size_t n,
-    struct req *rq, const char **allow);
+const struct route *route_find(
+    const struct route *routes, size_t n, struct req *rq, const char **allow);
 
 /*
  * route_run(routes, n, rq, rs, read_body):
@@ -62,7 +62,7 @@ const struct route *route_find(const struct route *routes, size_t n,
  * Returns the status.
  */
 int route_run(const struct route *routes, size_t n, struct req *rq,
-    struct rsp *rs, int (*read_body)(struct req *, size_t max,
-    struct buf *out), struct buf *body);
+    struct rsp *rs, int (*read_body)(struct req *, size_t max, struct buf *out),
+    struct buf *body);
 
 #endif

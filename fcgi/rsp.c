@@ -24,8 +24,8 @@
 #define TEXT_TYPE "text/plain; charset=utf-8"
 #define KEEP_BYTES_MAX (256u << 10) /* buffers above it go back to the heap */
 
-#define PAGE_CSP \
-	"default-src 'none'; script-src 'self'; style-src 'self'; " \
+#define PAGE_CSP                                                       \
+	"default-src 'none'; script-src 'self'; style-src 'self'; "    \
 	"img-src 'self' blob:; media-src 'self'; connect-src 'self'; " \
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 #define DATA_CSP "default-src 'none'; frame-ancestors 'none'"
@@ -87,21 +87,33 @@ rsp_reason(int status)
 		int status;
 		const char *text;
 	} reasons[] = {
-		{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" },
-		{ 204, "No Content" }, { 206, "Partial Content" },
-		{ 301, "Moved Permanently" }, { 302, "Found" },
-		{ 303, "See Other" }, { 304, "Not Modified" },
-		{ 400, "Bad Request" }, { 401, "Unauthorized" },
-		{ 403, "Forbidden" }, { 404, "Not Found" },
-		{ 405, "Method Not Allowed" }, { 408, "Request Timeout" },
-		{ 409, "Conflict" }, { 410, "Gone" },
-		{ 413, "Content Too Large" }, { 414, "URI Too Long" },
+		{ 200, "OK" },
+		{ 201, "Created" },
+		{ 202, "Accepted" },
+		{ 204, "No Content" },
+		{ 206, "Partial Content" },
+		{ 301, "Moved Permanently" },
+		{ 302, "Found" },
+		{ 303, "See Other" },
+		{ 304, "Not Modified" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
+		{ 410, "Gone" },
+		{ 413, "Content Too Large" },
+		{ 414, "URI Too Long" },
 		{ 415, "Unsupported Media Type" },
-		{ 422, "Unprocessable Content" }, { 426, "Upgrade Required" },
+		{ 422, "Unprocessable Content" },
+		{ 426, "Upgrade Required" },
 		{ 429, "Too Many Requests" },
 		{ 431, "Request Header Fields Too Large" },
 		{ 500, "Internal Server Error" },
-		{ 501, "Not Implemented" }, { 503, "Service Unavailable" },
+		{ 501, "Not Implemented" },
+		{ 503, "Service Unavailable" },
 		{ 507, "Insufficient Storage" },
 	};
 	size_t i;
@@ -197,11 +209,12 @@ error_json(struct rsp *rs, int status, const char *code, const char *field)
 static void
 error_page(struct rsp *rs, int status, const char *code)
 {
-	buf_printf(&rs->body, "<!doctype html>\n<html lang=\"en\">"
+	buf_printf(&rs->body,
+	    "<!doctype html>\n<html lang=\"en\">"
 	    "<meta charset=\"utf-8\">"
 	    "<meta name=\"viewport\" content=\"width=device-width\">"
-	    "<title>%d</title><h1>%d</h1><p>%s</p>", status, status,
-	    rsp_sentence(code));
+	    "<title>%d</title><h1>%d</h1><p>%s</p>",
+	    status, status, rsp_sentence(code));
 	if (status >= 500)
 		buf_printf(&rs->body, "<p>%s</p>", rs->rq->id_text);
 	buf_puts(&rs->body, "</html>\n");
@@ -261,8 +274,8 @@ rsp_error(struct rsp *rs, int status, const char *code, const char *field)
 	if (status == 503 && strstr(rs->headers.data, "Retry-After:") == NULL)
 		rsp_header(rs, "Retry-After", "%u", 1 + randombytes_uniform(5));
 	if (status >= 500)
-		log_warn("answer status=%d code=%s request=%s route=%s",
-		    status, code, rs->rq->id_text,
+		log_warn("answer status=%d code=%s request=%s route=%s", status,
+		    code, rs->rq->id_text,
 		    rs->rq->route != NULL ? rs->rq->route->path : "-");
 	if (!wants_page(rs)) {
 		if (status == 401)
@@ -285,8 +298,8 @@ rsp_error(struct rsp *rs, int status, const char *code, const char *field)
 int
 rsp_retry(struct rsp *rs, int status, const char *code, int64_t after_s)
 {
-	rsp_header(rs, "Retry-After", "%lld",
-	    (long long)(after_s > 0 ? after_s : 1));
+	rsp_header(
+	    rs, "Retry-After", "%lld", (long long)(after_s > 0 ? after_s : 1));
 	return rsp_error(rs, status, code, NULL);
 }
 
@@ -320,8 +333,7 @@ rsp_text(struct rsp *rs, int status, const char *s)
 }
 
 int
-rsp_raw(struct rsp *rs, int status, const char *type, const void *p,
-    size_t len)
+rsp_raw(struct rsp *rs, int status, const char *type, const void *p, size_t len)
 {
 	buf_reset(&rs->body);
 	buf_append(&rs->body, p, len);
@@ -371,11 +383,12 @@ rsp_cookie(struct rsp *rs, const char *name, const char *value, int64_t age_s)
 	char age[48] = "";
 
 	if (age_s > 0)
-		(void)snprintf(age, sizeof(age), "; Max-Age=%lld",
-		    (long long)age_s);
+		(void)snprintf(
+		    age, sizeof(age), "; Max-Age=%lld", (long long)age_s);
 	else if (age_s < 0)
 		(void)snprintf(age, sizeof(age), "; Max-Age=0");
-	rsp_header(rs, "Set-Cookie", "%s%s=%s; Path=/%s; HttpOnly; SameSite=Lax%s",
+	rsp_header(rs, "Set-Cookie",
+	    "%s%s=%s; Path=/%s; HttpOnly; SameSite=Lax%s",
 	    secure ? "__Host-" : "", name, age_s < 0 ? "" : value,
 	    secure ? "; Secure" : "", age);
 }
@@ -392,8 +405,8 @@ rsp_cors(struct rsp *rs)
 	/* With a `*` alone the answer is the same for everybody. */
 	if (strcmp(list, "*") != 0)
 		rsp_header(rs, "Vary", "Origin");
-	switch (origin_check(origin, list, rq->cf->base_url, rq->host,
-	    rq->https)) {
+	switch (
+	    origin_check(origin, list, rq->cf->base_url, rq->host, rq->https)) {
 	case ORIGIN_LISTED:
 		rsp_header(rs, "Access-Control-Allow-Origin", "%s", origin);
 		rsp_header(rs, "Access-Control-Allow-Credentials", "true");
@@ -422,8 +435,8 @@ rsp_head(struct rsp *rs, struct buf *out)
 	bool page = rs->type != NULL && strncmp(rs->type, "text/html", 9) == 0;
 
 	rsp_cors(rs);
-	buf_printf(out, "Status: %d %s\r\n", rs->status,
-	    rsp_reason(rs->status));
+	buf_printf(
+	    out, "Status: %d %s\r\n", rs->status, rsp_reason(rs->status));
 	if (rs->type != NULL)
 		buf_printf(out, "Content-Type: %s\r\n", rs->type);
 	if (rs->status != 204 && rs->status != 304)
@@ -431,14 +444,16 @@ rsp_head(struct rsp *rs, struct buf *out)
 	buf_printf(out, "Cache-Control: %s\r\n",
 	    rs->cache != NULL ? rs->cache : "no-store");
 	buf_puts(out, "X-Content-Type-Options: nosniff\r\n"
-	    "Referrer-Policy: no-referrer\r\n");
+		      "Referrer-Policy: no-referrer\r\n");
 	buf_printf(out, "Content-Security-Policy: %s\r\n",
-	    rs->csp != NULL ? rs->csp : page ? PAGE_CSP : DATA_CSP);
+	    rs->csp != NULL ? rs->csp
+	    : page          ? PAGE_CSP
+			    : DATA_CSP);
 	if (page)
 		buf_puts(out, "Cross-Origin-Opener-Policy: same-origin\r\n");
 	if (rs->rq->https)
 		buf_puts(out, "Strict-Transport-Security: "
-		    "max-age=31536000\r\n");
+			      "max-age=31536000\r\n");
 	buf_append(out, rs->headers.data, rs->headers.len);
 	if (rs->headers.err)
 		log_error("rsp headers do not fit");

@@ -16,15 +16,15 @@
 struct req;
 
 struct rsp {
-	struct req *rq;	      /* whose answer this is */
+	struct req *rq; /* whose answer this is */
 	int status;
-	const char *type;     /* Content-Type; static */
-	struct buf headers;   /* "Name: value\r\n"... of rsp_header */
+	const char *type;   /* Content-Type; static */
+	struct buf headers; /* "Name: value\r\n"... of rsp_header */
 	struct buf body;
-	const char *csp;      /* Content-Security-Policy of a page, or NULL
-				 for the default of security.md C2 */
-	const char *cache;    /* Cache-Control; NULL: no-store */
-	const char *code;     /* of an error, for the log; else NULL */
+	const char *csp;   /* Content-Security-Policy of a page, or NULL
+			      for the default of security.md C2 */
+	const char *cache; /* Cache-Control; NULL: no-store */
+	const char *code;  /* of an error, for the log; else NULL */
 };
 
 /* rsp_json(rs, status, o): answer ${o}, which it takes (NULL: 500). */
@@ -36,12 +36,10 @@ int rsp_json(struct rsp *rs, int status, struct json_object *o);
  * sentence from the table of security.md 1; on a ROUTE_PAGE route the same as
  * a page (401 there: a redirect to the log-in).  503 gets a Retry-After.
  */
-int rsp_error(struct rsp *rs, int status, const char *code,
-    const char *field);
+int rsp_error(struct rsp *rs, int status, const char *code, const char *field);
 
 /* rsp_retry(rs, status, code, after_s): rsp_error with Retry-After. */
-int rsp_retry(struct rsp *rs, int status, const char *code,
-    int64_t after_s);
+int rsp_retry(struct rsp *rs, int status, const char *code, int64_t after_s);
 
 /*
  * rsp_header(rs, name, fmt, ...):
@@ -54,8 +52,8 @@ void rsp_header(struct rsp *rs, const char *name, const char *fmt, ...)
 int rsp_text(struct rsp *rs, int status, const char *s);
 
 /* rsp_raw(rs, status, type, p, len): answer bytes; ${type} is static. */
-int rsp_raw(struct rsp *rs, int status, const char *type, const void *p,
-    size_t len);
+int rsp_raw(
+    struct rsp *rs, int status, const char *type, const void *p, size_t len);
 
 /* rsp_html(rs, status, page): answer a page; takes the content of ${page}. */
 int rsp_html(struct rsp *rs, int status, struct buf *page);
@@ -76,8 +74,8 @@ int rsp_empty(struct rsp *rs, int status);
  * name and Secure, as security.md A3 says.  ${age_s} 0: until the browser ends;
  * < 0: delete it.
  */
-void rsp_cookie(struct rsp *rs, const char *name, const char *value,
-    int64_t age_s);
+void rsp_cookie(
+    struct rsp *rs, const char *name, const char *value, int64_t age_s);
 
 /* rsp_sentence(code): the human sentence of an error code. */
 const char *rsp_sentence(const char *code);

@@ -47,9 +47,9 @@
 #define SANITIZED 0
 #endif
 
-#define READ_BYTES 16384	  /* of a body at once */
+#define READ_BYTES 16384           /* of a body at once */
 #define DRAIN_BYTES_MAX (4u << 20) /* of a body nobody wants */
-#define STORE_AGAIN_MS 1000	  /* after a failed opening */
+#define STORE_AGAIN_MS 1000        /* after a failed opening */
 
 void (*serve_idle)(struct store *st);
 
@@ -67,7 +67,7 @@ static struct {
 	struct rsp rs;
 	struct buf body, head;
 	FCGX_Request *fcgi; /* NULL: CGI */
-	bool body_said;	    /* there is a CONTENT_LENGTH */
+	bool body_said;     /* there is a CONTENT_LENGTH */
 	int64_t body_left;  /* of it; below 0 if more came */
 	bool body_end;
 } sv;
@@ -122,8 +122,8 @@ body_begin(void)
 
 	sv.body_left = 0;
 	sv.body_end = false;
-	sv.body_said = v != NULL &&
-	    id_number(v, strlen(v), 0, INT64_MAX, &sv.body_left) == 0;
+	sv.body_said = v != NULL && id_number(v, strlen(v), 0, INT64_MAX,
+					&sv.body_left) == 0;
 	/* As CGI the input of a GET may never end. */
 	if (sv.fcgi == NULL && !sv.body_said &&
 	    (req_is(&sv.rq, "GET") || req_is(&sv.rq, "HEAD")))
@@ -170,7 +170,8 @@ body_drain(void)
 	char waste[READ_BYTES];
 	size_t n, all = 0;
 
-	while (all < DRAIN_BYTES_MAX && (n = body_read(waste, sizeof(waste))) > 0)
+	while (
+	    all < DRAIN_BYTES_MAX && (n = body_read(waste, sizeof(waste))) > 0)
 		all += n;
 }
 
@@ -205,7 +206,8 @@ answer(void)
 	if (sv.head.err) {
 		log_error("serve head does not fit");
 		buf_reset(&sv.head);
-		buf_puts(&sv.head, "Status: 500 Internal Server Error\r\n"
+		buf_puts(&sv.head,
+		    "Status: 500 Internal Server Error\r\n"
 		    "Content-Length: 0\r\nCache-Control: no-store\r\n\r\n");
 		buf_reset(&sv.rs.body);
 	}
@@ -236,8 +238,8 @@ serve_store(struct req *rq)
 		return NULL;
 	memset(&op, 0, sizeof(op));
 	op.path = sv.cf.db;
-	op.mode = strcmp(sv.cf.synchronous, "normal") == 0 ?
-	    STORE_MODE_NORMAL : STORE_MODE_FULL;
+	op.mode = strcmp(sv.cf.synchronous, "normal") == 0 ? STORE_MODE_NORMAL
+							   : STORE_MODE_FULL;
 	op.space_min = sv.cf.write_free_bytes_min;
 	if (store_open(&op, &sv.st) != STORE_DONE) {
 		log_error("serve store cannot be opened");
@@ -268,8 +270,8 @@ serve_one(char **env)
 	if (status != 0)
 		(void)rsp_error(&sv.rs, status, code, NULL);
 	else
-		(void)route_run(sv.routes, sv.nroutes, rq, &sv.rs, serve_body,
-		    &sv.body);
+		(void)route_run(
+		    sv.routes, sv.nroutes, rq, &sv.rs, serve_body, &sv.body);
 	body_drain();
 	answer();
 	log_debug("request id=%s method=%.8s route=%s status=%d ms=%lld",
@@ -490,9 +492,11 @@ serve_harden(void)
 static int
 usage(FILE *to, int rc)
 {
-	(void)fprintf(to, "usage: %s [--conf FILE]\n"
+	(void)fprintf(to,
+	    "usage: %s [--conf FILE]\n"
 	    "A FastCGI and CGI program: started by a web server, by "
-	    "`parley run` or by spawn-fcgi.\n", sv.name);
+	    "`parley run` or by spawn-fcgi.\n",
+	    sv.name);
 	return rc;
 }
 

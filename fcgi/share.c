@@ -21,8 +21,8 @@ share_open(const char *path, size_t size)
 	struct stat st;
 	int fd;
 
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
-	    0600);
+	fd = open(
+	    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 	if (fd == -1)
 		return -1;
 	/* One maker at a time; growing keeps what other processes mapped. */

@@ -25,7 +25,7 @@
 #define HASH_MEMORY (19u << 20) /* bytes */
 #define HASH_RETRY_MS 5
 
-#define KEYED_MAX 8	     /* keys whose HMAC has its beginning kept */
+#define KEYED_MAX 8         /* keys whose HMAC has its beginning kept */
 #define KEYED_BYTES_MAX 128 /* bytes of such a key */
 
 /* Verified in place of an account that is not there: the same work. */
@@ -48,8 +48,8 @@ token_b64(const void *p, size_t len, char *out)
 {
 	size_t size = (len * 4 + 2) / 3 + 1;
 
-	(void)sodium_bin2base64(out, size, p, len,
-	    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	(void)sodium_bin2base64(
+	    out, size, p, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	return size - 1;
 }
 
@@ -257,8 +257,10 @@ hash_turn(const struct conf *cf)
 		for (i = 0; i < cf->hash_jobs_max; i++) {
 			(void)snprintf(path, sizeof(path), "%s/hash.%lld.lock",
 			    cf->run_dir, (long long)i);
-			fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC |
-			    O_NOFOLLOW | O_NOCTTY, 0600);
+			fd = open(path,
+			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+				O_NOCTTY,
+			    0600);
 			if (fd == -1) {
 				log_sys("hash lock");
 				return -2;
@@ -281,8 +283,8 @@ password_hash(const struct conf *cf, const char *p, size_t len,
 
 	if ((fd = hash_turn(cf)) == -1)
 		return -1;
-	rc = crypto_pwhash_str_alg(out, p, len, HASH_OPS, HASH_MEMORY,
-	    crypto_pwhash_ALG_ARGON2ID13);
+	rc = crypto_pwhash_str_alg(
+	    out, p, len, HASH_OPS, HASH_MEMORY, crypto_pwhash_ALG_ARGON2ID13);
 	if (fd >= 0)
 		(void)close(fd);
 	if (rc != 0)
@@ -291,8 +293,8 @@ password_hash(const struct conf *cf, const char *p, size_t len,
 }
 
 int
-password_verify(const struct conf *cf, const char *hash, const char *p,
-    size_t len)
+password_verify(
+    const struct conf *cf, const char *hash, const char *p, size_t len)
 {
 	const char *h = hash != NULL && hash[0] != '\0' ? hash : nobody;
 	int fd, rc;
@@ -318,27 +320,112 @@ password_old(const char *hash)
 
 /* Of those with eight letters or more, the ones tried first everywhere. */
 static const char *const common[] = {
-	"123456789", "1234567890", "12345678", "123123123", "11111111",
-	"00000000", "87654321", "987654321", "0987654321", "1q2w3e4r",
-	"1qaz2wsx", "1q2w3e4r5t", "qwertyuiop", "qwerty123", "qwerty12",
-	"qwertyui", "qwerty1234", "asdfghjkl", "asdfasdf", "zxcvbnm1",
-	"password", "password1", "password12", "password123", "passw0rd",
-	"p@ssw0rd", "p@ssword", "pa55word", "iloveyou", "iloveyou1",
-	"sunshine", "princess", "football", "baseball", "superman", "starwars",
-	"trustno1", "welcome1", "welcome123", "whatever", "letmein1",
-	"letmein123", "dragon123", "monkey123", "michelle", "computer",
-	"internet", "samsung1", "changeme", "changeit", "default1",
-	"administrator", "admin123", "admin1234", "admin12345", "adminadmin",
-	"root1234", "test1234", "testtest", "test12345", "guest123", "user1234",
-	"abcd1234", "abc12345", "abc123456", "a1234567", "a12345678", "aa123456",
-	"aa12345678", "123456aa", "123456789a", "1234qwer", "12341234",
-	"11223344", "12344321", "123321123", "121212121", "147258369",
-	"741852963", "159753456", "789456123", "123qweasd", "qweasdzxc",
-	"1qazxsw2", "zaq12wsx", "q1w2e3r4", "q1w2e3r4t5", "asdf1234",
-	"khongbiet", "khongco1", "anhyeuem", "emyeuanh", "yeuem123", "matkhau1",
-	"matkhau123", "maiyeuem", "vietnam1", "vietnam123", "saigon123",
-	"hanoi123", "thailand", "bangkok1", "bangkok123", "parley123",
-	"parleychat", "livechat",
+	"123456789",
+	"1234567890",
+	"12345678",
+	"123123123",
+	"11111111",
+	"00000000",
+	"87654321",
+	"987654321",
+	"0987654321",
+	"1q2w3e4r",
+	"1qaz2wsx",
+	"1q2w3e4r5t",
+	"qwertyuiop",
+	"qwerty123",
+	"qwerty12",
+	"qwertyui",
+	"qwerty1234",
+	"asdfghjkl",
+	"asdfasdf",
+	"zxcvbnm1",
+	"password",
+	"password1",
+	"password12",
+	"password123",
+	"passw0rd",
+	"p@ssw0rd",
+	"p@ssword",
+	"pa55word",
+	"iloveyou",
+	"iloveyou1",
+	"sunshine",
+	"princess",
+	"football",
+	"baseball",
+	"superman",
+	"starwars",
+	"trustno1",
+	"welcome1",
+	"welcome123",
+	"whatever",
+	"letmein1",
+	"letmein123",
+	"dragon123",
+	"monkey123",
+	"michelle",
+	"computer",
+	"internet",
+	"samsung1",
+	"changeme",
+	"changeit",
+	"default1",
+	"administrator",
+	"admin123",
+	"admin1234",
+	"admin12345",
+	"adminadmin",
+	"root1234",
+	"test1234",
+	"testtest",
+	"test12345",
+	"guest123",
+	"user1234",
+	"abcd1234",
+	"abc12345",
+	"abc123456",
+	"a1234567",
+	"a12345678",
+	"aa123456",
+	"aa12345678",
+	"123456aa",
+	"123456789a",
+	"1234qwer",
+	"12341234",
+	"11223344",
+	"12344321",
+	"123321123",
+	"121212121",
+	"147258369",
+	"741852963",
+	"159753456",
+	"789456123",
+	"123qweasd",
+	"qweasdzxc",
+	"1qazxsw2",
+	"zaq12wsx",
+	"q1w2e3r4",
+	"q1w2e3r4t5",
+	"asdf1234",
+	"khongbiet",
+	"khongco1",
+	"anhyeuem",
+	"emyeuanh",
+	"yeuem123",
+	"matkhau1",
+	"matkhau123",
+	"maiyeuem",
+	"vietnam1",
+	"vietnam123",
+	"saigon123",
+	"hanoi123",
+	"thailand",
+	"bangkok1",
+	"bangkok123",
+	"parley123",
+	"parleychat",
+	"livechat",
 };
 
 const char *

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TOKEN_SIZE 44	   /* 256 bits in base64url and a NUL */
+#define TOKEN_SIZE 44      /* 256 bits in base64url and a NUL */
 #define TOKEN_HASH_SIZE 65 /* SHA-256 in hex and a NUL */
 #define TOKEN_MAC_BYTES 32
 #define PASSWORD_HASH_SIZE 128
@@ -61,17 +61,17 @@ enum token_kind { TOKEN_NONE, TOKEN_CUSTOMER, TOKEN_COOKIE, TOKEN_KEY };
 
 struct token {
 	enum token_kind kind;
-	int64_t owner;	 /* customer or user */
-	int64_t session; /* session or API key */
-	int64_t exp;	 /* seconds; of a customer's, else 0 */
+	int64_t owner;           /* customer or user */
+	int64_t session;         /* session or API key */
+	int64_t exp;             /* seconds; of a customer's, else 0 */
 	char secret[TOKEN_SIZE]; /* SECRET, or MAC of a customer's */
 };
 
 #define TOKEN_TEXT_SIZE 192 /* any of the three as text, with its NUL */
 
 /* token_write(cf, t, out): the text of ${t}; fills a customer's secret. */
-void token_write(const struct conf *cf, struct token *t,
-    char out[TOKEN_TEXT_SIZE]);
+void token_write(
+    const struct conf *cf, struct token *t, char out[TOKEN_TEXT_SIZE]);
 
 /*
  * token_read(cf, p, len, t):
@@ -79,8 +79,8 @@ void token_write(const struct conf *cf, struct token *t,
  * perhaps); -1 if it has the form and is forged or malformed.  Expiry is not
  * looked at.
  */
-int token_read(const struct conf *cf, const char *p, size_t len,
-    struct token *t);
+int token_read(
+    const struct conf *cf, const char *p, size_t len, struct token *t);
 
 /*
  * password_hash(cf, p, len, out):
@@ -95,8 +95,8 @@ int password_hash(const struct conf *cf, const char *p, size_t len,
  * 1 right, 0 wrong, -1 as above.  With ${hash} NULL (no such account) it does
  * the same work and says 0.
  */
-int password_verify(const struct conf *cf, const char *hash, const char *p,
-    size_t len);
+int password_verify(
+    const struct conf *cf, const char *hash, const char *p, size_t len);
 
 /* password_old(hash): whether it was made with lesser settings than now. */
 bool password_old(const char *hash);

@@ -19,17 +19,17 @@ enum who_kind {
 
 struct who {
 	enum who_kind kind;
-	int64_t id;	    /* user or customer; 0 for nobody and pushd */
-	int64_t session;    /* session, or API key if via 'k'; else 0 */
+	int64_t id;      /* user or customer; 0 for nobody and pushd */
+	int64_t session; /* session, or API key if via 'k'; else 0 */
 	bool admin;
-	bool confirmed;	    /* the database says so, not the signature alone */
-	char via;	    /* 'b'earer token, 'c'ookie, 'q'uery, 'i'nternal
-			       (pushd for somebody), 'k' API key; 0 nobody */
+	bool confirmed; /* the database says so, not the signature alone */
+	char via;       /* 'b'earer token, 'c'ookie, 'q'uery, 'i'nternal
+			   (pushd for somebody), 'k' API key; 0 nobody */
 	char ref[REF_BYTES_MAX];   /* u:5:12 c:9:40 k:5:3 i:5:agent:EXP; "" */
 	char name[NAME_BYTES_MAX]; /* "" until confirmed */
-	char locale[8];	    /* vi, th, en or "" */
-	char csrf[WHO_CSRF_SIZE]; /* for forms and X-CSRF-Token; "" if none */
-	int64_t expires_at; /* ms; 0: does not */
+	char locale[8];            /* vi, th, en or "" */
+	char csrf[WHO_CSRF_SIZE];  /* for forms and X-CSRF-Token; "" if none */
+	int64_t expires_at;        /* ms; 0: does not */
 };
 
 #endif

@@ -16,7 +16,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct buf b;
 	const char *why;
 
-	if (json_parse((const char *)data, size, 32, 1000, 4096, &o, &why) == -1)
+	if (json_parse((const char *)data, size, 32, 1000, 4096, &o, &why) ==
+	    -1)
 		return 0;
 	buf_init(&b, 16 * size + 64);
 	json_write(o, &b);

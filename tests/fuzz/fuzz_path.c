@@ -18,8 +18,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (buf == NULL)
 		return 0;
-	n = req_parse_path((const char *)data, size, buf, segments,
-	    PATH_SEGMENTS_MAX);
+	n = req_parse_path(
+	    (const char *)data, size, buf, segments, PATH_SEGMENTS_MAX);
 	for (i = 0; i < n; i++) {
 		assert(segments[i][0] != '\0');
 		assert(strchr(segments[i], '/') == NULL);

@@ -57,7 +57,8 @@ client(void **state)
 	addr_client("9.9.9.9", "1.1.1.1", "10.0.0.0/8", out);
 	assert_string_equal(out, "9.9.9.9");
 	/* From the right, past trusted ones, no further. */
-	addr_client("10.0.0.1", "6.6.6.6, 1.1.1.1, 10.0.0.2", "10.0.0.0/8", out);
+	addr_client(
+	    "10.0.0.1", "6.6.6.6, 1.1.1.1, 10.0.0.2", "10.0.0.0/8", out);
 	assert_string_equal(out, "1.1.1.1");
 	addr_client("10.0.0.1", "10.0.0.3", "10.0.0.0/8", out);
 	assert_string_equal(out, "10.0.0.3");
@@ -80,38 +81,47 @@ origins(void **state)
 	static const char list[] = "https://a.example, http://b.example:8080";
 
 	(void)state;
-	assert_int_equal(origin_check("https://a.example", list, "", NULL, true),
+	assert_int_equal(
+	    origin_check("https://a.example", list, "", NULL, true),
 	    ORIGIN_LISTED);
-	assert_int_equal(origin_check("http://b.example:8080", list, "", NULL,
-	    false), ORIGIN_LISTED);
+	assert_int_equal(
+	    origin_check("http://b.example:8080", list, "", NULL, false),
+	    ORIGIN_LISTED);
 	/* Compared whole. */
-	assert_int_equal(origin_check("https://a.example.evil", list, "", NULL,
-	    true), ORIGIN_NO);
-	assert_int_equal(origin_check("https://a.exampl", list, "", NULL, true),
+	assert_int_equal(
+	    origin_check("https://a.example.evil", list, "", NULL, true),
 	    ORIGIN_NO);
-	assert_int_equal(origin_check("http://a.example", list, "", NULL, false),
-	    ORIGIN_NO);
-	assert_int_equal(origin_check("null", "*", "", "null", false), ORIGIN_NO);
+	assert_int_equal(
+	    origin_check("https://a.exampl", list, "", NULL, true), ORIGIN_NO);
+	assert_int_equal(
+	    origin_check("http://a.example", list, "", NULL, false), ORIGIN_NO);
+	assert_int_equal(
+	    origin_check("null", "*", "", "null", false), ORIGIN_NO);
 	assert_int_equal(origin_check(NULL, "*", "", NULL, false), ORIGIN_NO);
-	assert_int_equal(origin_check("https://x/", "*", "", NULL, true),
-	    ORIGIN_NO);
-	assert_int_equal(origin_check("https://u@x", "*", "", NULL, true),
-	    ORIGIN_NO);
-	assert_int_equal(origin_check("https://x", "*", "", NULL, true),
-	    ORIGIN_ANY);
+	assert_int_equal(
+	    origin_check("https://x/", "*", "", NULL, true), ORIGIN_NO);
+	assert_int_equal(
+	    origin_check("https://u@x", "*", "", NULL, true), ORIGIN_NO);
+	assert_int_equal(
+	    origin_check("https://x", "*", "", NULL, true), ORIGIN_ANY);
 	/* A listed one stays listed beside a star. */
-	assert_int_equal(origin_check("https://a.example", "*,https://a.example",
-	    "", NULL, true), ORIGIN_LISTED);
+	assert_int_equal(origin_check("https://a.example",
+			     "*,https://a.example", "", NULL, true),
+	    ORIGIN_LISTED);
 	/* Ours, by the base URL or by Host. */
 	assert_int_equal(origin_check("https://chat.example", "",
-	    "https://chat.example:443/x", NULL, true), ORIGIN_OURS);
-	assert_int_equal(origin_check("http://127.0.0.1:8080", "", "",
-	    "127.0.0.1:8080", false), ORIGIN_OURS);
-	assert_int_equal(origin_check("http://127.0.0.1:8081", "", "",
-	    "127.0.0.1:8080", false), ORIGIN_NO);
-	assert_int_equal(origin_check("http://h", "", "", "h", true), ORIGIN_NO);
-	assert_int_equal(origin_check("https://h", "", "", "h:443", true),
+			     "https://chat.example:443/x", NULL, true),
 	    ORIGIN_OURS);
+	assert_int_equal(origin_check("http://127.0.0.1:8080", "", "",
+			     "127.0.0.1:8080", false),
+	    ORIGIN_OURS);
+	assert_int_equal(origin_check("http://127.0.0.1:8081", "", "",
+			     "127.0.0.1:8080", false),
+	    ORIGIN_NO);
+	assert_int_equal(
+	    origin_check("http://h", "", "", "h", true), ORIGIN_NO);
+	assert_int_equal(
+	    origin_check("https://h", "", "", "h:443", true), ORIGIN_OURS);
 	assert_int_equal(origin_check("http://", "", "", "", false), ORIGIN_NO);
 }
 

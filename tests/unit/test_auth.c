@@ -228,8 +228,8 @@ cors(void **state)
 	cf.cors_origins = list;
 	with("HTTP_ORIGIN=https://shop.example");
 	assert_int_equal(ask("GET", "/nothing"), 404);
-	assert_true(head_has(
-	    "Access-Control-Allow-Origin: https://shop.example\r\n"));
+	assert_true(
+	    head_has("Access-Control-Allow-Origin: https://shop.example\r\n"));
 	assert_true(head_has("Access-Control-Allow-Credentials: true\r\n"));
 	assert_true(head_has("Vary: Origin\r\n"));
 	with("HTTP_ORIGIN=https://evil.example");
@@ -256,8 +256,8 @@ static struct auth_session s;
 static void
 login_as(int64_t user)
 {
-	assert_int_equal(auth_session_new(st, &cf, user, "127.0.0.1", "test",
-	    &s), 1);
+	assert_int_equal(
+	    auth_session_new(st, &cf, user, "127.0.0.1", "test", &s), 1);
 }
 
 static void
@@ -310,8 +310,8 @@ kinds(void **state)
 	assert_int_equal(ask("GET", "/admin"), 200);
 	assert_true(seen.admin);
 
-	assert_int_equal(auth_customer_new(st, &cf, customer, "", token, NULL),
-	    1);
+	assert_int_equal(
+	    auth_customer_new(st, &cf, customer, "", token, NULL), 1);
 	with("HTTP_AUTHORIZATION=Bearer %s", token);
 	assert_int_equal(ask("GET", "/cust"), 200);
 	assert_int_equal(seen.kind, WHO_CUSTOMER);
@@ -357,8 +357,8 @@ sessions_end(void **state)
 
 	(void)state;
 	login_as(agent);
-	(void)snprintf(ref, sizeof(ref), "u:%lld:%lld", (long long)agent,
-	    (long long)s.id);
+	(void)snprintf(
+	    ref, sizeof(ref), "u:%lld:%lld", (long long)agent, (long long)s.id);
 	assert_int_equal(auth_ref(st, &cf, ref, &w), 1);
 	assert_string_equal(w.ref, ref);
 	assert_int_equal(store_session_end(st, s.id), STORE_DONE);
@@ -373,12 +373,12 @@ sessions_end(void **state)
 	assert_false(seen.confirmed);
 	assert_int_equal(seen.id, agent);
 
-	assert_int_equal(auth_customer_new(st, &cf, customer, "", token, NULL),
-	    1);
+	assert_int_equal(
+	    auth_customer_new(st, &cf, customer, "", token, NULL), 1);
 	with("HTTP_AUTHORIZATION=Bearer %s", token);
 	assert_int_equal(ask("GET", "/cust"), 200);
-	assert_int_equal(store_session_end_customer(st, customer, 0),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_session_end_customer(st, customer, 0), STORE_DONE);
 	with("HTTP_AUTHORIZATION=Bearer %s", token);
 	assert_int_equal(ask("GET", "/cust"), 401);
 	/* References that are none. */
@@ -451,7 +451,8 @@ form_cookie(void **state)
 	rq.host = "localhost";
 	rsp_init(&rs, &rq);
 	auth_form(&rq, &rs);
-	assert_non_null(p = strstr(rs.headers.data, "Set-Cookie: parley-form="));
+	assert_non_null(
+	    p = strstr(rs.headers.data, "Set-Cookie: parley-form="));
 	assert_non_null(strstr(p, "; HttpOnly; SameSite=Lax"));
 	memcpy(cookie, p + 24, TOKEN_SIZE - 1);
 	memcpy(mac, rq.who.csrf, sizeof(mac));
@@ -490,31 +491,37 @@ logins(void **state)
 	(void)state;
 	begin();
 	assert_int_equal(auth_login(&rq, " AGENT@example.com", PASSWORD,
-	    strlen(PASSWORD), &s, &wait), 200);
+			     strlen(PASSWORD), &s, &wait),
+	    200);
 	assert_int_equal(s.user, agent);
 	with("HTTP_COOKIE=parley=%s", s.cookie);
 	assert_int_equal(ask("GET", "/agent"), 200);
 	begin();
-	assert_int_equal(auth_login(&rq, "agent@example.com", "wrong wrong", 11,
-	    &s, &wait), 401);
+	assert_int_equal(
+	    auth_login(&rq, "agent@example.com", "wrong wrong", 11, &s, &wait),
+	    401);
 	assert_int_equal(s.user, 0);
 	assert_int_equal(auth_login(&rq, "nobody@example.com", PASSWORD,
-	    strlen(PASSWORD), &s, &wait), 401);
+			     strlen(PASSWORD), &s, &wait),
+	    401);
 	assert_int_equal(store_user_patch(st, agent, &off), STORE_DONE);
 	assert_int_equal(auth_login(&rq, "agent@example.com", PASSWORD,
-	    strlen(PASSWORD), &s, &wait), 401);
+			     strlen(PASSWORD), &s, &wait),
+	    401);
 	assert_int_equal(store_user_patch(st, agent, &on), STORE_DONE);
 	for (i = 0; i < 10 && wait == 0; i++)
-		(void)auth_login(&rq, "agent@example.com", "wrong wrong", 11,
-		    &s, &wait);
+		(void)auth_login(
+		    &rq, "agent@example.com", "wrong wrong", 11, &s, &wait);
 	assert_in_range(i, 3, 5);
 	assert_int_equal(wait, 1);
 	/* Even the right one waits now. */
 	assert_int_equal(auth_login(&rq, "agent@example.com", PASSWORD,
-	    strlen(PASSWORD), &s, &wait), 429);
+			     strlen(PASSWORD), &s, &wait),
+	    429);
 	rate_clear(&cf, "agent@example.com", "9.9.9.9");
 	assert_int_equal(auth_login(&rq, "agent@example.com", PASSWORD,
-	    strlen(PASSWORD), &s, &wait), 200);
+			     strlen(PASSWORD), &s, &wait),
+	    200);
 	req_fini(&rq);
 }
 
@@ -630,8 +637,8 @@ api_keys(void **state)
 	with("HTTP_AUTHORIZATION=Bearer %s", text);
 	assert_int_equal(ask("POST", "/agent"), 200);
 	assert_int_equal(seen.via, 'k');
-	(void)snprintf(ref, sizeof(ref), "k:%lld:%lld", (long long)agent,
-	    (long long)id);
+	(void)snprintf(
+	    ref, sizeof(ref), "k:%lld:%lld", (long long)agent, (long long)id);
 	assert_string_equal(seen.ref, ref);
 	assert_int_equal(auth_ref(st, &cf, ref, &w), 1);
 	assert_int_equal(store_key_end(st, id), STORE_DONE);

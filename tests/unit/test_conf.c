@@ -66,10 +66,13 @@ file_and_environment(void **state)
 	(void)state;
 	(void)setenv("PARLEY_LOCALE", "th", 1);
 	(void)setenv("WEBSOCKET_CORS_ORIGIN", "https://a.example", 1);
-	assert_int_equal(load("# a comment\n; another\n\n"
-	    "jwt_key=" KEY " ; kept\n  locale = en\nlimits: off\n"
-	    "json_depth_max = 10\nbase_url = https://x.example/\n"
-	    "db = /srv/x.db\npush_listen = 127.0.0.1:9000\n", CONF_FCGI), 0);
+	assert_int_equal(
+	    load("# a comment\n; another\n\n"
+		 "jwt_key=" KEY " ; kept\n  locale = en\nlimits: off\n"
+		 "json_depth_max = 10\nbase_url = https://x.example/\n"
+		 "db = /srv/x.db\npush_listen = 127.0.0.1:9000\n",
+		CONF_FCGI),
+	    0);
 	(void)unsetenv("PARLEY_LOCALE");
 	(void)unsetenv("WEBSOCKET_CORS_ORIGIN");
 	assert_string_equal(cf.jwt_key, KEY " ; kept");
@@ -86,9 +89,13 @@ static void
 faults_by_line(void **state)
 {
 	(void)state;
-	assert_int_equal(load("jwt_key = " KEY "\nnonsense = 1\n"
-	    "json_depth_max = many\nlimits = perhaps\nlocale = fr\nno equals\n"
-	    "limits = on\nbase_url = ftp://x\n", CONF_FCGI), -1);
+	assert_int_equal(
+	    load(
+		"jwt_key = " KEY "\nnonsense = 1\n"
+		"json_depth_max = many\nlimits = perhaps\nlocale = fr\nno equals\n"
+		"limits = on\nbase_url = ftp://x\n",
+		CONF_FCGI),
+	    -1);
 	assert_non_null(strstr(err.data, ":2: unknown setting nonsense\n"));
 	assert_non_null(strstr(err.data, ":3: json_depth_max must be"));
 	assert_non_null(strstr(err.data, ":4: limits must be on or off"));
@@ -109,11 +116,13 @@ keys(void **state)
 	assert_non_null(strstr(err.data, "jwt_key must have 32 bytes"));
 	assert_int_equal(load("", CONF_FCGI | CONF_LAX), 0);
 	assert_int_equal(load("jwt_key = short\n", CONF_FCGI), -1);
-	assert_int_equal(load("jwt_key = " KEY "\nintegrator_key = short\n",
-	    CONF_FCGI), -1);
+	assert_int_equal(
+	    load("jwt_key = " KEY "\nintegrator_key = short\n", CONF_FCGI), -1);
 	/* pushd signs nothing, and does not even remember the keys. */
 	assert_int_equal(load("jwt_key = " KEY "\nintegrator_key = " KEY "\n"
-	    "internal_key = 0123456789abcdef\n", CONF_PUSHD), 0);
+			      "internal_key = 0123456789abcdef\n",
+			     CONF_PUSHD),
+	    0);
 	assert_string_equal(cf.jwt_key, "");
 	assert_string_equal(cf.integrator_key, "");
 	assert_string_equal(cf.internal_key, "0123456789abcdef");
@@ -131,8 +140,8 @@ who_may_read(void **state)
 	assert_non_null(strstr(err.data, "holds secrets"));
 	buf_reset(&err);
 	conf_free(&cf);
-	assert_int_equal(conf_load(&cf, "/nonexistent/parley.conf", CONF_FCGI,
-	    &err), -1);
+	assert_int_equal(
+	    conf_load(&cf, "/nonexistent/parley.conf", CONF_FCGI, &err), -1);
 	assert_string_equal(cf.base_url, "");
 }
 
@@ -161,8 +170,8 @@ table(void **state)
 		assert_true(strlen(conf_keys[i].help) > 0);
 		assert_true(conf_keys[i].scope != 0);
 		for (j = 0; j < i; j++)
-			assert_string_not_equal(conf_keys[i].name,
-			    conf_keys[j].name);
+			assert_string_not_equal(
+			    conf_keys[i].name, conf_keys[j].name);
 	}
 }
 

@@ -28,8 +28,12 @@ static struct event
 event(int64_t id, const char *data)
 {
 	static const char *rooms[] = { "inbox" };
-	struct event e = { .id = id, .prev = id > 0 ? id - 1 : 0,
-		.type = "t", .rooms = rooms, .nrooms = 1, .data = data,
+	struct event e = { .id = id,
+		.prev = id > 0 ? id - 1 : 0,
+		.type = "t",
+		.rooms = rooms,
+		.nrooms = 1,
+		.data = data,
 		.data_len = strlen(data) };
 
 	return e;

@@ -18,8 +18,11 @@ static const char *rooms[] = { "inbox", "customer:9", "conversation:12" };
 static struct event
 sample(void)
 {
-	struct event e = { .id = 1767225599999, .prev = 1767225599998,
-		.type = "new_message", .rooms = rooms, .nrooms = 3 };
+	struct event e = { .id = 1767225599999,
+		.prev = 1767225599998,
+		.type = "new_message",
+		.rooms = rooms,
+		.nrooms = 3 };
 
 	e.data = "{\"id\":\"5\",\"content\":\"a\\n\xe1\xba\xa1 }]\\\"\"}";
 	e.data_len = strlen(e.data);
@@ -113,9 +116,10 @@ cut_anywhere(void **state)
 static void
 refusals(void **state)
 {
-	static const char *const bad[] = { "", "{}", "[]", "null",
-		"{\"id\":1}", "{\"id\":0}", "{\"id\":5,\"prev\":5}",
-		"{\"id\":-1,\"prev\":0}", "{\"id\":1.5,\"prev\":0}",
+	static const char *const bad[] = {
+		"", "{}", "[]", "null", "{\"id\":1}", "{\"id\":0}",
+		"{\"id\":5,\"prev\":5}", "{\"id\":-1,\"prev\":0}",
+		"{\"id\":1.5,\"prev\":0}",
 		"{\"id\":9007199254740992,\"prev\":0}",
 		"{\"id\":\"5\",\"prev\":4}", "{\"id\":5,\"prev\":4} x",
 		"{\"id\":5,\"prev\":4,\"id\":6}",
@@ -130,7 +134,8 @@ refusals(void **state)
 		"{\"id\":5,\"prev\":4,\"type\":\"a\",\"rooms\":[],\"data\":{}\n}",
 		"{\"id\":5,\"prev\":4,\"type\":\"a\\u0041\",\"rooms\":[],\"data\":1}",
 		"{\"id\":0,\"prev\":4,\"type\":\"a\",\"rooms\":[],\"data\":1}",
-		"{\"id\":5,\"prev\":4,\"type\":\"a\",\"rooms\":[],\"data\":\"\xff\"}" };
+		"{\"id\":5,\"prev\":4,\"type\":\"a\",\"rooms\":[],\"data\":\"\xff\"}"
+	};
 	size_t i;
 
 	(void)state;
@@ -142,7 +147,8 @@ refusals(void **state)
 	assert_int_equal(parse("{\"id\":1,\"prev\":0}"), 1);
 	assert_int_equal(parse("{ \"id\": 5, \"prev\": 4, \"new\": [1] }"), 1);
 	assert_int_equal(parse("{\"id\":5,\"prev\":4,\"type\":\"a\","
-	    "\"rooms\":[],\"data\":{},\"public\":false}"), 1);
+			       "\"rooms\":[],\"data\":{},\"public\":false}"),
+	    1);
 }
 
 static void

@@ -55,7 +55,8 @@ cursors(void **state)
 	assert_int_equal(id_cursor("", 0), -1);
 	assert_int_equal(id_cursor("-1", 2), -1);
 	assert_int_equal(id_cursor("1.5", 3), -1);
-	assert_int_equal(id_cursor("000000000000000000000000000000001", 33), -1);
+	assert_int_equal(
+	    id_cursor("000000000000000000000000000000001", 33), -1);
 	for (i = 1; i < sizeof(most); i++)
 		assert_true(id_cursor(most, i) > 0);
 }
@@ -71,11 +72,12 @@ numbers(void **state)
 	assert_int_equal(id_number("-6", 2, -5, 5, &v), -1);
 	assert_int_equal(v, -5);
 	assert_int_equal(id_number("-", 1, -5, 5, &v), -1);
-	assert_int_equal(id_number("-9223372036854775808", 20, INT64_MIN,
-	    INT64_MAX, &v), 0);
+	assert_int_equal(
+	    id_number("-9223372036854775808", 20, INT64_MIN, INT64_MAX, &v), 0);
 	assert_true(v == INT64_MIN);
-	assert_int_equal(id_number("-9223372036854775809", 20, INT64_MIN,
-	    INT64_MAX, &v), -1);
+	assert_int_equal(
+	    id_number("-9223372036854775809", 20, INT64_MIN, INT64_MAX, &v),
+	    -1);
 }
 
 static void

@@ -42,20 +42,19 @@ grammar(void **state)
 	static const char *const yes[] = { "{}", "[]", "null", "true", "false",
 		"0", "-0", "1", "-1.5e+3", "\"\"", " \t\r\n{ } ", "[1,2,[]]",
 		"{\"a\":{\"a\":1},\"b\":[{\"a\":1},{\"a\":2}]}",
-		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\"",
-		"\"\\ud83d\\ude00\"", "\"\\ud800\"", "\"\\udc00x\"",
-		"9223372036854775807", "-9223372036854775808",
-		"\"\\u0000\"", "1e308" };
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\"", "\"\\ud83d\\ude00\"",
+		"\"\\ud800\"", "\"\\udc00x\"", "9223372036854775807",
+		"-9223372036854775808", "\"\\u0000\"", "1e308" };
 	static const char *const no[] = { "", " ", "{", "}", "[", "]", "{]",
 		"[1,]", "{\"a\":1,}", "{,}", "{a:1}", "{'a':1}", "'a'", "NaN",
 		"Infinity", "-Infinity", "-", "+1", "01", "1.", ".5", "1e",
 		"1e+", "0x10", "tru", "nul", "True", "\"", "\"\\\"", "\"\\x\"",
-		"\"\\u12\"", "\"\\u12g4\"", "\"a\nb\"", "\"\t\"", "1 2",
-		"{} x", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
+		"\"\\u12\"", "\"\\u12g4\"", "\"a\nb\"", "\"\t\"", "1 2", "{} x",
+		"{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
 		"{\"x\":{\"b\":1,\"b\":2}}", "9223372036854775808",
-		"-9223372036854775809", "1e999", "{\"a\\u0000b\":1}",
-		"// c\n1", "/*c*/1", "[1 2]", "{\"a\" 1}", "\"\\",
-		"{\"a\":}", "[,1]", "nullx", "--1" };
+		"-9223372036854775809", "1e999", "{\"a\\u0000b\":1}", "// c\n1",
+		"/*c*/1", "[1 2]", "{\"a\" 1}", "\"\\", "{\"a\":}", "[,1]",
+		"nullx", "--1" };
 	size_t i;
 
 	(void)state;
@@ -74,7 +73,8 @@ grammar(void **state)
 static void
 cut_anywhere(void **state)
 {
-	static const char text[] = " {\"a\":[1,-2.5e3,\"x\\n\\ud83d\\ude00\","
+	static const char text[] =
+	    " {\"a\":[1,-2.5e3,\"x\\n\\ud83d\\ude00\","
 	    "true,false,null,{}],\"b\":{\"c\":\"\xc3\xa9\"}}";
 	struct json_object *o;
 	size_t i;
@@ -86,8 +86,8 @@ cut_anywhere(void **state)
 	assert_non_null(o);
 	(void)json_object_put(o);
 	/* The value's own length is found, whatever follows. */
-	assert_int_equal(json_span(text + 1, sizeof(text) - 2),
-	    sizeof(text) - 2);
+	assert_int_equal(
+	    json_span(text + 1, sizeof(text) - 2), sizeof(text) - 2);
 	assert_int_equal(json_span("{\"a\":[]},x", 10), 8);
 	assert_int_equal(json_span("12,", 3), 2);
 	assert_int_equal(json_span(" 1", 2), 0);
@@ -117,11 +117,11 @@ limits(void **state)
 	(void)json_object_put(o);
 	assert_int_equal(json_parse("[1,2,3]", 7, 32, 2, 10, &o, &why), -1);
 	assert_string_equal(why, "too_large");
-	assert_int_equal(json_parse("{\"a\":{\"b\":1}}", 13, 32, 1, 10, &o,
-	    &why), -1);
+	assert_int_equal(
+	    json_parse("{\"a\":{\"b\":1}}", 13, 32, 1, 10, &o, &why), -1);
 	/* Bytes of a string are counted decoded. */
-	assert_int_equal(json_parse("\"\\u00e9\\n\"", 10, 32, 3, 3, &o, &why),
-	    0);
+	assert_int_equal(
+	    json_parse("\"\\u00e9\\n\"", 10, 32, 3, 3, &o, &why), 0);
 	(void)json_object_put(o);
 	assert_int_equal(json_parse("\"abcd\"", 6, 32, 3, 3, &o, &why), -1);
 	assert_string_equal(why, "too_large");
@@ -130,7 +130,8 @@ limits(void **state)
 static void
 members(void **state)
 {
-	static const char text[] = "{\"s\":\"x\\u0000y\",\"i\":5,\"d\":1.5,"
+	static const char text[] =
+	    "{\"s\":\"x\\u0000y\",\"i\":5,\"d\":1.5,"
 	    "\"b\":true,\"n\":null,\"o\":{},\"a\":[],\"id\":\"17\","
 	    "\"bad\":\"017\"}";
 	struct json_object *o = parse(text, sizeof(text) - 1), *v;

@@ -42,8 +42,8 @@ lines(void **state)
 	(void)slurp(text, sizeof(text));
 	assert_non_null(strstr(text, "] info: one fd=3\n"));
 	assert_null(strstr(text, "not seen"));
-	assert_non_null(strstr(text,
-	    "warn: a\\x0ab\\x1b[31m\\xff\\xc2\\x9b \xe1\xba\xa1\n"));
+	assert_non_null(strstr(
+	    text, "warn: a\\x0ab\\x1b[31m\\xff\\xc2\\x9b \xe1\xba\xa1\n"));
 
 	/* Cut at the limit, still one line. */
 	memset(big, '\x01', sizeof(big) - 1);

@@ -1,4 +1,5 @@
-/* req.c: path, query, form, cookies, body: bounded, strict, cut at each byte. */
+/* req.c: path, query, form, cookies, body: bounded, strict, cut at each byte.
+ */
 
 #include "req.h"
 #include "route.h"
@@ -253,7 +254,7 @@ cookies(void **state)
 	(void)state;
 	plain();
 	with("HTTP_COOKIE=parley=a.b.c; x=\"y z\"; parley=second; bad name=1;"
-	    " e=; =v");
+	     " e=; =v");
 	assert_int_equal(begin("/"), 0);
 	assert_string_equal(req_cookie(&rq, "parley"), "a.b.c");
 	assert_string_equal(req_cookie(&rq, "x"), "y z");
@@ -287,9 +288,11 @@ json_bodies(void **state)
 	bool b;
 
 	(void)state;
-	assert_int_equal(body("application/json; charset=utf-8", 0,
-	    "{\"s\":\"ab\",\"i\":5,\"b\":true,\"n\":null,\"id\":\"9\","
-	    "\"z\":\"a\\u0000b\",\"v\":\"\xe1\xba\xa1\xe1\xba\xa1\"}"), 0);
+	assert_int_equal(
+	    body("application/json; charset=utf-8", 0,
+		"{\"s\":\"ab\",\"i\":5,\"b\":true,\"n\":null,\"id\":\"9\","
+		"\"z\":\"a\\u0000b\",\"v\":\"\xe1\xba\xa1\xe1\xba\xa1\"}"),
+	    0);
 	assert_string_equal(req_str(&rq, "s", 1, 2), "ab");
 	assert_null(rq.bad_field);
 	assert_int_equal(req_int(&rq, "i", 0, 9, &v), 1);
@@ -299,8 +302,8 @@ json_bodies(void **state)
 	assert_int_equal(v, 9);
 	assert_int_equal(req_bool(&rq, "b", &b), 1);
 	assert_string_equal(req_opt(&rq, "none", 5, "d"), "d");
-	assert_string_equal(req_text(&rq, "v", 1, 2, 100, NULL),
-	    "\xe1\xba\xa1\xe1\xba\xa1");
+	assert_string_equal(
+	    req_text(&rq, "v", 1, 2, 100, NULL), "\xe1\xba\xa1\xe1\xba\xa1");
 	assert_null(rq.bad_field);
 	assert_null(req_text(&rq, "v", 1, 1, 100, NULL));
 	assert_string_equal(rq.bad_field, "v");
@@ -323,8 +326,8 @@ json_bodies(void **state)
 	assert_string_equal(code, "bad_utf8");
 	assert_int_equal(body("text/plain", 0, "{}"), 415);
 	assert_int_equal(body("application/jsonx", 0, "{}"), 415);
-	assert_int_equal(body("application/x-www-form-urlencoded", 0, "a=1"),
-	    415);
+	assert_int_equal(
+	    body("application/x-www-form-urlencoded", 0, "a=1"), 415);
 	assert_int_equal(body("", 0, ""), 0);
 	assert_non_null(rq.json);
 	assert_int_equal(body("x/y", ROUTE_RAW, "raw"), 0);
@@ -340,7 +343,8 @@ form_bodies(void **state)
 
 	(void)state;
 	assert_int_equal(body("application/x-www-form-urlencoded", ROUTE_FORM,
-	    "s=a+b&i=5&on=1&e=&id=4&bad=x"), 0);
+			     "s=a+b&i=5&on=1&e=&id=4&bad=x"),
+	    0);
 	assert_string_equal(req_str(&rq, "s", 1, 9), "a b");
 	assert_string_equal(req_form(&rq, "s", &len), "a b");
 	assert_int_equal(len, 3);
@@ -353,11 +357,12 @@ form_bodies(void **state)
 	assert_int_equal(v, 4);
 	assert_int_equal(req_id(&rq, "bad", &v), -1);
 	assert_string_equal(req_text(&rq, "e", 0, 5, 9, "d"), "d");
-	assert_int_equal(body("application/x-www-form-urlencoded", ROUTE_FORM,
-	    "a=%"), 400);
+	assert_int_equal(
+	    body("application/x-www-form-urlencoded", ROUTE_FORM, "a=%"), 400);
 	cf.form_fields_max = 2;
-	assert_int_equal(body("application/x-www-form-urlencoded", ROUTE_FORM,
-	    "a&b&c"), 400);
+	assert_int_equal(
+	    body("application/x-www-form-urlencoded", ROUTE_FORM, "a&b&c"),
+	    400);
 	cf.form_fields_max = 100;
 	assert_int_equal(body("application/json", ROUTE_FORM, "{\"a\":1}"), 0);
 }

@@ -43,8 +43,8 @@ echo(struct req *rq, struct rsp *rs)
 {
 	char text[256];
 
-	(void)snprintf(text, sizeof(text), "%s %s %zu %d", rq->method,
-	    rq->path, rq->body_len, rq->cgi);
+	(void)snprintf(text, sizeof(text), "%s %s %zu %d", rq->method, rq->path,
+	    rq->body_len, rq->cgi);
 	return rsp_text(rs, 200, text);
 }
 
@@ -52,8 +52,9 @@ static int
 opens(struct req *rq, struct rsp *rs)
 {
 	/* A bug: the transaction is never ended. */
-	return store_begin(rq->st) != STORE_FAILED ? rsp_text(rs, 200, "open") :
-	    rsp_error(rs, 503, "busy", NULL);
+	return store_begin(rq->st) != STORE_FAILED
+		   ? rsp_text(rs, 200, "open")
+		   : rsp_error(rs, 503, "busy", NULL);
 }
 
 static int
@@ -63,8 +64,8 @@ large(struct req *rq, struct rsp *rs)
 
 	(void)rq;
 	memset(text, 'x', sizeof(text));
-	return rsp_raw(rs, 200, "text/plain; charset=utf-8", text,
-	    sizeof(text));
+	return rsp_raw(
+	    rs, 200, "text/plain; charset=utf-8", text, sizeof(text));
 }
 
 static const struct route routes[] = {
@@ -364,8 +365,8 @@ signal_when_idle(void **state)
 
 /* As CGI: ${input} on standard input; the answer in ${got}. */
 static int
-cgi(const char *method, const char *uri, const char *length,
-    const char *input, const char *conf_file)
+cgi(const char *method, const char *uri, const char *length, const char *input,
+    const char *conf_file)
 {
 	int in[2], out[2], status;
 	char chunk[4096];

@@ -1,4 +1,5 @@
-/* token.c and jwt.c: forged, cut, foreign and expired ones are worth nothing. */
+/* token.c and jwt.c: forged, cut, foreign and expired ones are worth nothing.
+ */
 
 #include "jwt.h"
 #include "token.h"
@@ -58,7 +59,7 @@ randomness(void **state)
 	assert_string_not_equal(a, b);
 	token_hash("abc", 3, hash);
 	assert_string_equal(hash, "ba7816bf8f01cfea414140de5dae2223"
-	    "b00361a396177a9cb410ff61f20015ad");
+				  "b00361a396177a9cb410ff61f20015ad");
 	assert_true(token_equal("ab", 2, "ab", 2));
 	assert_false(token_equal("ab", 2, "ac", 2));
 	assert_false(token_equal("ab", 2, "abc", 3));
@@ -88,7 +89,7 @@ credentials(void **state)
 		assert_int_equal(token_read(&cf, text, n, &got), 1);
 		assert_int_equal(got.kind, t.kind);
 		assert_true(got.owner == t.owner && got.session == 12 &&
-		    got.exp == t.exp);
+			    got.exp == t.exp);
 		assert_string_equal(got.secret, t.secret);
 		/* Cut at each byte, and each byte changed. */
 		for (i = 0; i < n; i++) {
@@ -99,7 +100,7 @@ credentials(void **state)
 			assert_int_not_equal(token_read(&cf, copy, n, &got), 1);
 			copy[i] = '.';
 			assert_true(text[i] == '.' ||
-			    token_read(&cf, copy, n, &got) != 1);
+				    token_read(&cf, copy, n, &got) != 1);
 		}
 		(void)snprintf(copy, sizeof(copy), "%s.", text);
 		assert_int_equal(token_read(&cf, copy, n + 1, &got), -1);
@@ -118,17 +119,18 @@ passwords(void **state)
 
 	(void)state;
 	assert_int_equal(password_hash(&cf, "correct horse", 13, hash), 0);
-	assert_int_equal(strncmp(hash, "$argon2id$v=19$m=19456,t=2,p=1$", 31),
-	    0);
+	assert_int_equal(
+	    strncmp(hash, "$argon2id$v=19$m=19456,t=2,p=1$", 31), 0);
 	assert_int_equal(password_verify(&cf, hash, "correct horse", 13), 1);
 	assert_int_equal(password_verify(&cf, hash, "correct horse ", 14), 0);
 	/* Nobody's password is never right. */
 	assert_int_equal(password_verify(&cf, NULL, "correct horse", 13), 0);
 	assert_int_equal(password_verify(&cf, "", "", 0), 0);
 	assert_false(password_old(hash));
-	assert_true(password_old("$argon2id$v=19$m=8192,t=1,p=1$"
-	    "c2FsdHNhbHRzYWx0c2FsdA$"
-	    "bspazGFhkMGq0sLqp80FDXKnHYiCPMFDz8h3bJjE3XQ"));
+	assert_true(
+	    password_old("$argon2id$v=19$m=8192,t=1,p=1$"
+			 "c2FsdHNhbHRzYWx0c2FsdA$"
+			 "bspazGFhkMGq0sLqp80FDXKnHYiCPMFDz8h3bJjE3XQ"));
 	assert_string_equal(password_bad("short", 5), "short");
 	assert_string_equal(password_bad("PassWord123", 11), "common");
 	assert_string_equal(password_bad("aaaaaaaaaa", 10), "common");
@@ -166,9 +168,14 @@ verify(const char *head, const char *claims, struct jwt *j)
 static void
 jwt_round(void **state)
 {
-	struct jwt j = { .user_id = 5, .session = 12, .role = "agent",
-		.name = "L\xc3\xaa \"x\"", .aud = "parley", .exp = 2000,
-		.iat = 900 }, got;
+	struct jwt j = { .user_id = 5,
+		.session = 12,
+		.role = "agent",
+		.name = "L\xc3\xaa \"x\"",
+		.aud = "parley",
+		.exp = 2000,
+		.iat = 900 },
+		   got;
 	char text[JWT_BYTES_MAX], *p;
 	size_t n, i;
 
@@ -211,10 +218,12 @@ jwt_refused(void **state)
 		"{\"alg\":\"RS256\"}", "{}", "[]",
 		"{\"alg\":\"HS256\",\"alg\":\"HS256\"}",
 		"{\"alg\":\"HS256\",\"crit\":[\"x\"]}",
-		"{\"alg\":\"HS256\",\"typ\":\"JWE\"}", "{\"alg\":[\"HS256\"]}" };
+		"{\"alg\":\"HS256\",\"typ\":\"JWE\"}",
+		"{\"alg\":[\"HS256\"]}" };
 	static const char *const claims[] = { "{\"userId\":5}",
 		"{\"exp\":2000}", "{\"userId\":null,\"exp\":2000}",
-		"{\"userId\":\"\",\"exp\":2000}", "{\"userId\":[5],\"exp\":2000}",
+		"{\"userId\":\"\",\"exp\":2000}",
+		"{\"userId\":[5],\"exp\":2000}",
 		"{\"userId\":5,\"exp\":\"2000\"}", "{\"userId\":5,\"exp\":-1}",
 		"{\"userId\":5,\"exp\":900}", "{\"userId\":5,\"exp\":null}",
 		"{\"userId\":5,\"userId\":6,\"exp\":2000}",
@@ -237,15 +246,19 @@ jwt_refused(void **state)
 			fail_msg("taken: %s", claims[i]);
 	assert_int_equal(j.user_id, 0);
 	/* What is good. */
-	assert_int_equal(verify("{\"alg\":\"HS256\"}",
-	    "{\"userId\":\"u-9\",\"exp\":2000.5,\"nbf\":1060,\"sid\":\"7\"}",
-	    &j), 0);
+	assert_int_equal(
+	    verify("{\"alg\":\"HS256\"}",
+		"{\"userId\":\"u-9\",\"exp\":2000.5,\"nbf\":1060,\"sid\":\"7\"}",
+		&j),
+	    0);
 	assert_string_equal(j.user, "u-9");
 	assert_int_equal(j.user_id, 0);
 	assert_int_equal(j.session, 7);
 	assert_string_equal(j.role, "");
-	assert_int_equal(verify(HS,
-	    "{\"userId\":\"5\",\"exp\":2000,\"aud\":[\"parley\"]}", &j), 0);
+	assert_int_equal(
+	    verify(
+		HS, "{\"userId\":\"5\",\"exp\":2000,\"aud\":[\"parley\"]}", &j),
+	    0);
 	assert_int_equal(j.user_id, 5);
 	assert_string_equal(j.aud, "parley");
 	/* Four parts; two parts. */
