@@ -43,7 +43,7 @@ struct fixture {
 	int64_t web, zalo; /* channels */
 	size_t sent;	   /* events emitted */
 	struct event last; /* of those; texts are cut copies */
-	char type[64], data[4096], pub[4096], rooms[512];
+	char type[64], data[4096], pub[4096], rooms[512], except[64];
 };
 
 static inline void
@@ -57,6 +57,7 @@ fixture_emit(void *arg, const struct event *e)
 	snprintf(f->type, sizeof f->type, "%s", e->type);
 	snprintf(f->data, sizeof f->data, "%s", e->data);
 	snprintf(f->pub, sizeof f->pub, "%s", e->public ? e->public : "");
+	snprintf(f->except, sizeof f->except, "%s", e->except ? e->except : "");
 	f->rooms[0] = '\0';
 	for (i = 0; i < e->nrooms; i++) {
 		strncat(f->rooms, e->rooms[i], 100);

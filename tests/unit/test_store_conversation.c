@@ -308,7 +308,7 @@ test_read_mark(void **state)
 	fixture_say(f, &f->customer, c, "b", NULL, &b);
 	assert_int_equal(store_read_mark(f->st, &f->agent, c, b), STORE_DONE);
 	assert_string_equal(f->type, "read_receipt");
-	assert_string_equal(f->last.except, "user:2"); /* not to oneself */
+	assert_string_equal(f->except, "user:2"); /* not to oneself */
 	assert_non_null(strstr(f->data, "\"read_by\":\"2\""));
 	/* The customer learns that it was read, not by whom. */
 	assert_non_null(strstr(f->pub, "message_id"));
