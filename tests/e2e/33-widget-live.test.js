@@ -40,6 +40,27 @@ const found = (agent, text) => until(async () => {
   return json?.items?.find((c) => c.last_message?.content === text);
 }, 8000, `a conversation that ends with ${text}`);
 
+// How long after it was sent each message was in the page, in ms.
+async function latency(page, agent, id) {
+  await page.getByRole('log').evaluate((log) => {
+    window.late = [];
+    new MutationObserver((list) => {
+      for (const e of list.flatMap((x) => [...x.addedNodes])) {
+        const at = /^at (\d+)$/.exec(e.querySelector?.('p')?.textContent)?.[1];
+        if (at)
+          window.late.push(Date.now() - Number(at));
+      }
+    }).observe(log, { childList: true, subtree: true });
+  });
+  for (let i = 0; i < 21; i++) {
+    await agent.send(id, `at ${Date.now()}`);
+    await pause(30);
+  }
+  await until(() => page.evaluate(() => window.late.length === 21), 5000,
+    'all 21');
+  return page.evaluate(() => window.late.sort((a, b) => a - b)[10]);
+}
+
 const transport = (page) => page.evaluate(() => performance
   .getEntriesByType('resource').map((e) => new URL(e.name).pathname));
 
@@ -78,6 +99,24 @@ for (const web of ['apache', 'lighttpd']) {
           assert.ok((await transport(page)).includes('/api/events/poll'));
       });
   }
+
+  test(`${web}: what an agent sends is in the page within 100 ms`,
+    async (t) => {
+      const p = await start({ web, env: { PARLEY_LIMITS: 'off' } });
+      t.after(() => p.stop());
+      const agent = await p.agent();
+      const page = await visit(t, p);
+      const sockets = [];
+      page.on('websocket', (s) => sockets.push(new URL(s.url()).pathname));
+      await write(page, 'xin chào');
+      const { id } = await found(agent, 'xin chào');
+      await page.getByText('· Đã gửi').waitFor();
+      await until(() => sockets.length === 1, 5000, 'a WebSocket');
+      assert.deepEqual(sockets, ['/ws/live-chat']);
+      const median = await latency(page, agent, id);
+      t.diagnostic(`median ${median} ms`);
+      assert.ok(median < 100, `${median} ms`);
+    });
 
   test(`${web}: pushd killed in mid-conversation, and back`, async (t) => {
     const p = await start({ web });
@@ -133,8 +172,9 @@ test('a shop of another origin, where cors_origins lists it', async (t) => {
     rs.end(`<!doctype html><html lang="vi"><title>x</title>` +
       `<script src="${p.url}/widget.js" async data-parley></script>`);
   });
-  await new Promise((done) => site.listen(0, '127.0.0.1', done));
-  const origin = `http://127.0.0.1:${site.address().port}`;
+  // an address that no other program of the test listens at
+  await new Promise((done) => site.listen(0, '127.0.0.2', done));
+  const origin = `http://127.0.0.2:${site.address().port}`;
   p = await start({ conf: { cors_origins: origin } });
   t.after(async () => {
     await p.stop();
