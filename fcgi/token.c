@@ -53,16 +53,45 @@ token_b64(const void *p, size_t len, char *out)
 	return size - 1;
 }
 
+/* What a letter of base64url stands for, or -1. */
+static int
+b64_value(char c)
+{
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+/*
+ * By hand, since sodium's takes ten times as long to hide the letters, which
+ * here come from outside and hide nothing.
+ */
 long
 token_unb64(const char *p, size_t len, void *out, size_t size)
 {
-	const char *end;
-	size_t n;
+	unsigned char *to = out;
+	unsigned bits = 0, have = 0;
+	size_t i, n = 0;
+	int v;
 
-	/* sodium refuses stray bits at the end and stops at other letters. */
-	if (sodium_base642bin(out, size, p, len, NULL, &n, &end,
-		sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0 ||
-	    end != p + len)
+	for (i = 0; i < len; i++) {
+		if ((v = b64_value(p[i])) == -1)
+			return -1;
+		bits = (bits << 6 | (unsigned)v) & 0xffff;
+		have += 6;
+		if (have < 8)
+			continue;
+		have -= 8;
+		if (n == size)
+			return -1;
+		to[n++] = (unsigned char)(bits >> have & 0xff);
+	}
+	/* One letter alone is none, and the rest must be no bits at all. */
+	if (have == 6 || (bits & ((1u << have) - 1)) != 0)
 		return -1;
 	return (long)n;
 }
