@@ -157,20 +157,20 @@ parse_field(struct http_head *h, const char *p, const char *s, size_t n)
 	return 0;
 }
 
-/* A line that has no end yet is refused as soon as it is too long. */
+/*
+ * What a line of ${n} bytes, whole or not yet, is refused for at once.  Whole
+ * lines are looked at by this first, so that it makes no difference how the
+ * bytes came.
+ */
 static int
-check_partial(struct http_head *h, const char *p, size_t len)
+check_line(struct http_head *h, const char *line, size_t n)
 {
-	size_t n = len - h->line;
-
-	if (len >= h->limits->head)
-		return refuse(h, h->begun ? 431 : 414);
+	if (!h->begun && n > 0 && !is_token((unsigned char)line[0]))
+		return refuse(h, 400);
 	if (!h->begun && n > (size_t)h->limits->target + HTTP_METHOD_MAX + 16)
 		return refuse(h, 414);
 	if (h->begun && n > (size_t)h->limits->field + 1)
 		return refuse(h, 431);
-	if (!h->begun && n > 0 && !is_token((unsigned char)p[h->line]))
-		return refuse(h, 400);
 	return 0;
 }
 
@@ -185,6 +185,8 @@ http_parse(struct http_head *h, const char *p, size_t len)
 	while ((lf = memchr(p + h->scan, '\n', len - h->scan)) != NULL) {
 		line = p + h->line;
 		n = (size_t)(lf - line);
+		if (check_line(h, line, n) == -1)
+			return -1;
 		if (n == 0 || lf[-1] != '\r')
 			return refuse(h, 400);
 		n--;
@@ -201,7 +203,11 @@ http_parse(struct http_head *h, const char *p, size_t len)
 			return -1;
 	}
 	h->scan = (uint16_t)len;
-	return check_partial(h, p, len);
+	if (check_line(h, p + h->line, len - h->line) == -1)
+		return -1;
+	if (len >= h->limits->head)
+		return refuse(h, h->begun ? 431 : 414);
+	return 0;
 }
 
 static int

@@ -97,10 +97,11 @@ due_take(struct idents *x, struct ident *id)
 static void
 due_add(struct idents *x, struct ident *id, uint32_t check_s)
 {
-	struct ident *after = x->due_last;
+	struct ident *after;
 
 	due_take(x, id);
 	id->check_s = check_s;
+	after = x->due_last;
 	while (after != NULL && after->check_s > check_s)
 		after = after->prev;
 	id->prev = after;
@@ -507,6 +508,8 @@ again_answer(struct idents *x, struct ident *id, struct json_object *o)
 			due_add(x, id, now_s() + 1);
 		else
 			ident_end(x, id, "session ended");
+		log_debug("ident again ref=%s status=%lld", id->ref,
+		    (long long)status);
 		return;
 	}
 	same = ident_get(x, o);
@@ -772,7 +775,7 @@ account_get(struct idents *x, const struct ident *id)
 	return a;
 }
 
-/* Too many: the one that has been idle longest goes. */
+/* Too many: the one that has been idle longest goes, of equals the oldest. */
 static void
 account_trim(struct account *a, const struct ident_use *but)
 {
@@ -785,7 +788,7 @@ account_trim(struct account *a, const struct ident_use *but)
 			if (u == but)
 				continue;
 			since = u->ops->idle_since(u);
-			if (worst == NULL || since < least) {
+			if (worst == NULL || since <= least) {
 				least = since;
 				worst = u;
 			}
@@ -896,6 +899,7 @@ ident_control(struct idents *x, const struct event *e)
 			continue;
 		ref = json_object_get_string(item);
 		id = table_get(&x->refs, ref, strlen(ref));
+		log_debug("ident changed ref=%s known=%d", ref, id != NULL);
 		if (id == NULL)
 			continue;
 		if (id->uses == NULL) {
