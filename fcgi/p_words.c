@@ -505,8 +505,8 @@ put_state(const struct view *v, struct json_object *m,
 		status = "sent"; /* it is with us; the rest is not theirs */
 	snprintf(key, sizeof(key), "delivery.%s", status);
 	json_put_str(m, "state", view_text(v, key));
-	json_put_str(m, "status", status);
 	json_put_bool(m, "failed", strcmp(status, "failed") == 0);
+	json_put_str(m, "status", status); /* frees what it may point to */
 }
 
 static const char *
