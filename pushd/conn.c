@@ -99,11 +99,18 @@ wheel_add(struct conn *c)
 	*slot = c;
 }
 
+static void
+due_at(struct conn *c, uint32_t s)
+{
+	c->due_s = s;
+	wheel_add(c);
+}
+
 void
 conn_due(struct conn *c, unsigned s)
 {
-	c->due_s = c->all->now_s + (s ? s : 1);
-	wheel_add(c);
+	/* The second that runs does not count. */
+	due_at(c, c->all->now_s + s + 1);
 }
 
 /* --- ending --- */
@@ -847,10 +854,10 @@ tick(struct conn *c)
 		}
 		next = c->tr->tick(c);
 		if (c->state == CONN_OPEN)
-			conn_due(c, next);
+			due_at(c, now + next);
 		break;
 	case CONN_END:
-		conn_due(c, 1);
+		due_at(c, now + 1);
 		break;
 	default:
 		conn_close(c, "done");
@@ -1156,7 +1163,7 @@ conns_drain(struct conns *all, unsigned over_s)
 		if (c->state == CONN_HEAD)
 			conn_close(c, "drain");
 		else if (c->state == CONN_OPEN)
-			conn_due(c, 1 + conn_jitter(over_s));
+			conn_due(c, conn_jitter(over_s));
 		else
 			wheel_add(c);
 	}

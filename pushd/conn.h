@@ -135,7 +135,7 @@ void conn_end(struct conn *c, const char *why);
 /* conn_close(c, why): close at once. */
 void conn_close(struct conn *c, const char *why);
 
-/* conn_due(c, s): tick in ${s} seconds, instead of when it was due. */
+/* conn_due(c, s): tick in ${s} to ${s} + 1 seconds, not when it was due. */
 void conn_due(struct conn *c, unsigned s);
 
 /*

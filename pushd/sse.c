@@ -321,7 +321,7 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 		return;
 	}
 	s->c->life_s = s->c->all->now_s + life + conn_jitter(life / 2 + 1);
-	conn_due(s->c, (unsigned)p->cf.keepalive_s);
+	conn_due(s->c, (unsigned)p->cf.keepalive_s - 1);
 	s->open->replay = replay_new(&p->replays, &s->sub, id->ref, NULL,
 	    s->open->cursor, &replay_ops, s);
 	if (s->open->replay == NULL)
