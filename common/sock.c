@@ -10,12 +10,12 @@
 #include "log.h"
 #include "sock.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,40 +43,44 @@ sock_path(const char *path, struct sockaddr_un *un)
 	return 0;
 }
 
-/* Resolve HOST:PORT, numbers only, to a list the caller frees. */
-static struct addrinfo *
-sock_resolve(const char *addr, bool passive)
+/* Read HOST:PORT, numbers only; the length, or 0 and EINVAL. */
+static socklen_t
+sock_resolve(const char *addr, struct sockaddr_storage *ss)
 {
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ss;
 	const char *colon = strrchr(addr, ':');
-	struct addrinfo hints, *ai = NULL;
 	char host[64];
 	int64_t port;
 	size_t n;
 
 	errno = EINVAL;
+	memset(ss, 0, sizeof(*ss));
 	if (colon == NULL ||
 	    id_number(colon + 1, strlen(colon + 1), 0, 65535, &port) == -1)
-		return NULL;
+		return 0;
 	n = (size_t)(colon - addr);
 	if (n >= 2 && addr[0] == '[' && addr[n - 1] == ']') {
 		addr++;
 		n -= 2;
 	}
 	if (n == 0 || n >= sizeof(host))
-		return NULL;
+		return 0;
 	memcpy(host, addr, n);
 	host[n] = '\0';
 	if (strcmp(host, "localhost") == 0)
 		(void)snprintf(host, sizeof(host), "127.0.0.1");
-	memset(&hints, 0, sizeof(hints));
-	hints.ai_socktype = SOCK_STREAM;
-	hints.ai_flags =
-	    AI_NUMERICHOST | AI_NUMERICSERV | (passive ? AI_PASSIVE : 0);
-	if (getaddrinfo(host, colon + 1, &hints, &ai) != 0) {
-		errno = EINVAL;
-		return NULL;
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		return sizeof(*v4);
 	}
-	return ai;
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		return sizeof(*v6);
+	}
+	return 0;
 }
 
 static int
@@ -116,27 +120,26 @@ bad:
 static int
 sock_listen_tcp(const char *addr, int type, int backlog)
 {
-	struct addrinfo *ai;
+	struct sockaddr_storage ss;
+	socklen_t len;
 	int fd = -1, on = 1;
 
-	if (type != SOCK_STREAM || (ai = sock_resolve(addr, true)) == NULL) {
+	if (type != SOCK_STREAM || (len = sock_resolve(addr, &ss)) == 0) {
 		log_error("sock listen addr=%s: no such address", addr);
 		return -1;
 	}
-	if ((fd = socket(ai->ai_family, SOCK_STREAM | SOCK_FLAGS, 0)) == -1)
+	if ((fd = socket(ss.ss_family, SOCK_STREAM | SOCK_FLAGS, 0)) == -1)
 		goto bad;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == -1 ||
+	if (bind(fd, (const struct sockaddr *)&ss, len) == -1 ||
 	    listen(fd, backlog) == -1)
 		goto bad;
-	freeaddrinfo(ai);
 	return fd;
 bad:
 	log_sys("sock listen addr=%s", addr);
 	if (fd != -1)
 		(void)close(fd);
-	freeaddrinfo(ai);
 	return -1;
 }
 
@@ -151,31 +154,24 @@ sock_listen(const char *addr, int type, int backlog)
 int
 sock_connect(const char *addr, int type)
 {
-	struct addrinfo *ai = NULL;
+	struct sockaddr_storage ss;
 	struct sockaddr_un un;
-	int fd, rc, e, on = 1;
+	const struct sockaddr *to = (const struct sockaddr *)&ss;
+	socklen_t len = sizeof(un);
+	int fd, e, on = 1;
 
 	if (strchr(addr, '/') != NULL) {
 		if (sock_path(addr, &un) == -1)
 			return -1;
-		if ((fd = socket(AF_UNIX, type | SOCK_FLAGS, 0)) == -1)
-			return -1;
-		rc = connect(fd, (const struct sockaddr *)&un, sizeof(un));
-	} else {
-		if ((ai = sock_resolve(addr, false)) == NULL)
-			return -1;
-		fd = socket(ai->ai_family, type | SOCK_FLAGS, 0);
-		if (fd == -1) {
-			freeaddrinfo(ai);
-			return -1;
-		}
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		rc = connect(fd, ai->ai_addr, ai->ai_addrlen);
-		e = errno;
-		freeaddrinfo(ai);
-		errno = e;
+		to = (const struct sockaddr *)&un;
+	} else if ((len = sock_resolve(addr, &ss)) == 0) {
+		return -1;
 	}
-	if (rc == -1 && errno != EINPROGRESS) {
+	if ((fd = socket(to->sa_family, type | SOCK_FLAGS, 0)) == -1)
+		return -1;
+	if (to->sa_family != AF_UNIX)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(fd, to, len) == -1 && errno != EINPROGRESS) {
 		e = errno;
 		(void)close(fd);
 		errno = e;

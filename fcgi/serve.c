@@ -9,6 +9,7 @@
 
 #include "auth.h"
 #include "clock.h"
+#include "confine.h"
 #include "emit.h"
 #include "id.h"
 #include "limits.h"
@@ -319,6 +320,9 @@ serve_conf(const char *path)
 	buf_fini(&err);
 	(void)log_open(sv.name, NULL, log_level(sv.cf.log_level));
 	emit_init(&sv.cf);
+	/* Not having it was logged; a CGI program lives too short to matter. */
+	if (!SANITIZED && !FCGX_IsCGI())
+		(void)confine(&sv.cf);
 	sv.conf_good = true;
 	return 0;
 bad:
