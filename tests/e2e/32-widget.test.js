@@ -336,3 +336,26 @@ test('without Parley the page stands, and the button offers the chat page',
     assert.equal(await link.getAttribute('href'), parley.url + '/chat');
     await parley.listen(parley.port);
   });
+
+test('the demo shop: without a script, in each language, no wider than a phone',
+  async (t) => {
+    const server = await new LogServer().listen();
+    t.after(() => server.close());
+    for (const [options, query, text] of [
+      [{ javaScriptEnabled: false }, '', 'Nhắn tin'],
+      [{}, '?lang=th', 'แชท'], [{}, '?lang=en', 'Chat']]) {
+      const context = await browser.newContext({ ...options,
+        viewport: { width: 320, height: 640 } });
+      const page = await context.newPage();
+      await page.goto(server.url + '/demo.html' + query);
+      const link = page.locator('header').getByRole('link',
+        { name: text, exact: true });
+      await link.waitFor();
+      assert.equal(await link.getAttribute('href'), 'chat');
+      assert.equal(await page.locator('header nav span:visible').count(), 3);
+      if (options.javaScriptEnabled !== false)
+        assert.equal(await page.evaluate(() =>
+          document.documentElement.scrollWidth), 320);
+      await context.close();
+    }
+  });
