@@ -44,8 +44,8 @@ put_contact(struct json_object *customer, const char *key, const char *scheme,
 		return;
 	for (const char *c = p; *c != '\0'; c++)
 		if (strchr(bytes, *c) == NULL && !(*c >= '0' && *c <= '9') &&
-		    !(bytes[0] == '@' && ((*c >= 'a' && *c <= 'z') ||
-					     (*c >= 'A' && *c <= 'Z'))))
+		    !(bytes[0] == '@' &&
+			((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z'))))
 			return;
 	buf_init(&b, 1024);
 	buf_puts(&b, scheme);
@@ -96,8 +96,8 @@ card_history(const struct view *v, int64_t customer, int64_t but, int limit,
 	int rc;
 
 	*out = json_object_new_array();
-	rc = store_customer_conversations(v->rq->st, &v->rq->who, customer,
-	    &pg, &list);
+	rc = store_customer_conversations(
+	    v->rq->st, &v->rq->who, customer, &pg, &list);
 	if (rc == STORE_DONE && json_get_arr(list, "items", &items) == 1)
 		for (size_t i = 0; i < json_object_array_length(items); i++) {
 			struct json_object *o =

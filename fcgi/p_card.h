@@ -10,7 +10,7 @@ void card_customer(const struct view *v, struct json_object *customer);
  * card_history(v, customer, but, limit, out): returns new the customer's
  * newest conversations, without the one ${but}, as rows.
  */
-int card_history(const struct view *v, int64_t customer, int64_t but,
-    int limit, struct json_object **out);
+int card_history(const struct view *v, int64_t customer, int64_t but, int limit,
+    struct json_object **out);
 
 #endif

@@ -47,8 +47,8 @@ struct visit {
 static const char *
 cookie_token(struct req *rq)
 {
-	return req_cookie(rq, auth_secure(rq) ? "__Host-" AUTH_COOKIE_CUST
-					      : AUTH_COOKIE_CUST);
+	return req_cookie(rq,
+	    auth_secure(rq) ? "__Host-" AUTH_COOKIE_CUST : AUTH_COOKIE_CUST);
 }
 
 /* Whether the browser has shown that it takes cookies. */
@@ -72,7 +72,7 @@ cookie_who(struct req *rq, struct who *who)
 	snprintf(bearer, sizeof(bearer), "Bearer %s", token);
 	c.authorization = bearer;
 	return auth_identify(rq->st, rq->cf, &c, who, &code) == 0 &&
-	    who->kind == WHO_CUSTOMER;
+	       who->kind == WHO_CUSTOMER;
 }
 
 /* From here on the request is the customer's; the form's token stays. */
@@ -109,9 +109,9 @@ current_conversation(struct req *rq, int64_t *id)
 	int64_t channel;
 
 	return cookie_who(rq, &who) &&
-	    store_channel_first(rq->st, "web", &channel) == STORE_DONE &&
-	    store_conversation_current(rq->st, who.id, channel, id) ==
-		STORE_DONE;
+	       store_channel_first(rq->st, "web", &channel) == STORE_DONE &&
+	       store_conversation_current(rq->st, who.id, channel, id) ==
+		   STORE_DONE;
 }
 
 static int
@@ -125,8 +125,9 @@ start_show(struct req *rq, struct rsp *rs, int status, const char *key,
 	view_begin(&v, rq, rs, "start");
 	view_title(&v, view_text(&v, "chat.title"));
 	json_put_str(v.model, "shop", shop_name(&v));
-	json_put(v.model, "languages", view_options(languages,
-	    sizeof(languages) / sizeof(languages[0]), v.locale));
+	json_put(v.model, "languages",
+	    view_options(
+		languages, sizeof(languages) / sizeof(languages[0]), v.locale));
 	json_put_str(v.model, "text", d->text);
 	json_put_str(form, "name", req_form(rq, "name", NULL));
 	json_put(v.model, "form", form);
@@ -180,8 +181,8 @@ start_store(struct req *rq, const char *hash, struct message *m, int64_t *id)
 	if (rc == STORE_DONE)
 		rc = store_customer_add(rq->st, NULL, &p, id);
 	if (rc == STORE_DONE)
-		rc = store_conversation_customer(rq->st, NULL, *id, channel,
-		    NULL, &m->conversation);
+		rc = store_conversation_customer(
+		    rq->st, NULL, *id, channel, NULL, &m->conversation);
 	who.id = *id;
 	if (rc == STORE_DONE)
 		rc = store_message_add(rq->st, &who, m);
@@ -198,11 +199,11 @@ remember(struct req *rq, struct rsp *rs, int64_t customer,
 {
 	int64_t expires_at = 0;
 
-	if (auth_customer_new(rq->st, rq->cf, customer, rq->addr, token,
-		&expires_at) != 1)
+	if (auth_customer_new(
+		rq->st, rq->cf, customer, rq->addr, token, &expires_at) != 1)
 		return -1;
-	rsp_cookie(rs, AUTH_COOKIE_CUST, token,
-	    (expires_at - rq->now_ms) / 1000);
+	rsp_cookie(
+	    rs, AUTH_COOKIE_CUST, token, (expires_at - rq->now_ms) / 1000);
 	return 0;
 }
 
@@ -214,8 +215,8 @@ remember(struct req *rq, struct rsp *rs, int64_t customer,
 int
 visit_post_start(struct req *rq, struct rsp *rs)
 {
-	const char *key = req_str(rq, "key", KEY_BYTES_MIN,
-	    (size_t)rq->cf->client_id_bytes_max);
+	const char *key = req_str(
+	    rq, "key", KEY_BYTES_MIN, (size_t)rq->cf->client_id_bytes_max);
 	const char *consent = req_form(rq, "consent", NULL), *fault;
 	char secret[TOKEN_SIZE], hash[TOKEN_HASH_SIZE], token[TOKEN_TEXT_SIZE];
 	struct draft d = { .text = "" };
@@ -280,8 +281,8 @@ visit_find(struct req *rq, struct rsp *rs, struct visit *vs)
 		vs->conversation = rq->id[0];
 	} else {
 		token_hash(rq->arg[0], strlen(rq->arg[0]), hash);
-		rc = store_link_find(rq->st, hash, &vs->who.id,
-		    &vs->conversation);
+		rc = store_link_find(
+		    rq->st, hash, &vs->who.id, &vs->conversation);
 		if (rc == STORE_REFUSED)
 			return rsp_error(rs, 410, "gone", NULL);
 		if (rc != STORE_DONE)
@@ -295,8 +296,8 @@ visit_find(struct req *rq, struct rsp *rs, struct visit *vs)
 	}
 	if (known && cookie.id == vs->who.id)
 		vs->token = cookie_token(rq);
-	rc = store_conversation_may(rq->st, &vs->who, vs->conversation,
-	    MAY_SEE, NULL);
+	rc = store_conversation_may(
+	    rq->st, &vs->who, vs->conversation, MAY_SEE, NULL);
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
 	become(rq, &vs->who);
@@ -319,9 +320,9 @@ put_us(struct view *v, struct json_object *conversation)
 				status = "online";
 	json_object_put(list);
 	json_put_str(conversation, "us_status", status);
-	json_put_str(conversation, "us_text", view_text(v,
-	    strcmp(status, "online") == 0 ? "presence.somebody"
-					  : "chat.answer_soon"));
+	json_put_str(conversation, "us_text",
+	    view_text(v, strcmp(status, "online") == 0 ? "presence.somebody"
+						       : "chat.answer_soon"));
 }
 
 /* How far the shop has read. */
@@ -337,8 +338,8 @@ read_upto(struct req *rq, int64_t id, int64_t *upto)
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		int64_t message = 0;
 
-		(void)json_get_id(json_object_array_get_idx(list, i),
-		    "message_id", &message);
+		(void)json_get_id(
+		    json_object_array_get_idx(list, i), "message_id", &message);
 		if (message > *upto)
 			*upto = message;
 	}
@@ -376,8 +377,8 @@ put_messages(struct view *v, struct json_object *conversation, int64_t id)
 	}
 	buf_fini(&url);
 	if (json_object_array_length(items) > 0)
-		(void)json_get_str(json_object_array_get_idx(items, 0), "id",
-		    &seen, NULL);
+		(void)json_get_str(
+		    json_object_array_get_idx(items, 0), "id", &seen, NULL);
 	json_put_str(conversation, "seen", seen);
 	json_put(conversation, "messages", words_messages(v, items, &eyes));
 	json_object_put(list);
@@ -398,8 +399,8 @@ visit_load(struct view *v, const struct visit *vs, int64_t *active_at)
 		return STORE_FAILED;
 	rc = store_log_state(rq->st, &s);
 	if (rc == STORE_DONE)
-		rc = store_conversation(rq->st, &rq->who, vs->conversation,
-		    &conversation);
+		rc = store_conversation(
+		    rq->st, &rq->who, vs->conversation, &conversation);
 	if (rc == STORE_DONE)
 		rc = store_customer(rq->st, &rq->who, vs->who.id, &customer);
 	if (rc == STORE_DONE) {
@@ -413,8 +414,8 @@ visit_load(struct view *v, const struct visit *vs, int64_t *active_at)
 		json_put_int(v->model, "cursor", s.head);
 		(void)json_get_int(conversation, "last_message_at", active_at);
 		(void)json_get_str(conversation, "status", &p, NULL);
-		json_put_bool(conversation, "is_closed",
-		    strcmp(p, "closed") == 0);
+		json_put_bool(
+		    conversation, "is_closed", strcmp(p, "closed") == 0);
 	}
 	store_read_end(rq->st);
 	if (rc == STORE_DONE) {
@@ -428,10 +429,11 @@ visit_load(struct view *v, const struct visit *vs, int64_t *active_at)
 }
 
 static int
-visit_show(struct req *rq, struct rsp *rs, int status, struct visit *vs,
+visit_show(struct req *rq, struct rsp *rs, int status, const struct visit *vs,
     const struct draft *d)
 {
 	char token[TOKEN_TEXT_SIZE] = "", path[TOKEN_TEXT_SIZE];
+	const char *known = vs->token;
 	int64_t active_at = 0;
 	struct view v;
 	int rc;
@@ -440,7 +442,7 @@ visit_show(struct req *rq, struct rsp *rs, int status, struct visit *vs,
 	/* Came by a link: from now on the browser finds back by itself. */
 	if (vs->token[0] == '\0' && takes_cookies(rq) &&
 	    remember(rq, rs, vs->who.id, token) == 0)
-		vs->token = token;
+		known = token;
 	if (req_is(rq, "GET") && req_query(rq, "before", NULL) == NULL)
 		(void)store_read_mark(rq->st, &rq->who, vs->conversation, 0);
 
@@ -455,7 +457,7 @@ visit_show(struct req *rq, struct rsp *rs, int status, struct visit *vs,
 	json_put_str(v.model, "script", "chat");
 	json_put_str(v.model, "resume", rq->arg[0]);
 	json_put_bool(v.model, "by_link", rq->id[0] == 0);
-	json_put_str(v.model, "token", vs->token);
+	json_put_str(v.model, "token", known);
 	json_put(v.model, "blank", words_blank_message());
 	view_key(&v, "key");
 	json_put_str(v.model, "text", d->text);
@@ -521,7 +523,8 @@ visit_post_message(struct req *rq, struct rsp *rs)
 		return status;
 	m.conversation = vs.conversation;
 	m.content = req_opt(rq, "content", 65536, "");
-	m.client_id = req_str(rq, "key", 1, (size_t)rq->cf->client_id_bytes_max);
+	m.client_id =
+	    req_str(rq, "key", 1, (size_t)rq->cf->client_id_bytes_max);
 	if (m.content == NULL || m.client_id == NULL)
 		return h_invalid(rq, rs);
 	if (req_id(rq, "seen", &m.seen) != 1)

@@ -29,8 +29,7 @@ put_frame(struct view *v)
 	json_put_str(v->model, "script", "inbox");
 	view_title(v, view_text(v, "customer.title"));
 	view_key(v, "key");
-	if (store_log_state(v->rq->st, &s) != STORE_DONE ||
-	    view_agent(v) == -1)
+	if (store_log_state(v->rq->st, &s) != STORE_DONE || view_agent(v) == -1)
 		return STORE_FAILED;
 	json_put_int(v->model, "cursor", s.head);
 	return STORE_DONE;
@@ -52,8 +51,8 @@ put_people(struct view *v)
 	page = req_query(v->rq, "page", &len);
 	if (page != NULL && store_page_parse(page, len, &pg) == -1)
 		return STORE_NONE;
-	rc = store_customers(v->rq->st, &v->rq->who, *q != '\0' ? q : NULL, &pg,
-	    &list);
+	rc = store_customers(
+	    v->rq->st, &v->rq->who, *q != '\0' ? q : NULL, &pg, &list);
 	if (rc != STORE_DONE)
 		return rc;
 	(void)json_get_arr(list, "items", &items);
@@ -78,8 +77,8 @@ put_people(struct view *v)
 
 /* ${form}: what was typed, NULL nothing; taken. */
 static int
-people_show(struct req *rq, struct rsp *rs, int status,
-    struct json_object *form)
+people_show(
+    struct req *rq, struct rsp *rs, int status, struct json_object *form)
 {
 	struct view v;
 	int rc = STORE_FAILED;
@@ -140,8 +139,8 @@ read_person(struct req *rq, struct customer_patch *p)
 	p->name = clearable(rq, "name", h_name(rq, "name", 0));
 	p->phone = clearable(rq, "phone", h_phone(rq, "phone"));
 	p->email = clearable(rq, "email", h_email(rq, "email"));
-	p->notes = clearable(rq, "notes",
-	    req_text(rq, "notes", 0, value, value * 4, NULL));
+	p->notes = clearable(
+	    rq, "notes", req_text(rq, "notes", 0, value, value * 4, NULL));
 }
 
 /*
@@ -186,8 +185,8 @@ person_show(struct req *rq, struct rsp *rs, int status)
 	if (store_read(rq->st) != STORE_FAILED) {
 		rc = put_frame(&v);
 		if (rc == STORE_DONE)
-			rc = store_customer(rq->st, &rq->who, rq->id[0],
-			    &customer);
+			rc = store_customer(
+			    rq->st, &rq->who, rq->id[0], &customer);
 		if (rc == STORE_DONE)
 			rc = card_history(&v, rq->id[0], 0, HISTORY, &history);
 		store_read_end(rq->st);
@@ -238,8 +237,8 @@ person_post(struct req *rq, struct rsp *rs)
 		return person_show(rq, rs, 422);
 	if (tags != NULL)
 		p.tags = words_taglist(tags);
-	snprintf(path, sizeof(path), "/customers/%" PRId64 "?saved=1",
-	    rq->id[0]);
+	snprintf(
+	    path, sizeof(path), "/customers/%" PRId64 "?saved=1", rq->id[0]);
 	rc = once_begin(rq, key, &url);
 	if (rc == STORE_DONE) {
 		rc = store_customer_patch(rq->st, &rq->who, rq->id[0], &p);

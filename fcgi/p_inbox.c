@@ -32,10 +32,10 @@ static const char *const statuses[] = { "open", "pending", "closed" };
 
 /* What the reader of a conversation wrote, when the page has to come back. */
 struct draft {
-	const char *text;  /* "" none */
+	const char *text; /* "" none */
 	bool note;
 	const char *error; /* code, or NULL */
-	bool newer;	   /* others wrote in the meantime */
+	bool newer;        /* others wrote in the meantime */
 };
 
 /* Which list is asked for: ${q} "" none. */
@@ -49,8 +49,8 @@ filter_read(struct req *rq, const char **name, const char **q)
 	if (*q == NULL || len > QUERY_BYTES_MAX || strlen(*q) != len)
 		*q = "";
 	*name = **q != '\0' ? "all" : "open";
-	for (size_t i = 0; asked != NULL &&
-	    i < sizeof(filters) / sizeof(filters[0]); i++)
+	for (size_t i = 0;
+	     asked != NULL && i < sizeof(filters) / sizeof(filters[0]); i++)
 		if (strcmp(asked, filters[i]) == 0)
 			*name = filters[i];
 }
@@ -169,8 +169,7 @@ put_frame(struct view *v, int64_t current, int64_t *active_at)
 	json_put(v->model, "nav", nav);
 	json_put_str(v->model, "script", "inbox");
 	view_title(v, view_text(v, "inbox.title"));
-	if (store_log_state(v->rq->st, &s) != STORE_DONE ||
-	    view_agent(v) == -1)
+	if (store_log_state(v->rq->st, &s) != STORE_DONE || view_agent(v) == -1)
 		return STORE_FAILED;
 	json_put_int(v->model, "cursor", s.head);
 	rc = put_list(v, current, active_at);
@@ -258,8 +257,8 @@ put_customer(struct view *v, struct json_object *conversation, int64_t id)
 	card_customer(v, customer);
 	json_put(conversation, "customer", customer);
 	rc = card_history(v, customer_id, id, HISTORY, &history);
-	json_put_bool(conversation, "history",
-	    json_object_array_length(history) > 0);
+	json_put_bool(
+	    conversation, "history", json_object_array_length(history) > 0);
 	json_put(conversation, "history_rows", history);
 	return rc;
 }
@@ -312,8 +311,8 @@ put_borders(struct view *v, struct json_object *conversation,
 	}
 	buf_fini(&url);
 	if (json_object_array_length(items) > 0)
-		(void)json_get_str(json_object_array_get_idx(items, 0), "id",
-		    &seen, NULL);
+		(void)json_get_str(
+		    json_object_array_get_idx(items, 0), "id", &seen, NULL);
 	json_put_str(conversation, "seen", seen);
 }
 
@@ -350,13 +349,14 @@ put_conversation(struct view *v, struct json_object *conversation,
 	words_row(v, conversation);
 	words_tags(conversation);
 	(void)json_get_str(conversation, "status", &status, NULL);
-	json_put(conversation, "statuses", view_options(statuses,
-	    sizeof(statuses) / sizeof(statuses[0]), status));
+	json_put(conversation, "statuses",
+	    view_options(
+		statuses, sizeof(statuses) / sizeof(statuses[0]), status));
 	put_window(v, conversation, c);
 	if ((rc = put_assignees(v, conversation)) != STORE_DONE ||
 	    (rc = put_customer(v, conversation, c->id)) != STORE_DONE ||
-	    (rc = read_upto(v->rq, c->id, eyes.among_users,
-		 &eyes.read_upto)) != STORE_DONE)
+	    (rc = read_upto(v->rq, c->id, eyes.among_users, &eyes.read_upto)) !=
+		STORE_DONE)
 		return rc;
 	rc = store_messages(v->rq->st, &v->rq->who, c->id, &pg, &list);
 	if (rc != STORE_DONE)
@@ -381,8 +381,8 @@ mark_read(struct req *rq, int64_t id)
 }
 
 static int
-conversation_show(struct req *rq, struct rsp *rs, int status,
-    const struct draft *d)
+conversation_show(
+    struct req *rq, struct rsp *rs, int status, const struct draft *d)
 {
 	struct json_object *conversation = NULL;
 	int64_t active_at = 0, unread = 0;
@@ -412,13 +412,13 @@ conversation_show(struct req *rq, struct rsp *rs, int status,
 	if (store_read(rq->st) == STORE_FAILED)
 		rc = STORE_FAILED;
 	else {
-		rc = store_conversation_may(rq->st, &rq->who, rq->id[0],
-		    MAY_SEE, &c);
+		rc = store_conversation_may(
+		    rq->st, &rq->who, rq->id[0], MAY_SEE, &c);
 		if (rc == STORE_DONE)
 			rc = put_frame(&v, rq->id[0], &active_at);
 		if (rc == STORE_DONE)
-			rc = store_conversation(rq->st, &rq->who, rq->id[0],
-			    &conversation);
+			rc = store_conversation(
+			    rq->st, &rq->who, rq->id[0], &conversation);
 		if (rc == STORE_DONE)
 			rc = put_conversation(&v, conversation, &c);
 		store_read_end(rq->st);
@@ -499,7 +499,8 @@ inbox_post_message(struct req *rq, struct rsp *rs)
 	int rc, status;
 
 	m.content = req_opt(rq, "content", 65536, "");
-	m.client_id = req_str(rq, "key", 1, (size_t)rq->cf->client_id_bytes_max);
+	m.client_id =
+	    req_str(rq, "key", 1, (size_t)rq->cf->client_id_bytes_max);
 	if (m.content == NULL || m.client_id == NULL)
 		return h_invalid(rq, rs);
 	if (req_id(rq, "seen", &m.seen) != 1)

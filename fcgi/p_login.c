@@ -64,8 +64,7 @@ login_post(struct req *rq, struct rsp *rs)
 	if (email == NULL || password == NULL)
 		return login_show(rq, rs, 422, next, email, "login.wrong");
 	memset(&s, 0, sizeof(s));
-	status = auth_login(rq, email, password, strlen(password), &s,
-	    &wait_s);
+	status = auth_login(rq, email, password, strlen(password), &s, &wait_s);
 	if (status == 200) {
 		auth_cookie_set(rs, &s);
 		sodium_memzero(&s, sizeof(s));

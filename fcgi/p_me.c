@@ -49,10 +49,12 @@ account_show(struct req *rq, struct rsp *rs, int status, const char *fault)
 	json_put_int(v.model, "cursor", s.head);
 	if (json_get_obj(v.model, "me", &me) == 1)
 		(void)json_get_str(me, "status", &chosen, NULL);
-	json_put(v.model, "my_statuses", view_options(statuses,
-	    sizeof(statuses) / sizeof(statuses[0]), chosen));
-	json_put(v.model, "languages", view_options(languages,
-	    sizeof(languages) / sizeof(languages[0]), v.locale));
+	json_put(v.model, "my_statuses",
+	    view_options(
+		statuses, sizeof(statuses) / sizeof(statuses[0]), chosen));
+	json_put(v.model, "languages",
+	    view_options(
+		languages, sizeof(languages) / sizeof(languages[0]), v.locale));
 	if (fault != NULL)
 		json_put_str(v.model, "fault", view_text(&v, fault));
 	return view_end(&v, status, "me");
@@ -99,8 +101,8 @@ account_post_status(struct req *rq, struct rsp *rs)
 
 	if (rq->bad_field != NULL)
 		return account_show(rq, rs, 422, "error.invalid");
-	rc = store_presence_set(rq->st, rq->who.id, status,
-	    text != NULL ? text : "");
+	rc = store_presence_set(
+	    rq->st, rq->who.id, status, text != NULL ? text : "");
 	if (!h_good(rc))
 		return h_refuse(rq, rs, rc);
 	return rsp_redirect(rs, "/me?saved=1");
@@ -118,8 +120,8 @@ password_check(struct req *rq, const char *present)
 	if (rate_peek(rq->cf, u.email, rq->addr) > 0)
 		ok = 0;
 	else {
-		ok = password_verify(rq->cf, u.password, present,
-		    strlen(present));
+		ok = password_verify(
+		    rq->cf, u.password, present, strlen(present));
 		if (ok == 0)
 			rate_fail(rq->cf, u.email, rq->addr);
 	}
@@ -141,8 +143,8 @@ password_store(struct req *rq, const char *hash)
 	if (h_good(rc))
 		rc = store_session_end_user(rq->st, rq->who.id, 0);
 	if (h_good(rc) || rc == STORE_NONE)
-		rc = store_audit(rq->st, &rq->who, rq->addr, "password",
-		    object, NULL);
+		rc = store_audit(
+		    rq->st, &rq->who, rq->addr, "password", object, NULL);
 	return store_end(rq->st, rc);
 }
 
@@ -156,8 +158,10 @@ int
 account_post_password(struct req *rq, struct rsp *rs)
 {
 	const char *present = req_str(rq, "password", 1, PASSWORD_BYTES_MAX);
-	const char *fresh = req_str(rq, "new", 1, 2 * PASSWORD_BYTES_MAX);
-	const char *again = req_opt(rq, "again", 2 * PASSWORD_BYTES_MAX, "");
+	const char *fresh =
+	    req_str(rq, "new", 1, (size_t)2 * PASSWORD_BYTES_MAX);
+	const char *again =
+	    req_opt(rq, "again", (size_t)2 * PASSWORD_BYTES_MAX, "");
 	char hash[PASSWORD_HASH_SIZE];
 	struct auth_session s;
 	int rc;
@@ -171,8 +175,7 @@ account_post_password(struct req *rq, struct rsp *rs)
 	rc = password_check(rq, present);
 	if (rc == 0)
 		return account_show(rq, rs, 403, "me.password_wrong");
-	if (rc == -1 ||
-	    password_hash(rq->cf, fresh, strlen(fresh), hash) == -1)
+	if (rc == -1 || password_hash(rq->cf, fresh, strlen(fresh), hash) == -1)
 		return rsp_error(rs, 503, "busy", NULL);
 	rc = password_store(rq, hash);
 	sodium_memzero(hash, sizeof(hash));

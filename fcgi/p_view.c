@@ -162,8 +162,8 @@ view_key(struct view *v, const char *name)
 }
 
 void
-view_refresh(struct view *v, const char *path, const char *query,
-    int64_t active_at)
+view_refresh(
+    struct view *v, const char *path, const char *query, int64_t active_at)
 {
 	int64_t quiet = v->rq->now_ms - active_at;
 	const char *mark = query[0] != '\0' ? "?" : "";
@@ -180,10 +180,10 @@ view_refresh(struct view *v, const char *path, const char *query,
 		json_put_bool(v->model, "paused", true);
 	else
 		json_put_int(v->model, "refresh",
-		    quiet < 2 * MINUTE_MS	? 5
-			: quiet < 10 * MINUTE_MS ? 15
-			: quiet < HOUR_MS	? 30
-						: 60);
+		    quiet < 2 * MINUTE_MS    ? 5
+		    : quiet < 10 * MINUTE_MS ? 15
+		    : quiet < HOUR_MS        ? 30
+					     : 60);
 }
 
 struct json_object *
@@ -205,7 +205,7 @@ static bool
 word_byte(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9');
+	       (c >= '0' && c <= '9');
 }
 
 void
@@ -258,8 +258,8 @@ view_content_fault(const struct req *rq, const char *text, size_t len)
 }
 
 int
-view_page_error(struct rsp *rs, int status, const char *code,
-    const char *field, struct buf *page)
+view_page_error(struct rsp *rs, int status, const char *code, const char *field,
+    struct buf *page)
 {
 	struct page_set *ps = page_set(rs->rq);
 	struct req *rq = rs->rq;
@@ -288,14 +288,13 @@ view_page_error(struct rsp *rs, int status, const char *code,
 
 /* A form's key is its user's own; its route and path are part of it. */
 static void
-once_key(struct req *rq, const char *key, struct idem *k,
-    char hash[TOKEN_HASH_SIZE])
+once_key(
+    struct req *rq, const char *key, struct idem *k, char hash[TOKEN_HASH_SIZE])
 {
 	token_hash(rq->path, strlen(rq->path), hash);
-	*k = (struct idem){ .kind = "form",
-		.owner = rq->who.id,
-		.key = key,
-		.hash = hash };
+	*k = (struct idem){
+		.kind = "form", .owner = rq->who.id, .key = key, .hash = hash
+	};
 }
 
 int

@@ -14,7 +14,7 @@
 struct view {
 	struct req *rq;
 	struct rsp *rs;
-	const char *locale;	   /* vi, th, en */
+	const char *locale;        /* vi, th, en */
 	struct json_object *model; /* ours until view_end */
 };
 
@@ -24,8 +24,8 @@ struct view {
  * view_end(v, status, tmpl): render it with tmpl/${tmpl}.html and answer it.
  * view_drop(v): give it up after something failed; view_end does it too.
  */
-void view_begin(struct view *v, struct req *rq, struct rsp *rs,
-    const char *name);
+void view_begin(
+    struct view *v, struct req *rq, struct rsp *rs, const char *name);
 int view_end(struct view *v, int status, const char *tmpl);
 void view_drop(struct view *v);
 
@@ -57,14 +57,14 @@ void view_key(struct view *v, const char *name);
  * reader has paused it.  ${query} is what follows "?" in the page's own
  * address, or "".
  */
-void view_refresh(struct view *v, const char *path, const char *query,
-    int64_t active_at);
+void view_refresh(
+    struct view *v, const char *path, const char *query, int64_t active_at);
 
 /*
  * view_options(keys, n, chosen): returns new [{key, selected}].
  */
-struct json_object *view_options(const char *const *keys, size_t n,
-    const char *chosen);
+struct json_object *view_options(
+    const char *const *keys, size_t n, const char *chosen);
 
 /*
  * view_url(rq, b, name, value): append "?name=value" or "&name=value",
@@ -83,8 +83,8 @@ const char *view_content(struct req *rq, const char *text, size_t *len);
  * view_content_fault(rq, text, len): the error code of what cannot be sent:
  * "empty", "too_long"; or NULL.
  */
-const char *view_content_fault(const struct req *rq, const char *text,
-    size_t len);
+const char *view_content_fault(
+    const struct req *rq, const char *text, size_t len);
 
 /* view_page_error: for rsp_page_error. */
 int view_page_error(struct rsp *rs, int status, const char *code,

@@ -46,7 +46,8 @@ initial_of(const char **p, size_t len)
 
 	/* A Thai vowel written before its consonant is no initial. */
 	while (len >= 3 && memcmp(*p, "\xe0\xb9", 2) == 0 &&
-	    (unsigned char)(*p)[2] >= 0x80 && (unsigned char)(*p)[2] <= 0x84) {
+	       (unsigned char)(*p)[2] >= 0x80 &&
+	       (unsigned char)(*p)[2] <= 0x84) {
 		*p += 3;
 		len -= 3;
 	}
@@ -89,8 +90,8 @@ words_person(const struct view *v, struct json_object *o, const char *id,
 		hash = (hash ^ (unsigned char)*p) * 16777619u;
 	json_put_int(o, "hue", hash % HUES);
 	if (name[strspn(name, " ")] == '\0') {
-		snprintf(text, sizeof(text), "%s %s", view_text(v, fallback),
-		    id);
+		snprintf(
+		    text, sizeof(text), "%s %s", view_text(v, fallback), id);
 		name = text;
 	}
 	initials_of(name, initials);
@@ -132,11 +133,11 @@ words_presence(const struct view *v, struct json_object *o)
 			text_n(view_text(v, "presence.minutes"),
 			    ago / MINUTE_MS, out);
 		else if (ago < DAY_MS)
-			text_n(view_text(v, "presence.hours"), ago / HOUR_MS,
-			    out);
+			text_n(
+			    view_text(v, "presence.hours"), ago / HOUR_MS, out);
 		else
-			text_n(view_text(v, "presence.days"), ago / DAY_MS,
-			    out);
+			text_n(
+			    view_text(v, "presence.days"), ago / DAY_MS, out);
 		json_put_str(o, "presence", out);
 	}
 }
@@ -219,11 +220,11 @@ words_when(const struct view *v, struct json_object *o, int64_t ms)
 	if (days <= 0)
 		snprintf(out, sizeof(out), "%02d:%02d", tm.tm_hour, tm.tm_min);
 	else if (days == 1)
-		snprintf(out, sizeof(out), "%s",
-		    view_text(v, "time.yesterday"));
+		snprintf(
+		    out, sizeof(out), "%s", view_text(v, "time.yesterday"));
 	else
-		day_write(v, days < 300 ? "time.short" : "time.day_year", &tm,
-		    out);
+		day_write(
+		    v, days < 300 ? "time.short" : "time.day_year", &tm, out);
 	json_put_str(o, "when", out);
 }
 
@@ -260,8 +261,8 @@ put_day(const struct view *v, struct json_object *m, int64_t ms)
 	else if (days == 1)
 		json_put_str(m, "day", view_text(v, "time.yesterday"));
 	else {
-		day_write(v, days < 300 ? "time.day" : "time.day_year", &tm,
-		    out);
+		day_write(
+		    v, days < 300 ? "time.day" : "time.day_year", &tm, out);
 		json_put_str(m, "day", out);
 	}
 }
@@ -277,8 +278,8 @@ words_tags(struct json_object *o)
 	buf_init(&b, 65536);
 	for (size_t i = 0; i < json_object_array_length(tags); i++) {
 		buf_puts(&b, i > 0 ? ", " : "");
-		buf_puts(&b, json_object_get_string(
-				 json_object_array_get_idx(tags, i)));
+		buf_puts(&b,
+		    json_object_get_string(json_object_array_get_idx(tags, i)));
 	}
 	json_put_strn(o, "tags_text", b.data, b.len);
 	buf_fini(&b);
@@ -293,12 +294,13 @@ words_taglist(const char *text)
 		size_t n = strcspn(text, ","), from = strspn(text, " \t"),
 		       to = n;
 
-		while (to > from && (text[to - 1] == ' ' ||
-					text[to - 1] == '\t'))
+		while (
+		    to > from && (text[to - 1] == ' ' || text[to - 1] == '\t'))
 			to--;
 		if (from < to)
-			json_object_array_add(list, json_object_new_string_len(
-						text + from, (int)(to - from)));
+			json_object_array_add(
+			    list, json_object_new_string_len(
+				      text + from, (int)(to - from)));
 		text += n + (text[n] == ',');
 	}
 	return list;
@@ -315,14 +317,13 @@ kind_text(const struct view *v, struct json_object *m)
 }
 
 static void
-put_preview(const struct view *v, struct json_object *o,
-    struct json_object *m)
+put_preview(const struct view *v, struct json_object *o, struct json_object *m)
 {
 	const char *text = str(m, "content");
 	struct json_object *sender = NULL;
 	struct buf b;
 
-	buf_init(&b, TEXT_MAX * 2);
+	buf_init(&b, (size_t)TEXT_MAX * 2);
 	if (num(m, "deleted_at") != 0)
 		text = view_text(v, "conversation.deleted");
 	else if (text[0] == '\0')
@@ -335,11 +336,11 @@ put_preview(const struct view *v, struct json_object *o,
 	buf_fini(&b);
 	(void)json_get_obj(m, "sender", &sender);
 	if (strcmp(str(m, "type"), "note") == 0)
-		json_put_str(o, "preview_mark",
-		    view_text(v, "inbox.note_mark"));
+		json_put_str(
+		    o, "preview_mark", view_text(v, "inbox.note_mark"));
 	else if (strcmp(str(sender, "kind"), "agent") == 0 &&
-	    id_parse(str(sender, "id"), strlen(str(sender, "id"))) ==
-		v->rq->who.id)
+		 id_parse(str(sender, "id"), strlen(str(sender, "id"))) ==
+		     v->rq->who.id)
 		json_put_str(o, "preview_mark", view_text(v, "inbox.you"));
 }
 
@@ -388,8 +389,8 @@ words_row(const struct view *v, struct json_object *o)
 static size_t
 scheme_len(const char *p, size_t len)
 {
-	static const char *const schemes[] = { "https://", "http://", "mailto:",
-		"tel:" };
+	static const char *const schemes[] = { "https://", "http://",
+		"mailto:", "tel:" };
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		size_t n = strlen(schemes[i]);
@@ -407,7 +408,7 @@ address_len(const char *p, size_t len)
 	size_t n = 0, open = 0, close = 0;
 
 	while (n < len && (unsigned char)p[n] > 0x20 && p[n] != '<' &&
-	    p[n] != '>' && p[n] != '"' && p[n] != 0x7f) {
+	       p[n] != '>' && p[n] != '"' && p[n] != 0x7f) {
 		open += p[n] == '(';
 		close += p[n] == ')';
 		n++;
@@ -440,7 +441,7 @@ static bool
 word_byte(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9');
+	       (c >= '0' && c <= '9');
 }
 
 struct json_object *
@@ -480,18 +481,18 @@ put_attachments(const struct view *v, struct json_object *m)
 		const char *url = str(a, "url"), *name = str(a, "name");
 		bool ours = url[0] == '/' && url[1] != '/' && url[1] != '\\';
 		bool http = strncasecmp(url, "http://", 7) == 0 ||
-		    strncasecmp(url, "https://", 8) == 0;
+			    strncasecmp(url, "https://", 8) == 0;
 
 		json_put_str(a, "link", ours || http ? url : NULL);
-		json_put_str(a, "label",
-		    name[0] != '\0' ? name : kind_text(v, m));
+		json_put_str(
+		    a, "label", name[0] != '\0' ? name : kind_text(v, m));
 	}
 }
 
 /* How far a message of the reader's own side got. */
 static void
-put_state(const struct view *v, struct json_object *m,
-    const struct words_eyes *eyes)
+put_state(
+    const struct view *v, struct json_object *m, const struct words_eyes *eyes)
 {
 	const char *status = str(m, "status"), *id = str(m, "id");
 	bool failed = strcmp(status, "failed") == 0;
@@ -535,26 +536,25 @@ put_sender(const struct view *v, struct json_object *m,
 	    id_parse(id, strlen(id)) == eyes->id)
 		name = view_text(v, "app.you");
 	else if (name[0] == '\0')
-		name = view_text(v,
-		    strcmp(kind, "bot") == 0	      ? "conversation.bot"
-			: strcmp(kind, "system") == 0 ? "conversation.system"
-			: strcmp(kind, "customer") == 0
-			? "inbox.anonymous"
-			: "chat.team");
+		name = view_text(
+		    v, strcmp(kind, "bot") == 0        ? "conversation.bot"
+		       : strcmp(kind, "system") == 0   ? "conversation.system"
+		       : strcmp(kind, "customer") == 0 ? "inbox.anonymous"
+						       : "chat.team");
 	json_put_str(m, "sender_name", name);
 }
 
 /* Whether the side alone says who wrote it. */
 static bool
-name_known(struct json_object *sender, const char *side,
-    const struct words_eyes *eyes)
+name_known(
+    struct json_object *sender, const char *side, const struct words_eyes *eyes)
 {
 	const char *id = str(sender, "id");
 
 	if (strcmp(str(sender, "kind"), "customer") == 0)
 		return true;
 	return !eyes->customer && strcmp(side, "us") == 0 &&
-	    id_parse(id, strlen(id)) == eyes->id;
+	       id_parse(id, strlen(id)) == eyes->id;
 }
 
 /* Make one message ready; ${last} is the one above it, or NULL. */
@@ -578,21 +578,21 @@ put_message(const struct view *v, struct json_object *m,
 	side = side_of(sender, eyes);
 	key = str(last, "type");
 	joined = !new_day && at - above < JOIN_MS &&
-	    note == (strcmp(key, "note") == 0) &&
-	    strcmp(str(sender, "kind"), str(above_sender, "kind")) == 0 &&
-	    strcmp(str(sender, "id"), str(above_sender, "id")) == 0;
+		 note == (strcmp(key, "note") == 0) &&
+		 strcmp(str(sender, "kind"), str(above_sender, "kind")) == 0 &&
+		 strcmp(str(sender, "id"), str(above_sender, "id")) == 0;
 	json_put_str(m, "side", side);
 	json_put_bool(m, "note", note);
 	json_put_bool(m, "joined", joined);
 	put_sender(v, m, sender, eyes);
-	json_put_bool(m, "hide_name", joined || (!note && name_known(sender,
-	    side, eyes)));
+	json_put_bool(m, "hide_name",
+	    joined || (!note && name_known(sender, side, eyes)));
 	json_put_bool(m, "deleted", num(m, "deleted_at") != 0);
-	json_put_bool(m, "edited",
-	    num(m, "edited_at") != 0 && num(m, "deleted_at") == 0);
+	json_put_bool(
+	    m, "edited", num(m, "edited_at") != 0 && num(m, "deleted_at") == 0);
 	put_attachments(v, m);
 	if (text[0] == '\0' && (json_get_arr(m, "attachments", &files) != 1 ||
-				  json_object_array_length(files) == 0))
+				   json_object_array_length(files) == 0))
 		text = kind_text(v, m);
 	json_put(m, "runs", words_runs(text, strlen(text)));
 	json_put_str(m, "state", NULL);

@@ -13,7 +13,8 @@
 void words_person(const struct view *v, struct json_object *o, const char *id,
     const char *name, const char *fallback);
 
-/* words_presence(v, o): add `presence`, as text, from status and last_seen_at. */
+/* words_presence(v, o): add `presence`, as text, from status and last_seen_at.
+ */
 void words_presence(const struct view *v, struct json_object *o);
 
 /* words_when(v, o, ms): add `iso`, `when` (short), to ${o}. */
@@ -38,9 +39,9 @@ void words_row(const struct view *v, struct json_object *o);
 
 /* Whose eyes a conversation is shown to. */
 struct words_eyes {
-	bool customer;	   /* else an agent */
+	bool customer;     /* else an agent */
 	bool among_users;  /* a direct or group conversation */
-	int64_t id;	   /* of the reader */
+	int64_t id;        /* of the reader */
 	int64_t read_upto; /* the others have read until this message */
 };
 

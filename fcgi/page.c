@@ -22,20 +22,26 @@
 #include "log.h"
 #include "page.h"
 
-enum node_op { NODE_TEXT, NODE_VALUE, NODE_SECTION, NODE_INVERSE, NODE_END,
-	NODE_PART };
+enum node_op {
+	NODE_TEXT,
+	NODE_VALUE,
+	NODE_SECTION,
+	NODE_INVERSE,
+	NODE_END,
+	NODE_PART
+};
 
 /* One piece of a template. */
 struct node {
 	enum node_op op;
-	const char *text;	/* NODE_TEXT: bytes; else the steps of a name, */
-				/* each ended by NUL; none for {{.}} */
-	size_t len;		/* NODE_TEXT: bytes; else steps */
-	size_t mate;		/* NODE_SECTION, NODE_INVERSE: its NODE_END */
+	const char *text; /* NODE_TEXT: bytes; else the steps of a name, */
+			  /* each ended by NUL; none for {{.}} */
+	size_t len;       /* NODE_TEXT: bytes; else steps */
+	size_t mate;      /* NODE_SECTION, NODE_INVERSE: its NODE_END */
 };
 
 struct page_tmpl {
-	char *source;		/* the nodes point into it */
+	char *source; /* the nodes point into it */
 	struct node *nodes;
 	size_t n, cap;
 };
@@ -44,9 +50,9 @@ struct page_tmpl {
 struct fill {
 	struct json_object *texts;
 	struct json_object *scope[PAGE_SCOPES_MAX + 1];
-	size_t depth;		/* scopes in use */
-	size_t parts;		/* templates inside each other */
-	size_t work;		/* nodes walked so far */
+	size_t depth; /* scopes in use */
+	size_t parts; /* templates inside each other */
+	size_t work;  /* nodes walked so far */
 	page_part_fn *part;
 	void *arg;
 	struct buf *out;
@@ -55,7 +61,7 @@ struct fill {
 /* A template read from its file, in the list of a set. */
 struct page_file {
 	struct page_file *next;
-	struct page_tmpl *tmpl;	/* NULL: could not be read; asked no more */
+	struct page_tmpl *tmpl; /* NULL: could not be read; asked no more */
 	char name[];
 };
 
@@ -83,7 +89,7 @@ static bool
 name_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || c == '_' || c == '@' || c == '-';
+	       (c >= '0' && c <= '9') || c == '_' || c == '@' || c == '-';
 }
 
 /*
@@ -167,10 +173,10 @@ tag_take(struct page_tmpl *t, char *p, size_t len, size_t *open, size_t *depth)
 	if (len > 0 && p[0] == '!')
 		return NULL;
 	if (len > 0 && strchr("#^/>", p[0]) != NULL) {
-		op = p[0] == '#' ? NODE_SECTION
-		    : p[0] == '^' ? NODE_INVERSE
-		    : p[0] == '/' ? NODE_END
-				  : NODE_PART;
+		op = p[0] == '#'   ? NODE_SECTION
+		     : p[0] == '^' ? NODE_INVERSE
+		     : p[0] == '/' ? NODE_END
+				   : NODE_PART;
 		p++;
 		len--;
 	}
@@ -247,8 +253,8 @@ page_parse(const char *text, size_t len, const char **why, size_t *line)
 		*why = "a tag without an end";
 		if (end == NULL)
 			goto bad;
-		*why = tag_take(t, tag + 2, (size_t)(end - tag - 2), open,
-		    &depth);
+		*why =
+		    tag_take(t, tag + 2, (size_t)(end - tag - 2), open, &depth);
 		if (*why != NULL)
 			goto bad;
 		at = (size_t)(end + 2 - t->source);
@@ -256,8 +262,8 @@ page_parse(const char *text, size_t len, const char **why, size_t *line)
 	*why = "a section without an end";
 	if (depth == 0)
 		return t;
-	*line = line_of(text,
-	    text + (t->nodes[open[depth - 1]].text - t->source));
+	*line =
+	    line_of(text, text + (t->nodes[open[depth - 1]].text - t->source));
 bad:
 	page_tmpl_free(t);
 	return NULL;
@@ -347,8 +353,8 @@ look_up(const struct fill *f, const char *p, size_t n)
 		return f->scope[f->depth - 1];
 	for (size_t i = f->depth; i > 0 && !found; i--)
 		if (json_object_is_type(f->scope[i - 1], json_type_object))
-			found = json_object_object_get_ex(f->scope[i - 1], p,
-			    &o);
+			found =
+			    json_object_object_get_ex(f->scope[i - 1], p, &o);
 	for (size_t i = 1; i < n && o != NULL; i++) {
 		p += strlen(p) + 1;
 		if (!json_object_is_type(o, json_type_object) ||
@@ -403,7 +409,7 @@ put_text(struct fill *f, const char *p, size_t n)
 		return;
 	text = json_object_get_string(o);
 	while ((brace = strchr(text, '{')) != NULL &&
-	    (end = strchr(brace, '}')) != NULL) {
+	       (end = strchr(brace, '}')) != NULL) {
 		put_escaped(f->out, text, (size_t)(brace - text));
 		len = (size_t)(end - brace - 1);
 		text = end + 1;
@@ -683,8 +689,8 @@ page_texts(struct page_set *ps, const char *locale)
 	if (file_read(ps, "i18n", locales[i], ".json", &b) == 0) {
 		ps->texts[i] = json_tokener_parse(b.data);
 		if (!json_object_is_type(ps->texts[i], json_type_object)) {
-			log_error("page i18n/%s.json is not an object",
-			    locales[i]);
+			log_error(
+			    "page i18n/%s.json is not an object", locales[i]);
 			json_object_put(ps->texts[i]);
 			ps->texts[i] = NULL;
 		}

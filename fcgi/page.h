@@ -2,15 +2,16 @@
  * page.h: HTML pages from templates and texts.
  *
  * A template is HTML with
- *	{{x}} {{a.b}} {{.}}	a value of the model, always escaped; it stands in
- *				text or in a quoted attribute, nowhere else
+ *	{{x}} {{a.b}} {{.}}	a value of the model, always escaped; it stands
+ *in text or in a quoted attribute, nowhere else
  *	{{#x}}...{{/x}}		once for each item of a list, once inside an
- *				object, once if x is true (not "", 0, null, false)
+ *				object, once if x is true (not "", 0, null,
+ *false)
  *	{{^x}}...{{/x}}		if x is not there or not true
  *	{{>part}}		another template in this place
- *	{{t.key}}		the text "key" in the reader's language; {name} in
- *				it is filled in from the model, and a step @name of
- *				the key is replaced by the value of that name, so
+ *	{{t.key}}		the text "key" in the reader's language; {name}
+ *in it is filled in from the model, and a step @name of the key is replaced by
+ *the value of that name, so
  *				{{t.status.@status}} reads "status.open"
  *	{{! ... }}		nothing
  * A name is looked for in the innermost object first, then outwards; a member
@@ -28,10 +29,11 @@ struct json_object;
 #define PAGE_PARTS_MAX 8     /* {{>}} inside each other */
 #define PAGE_STEPS_MAX 8     /* names in a.b.c */
 #define PAGE_NODES_MAX 4096  /* pieces of one template */
-#define PAGE_SCOPES_MAX (PAGE_SECTIONS_MAX * PAGE_PARTS_MAX)
-#define PAGE_WORK_MAX 4000000	     /* pieces walked through for one page */
-#define PAGE_FILE_MAX (256 * 1024)   /* bytes of a template or of the texts */
-#define PAGE_MAX (4 * 1024 * 1024)   /* bytes of a rendered page */
+#define PAGE_SCOPES_MAX ((size_t)PAGE_SECTIONS_MAX * PAGE_PARTS_MAX)
+#define PAGE_WORK_MAX 4000000 /* pieces walked through for one page */
+#define PAGE_FILE_MAX \
+	((size_t)256 * 1024) /* bytes of a template or of the texts */
+#define PAGE_MAX ((size_t)4 * 1024 * 1024) /* bytes of a rendered page */
 
 /* A parsed template. */
 struct page_tmpl;
@@ -44,8 +46,8 @@ struct page_set;
  * Return the template in the ${len} bytes at ${text}, new, or NULL; then ${why}
  * says what is wrong and ${line} where, from 1.
  */
-struct page_tmpl *page_parse(const char *text, size_t len, const char **why,
-    size_t *line);
+struct page_tmpl *page_parse(
+    const char *text, size_t len, const char **why, size_t *line);
 
 /*
  * page_tmpl_free(t):
@@ -73,7 +75,8 @@ int page_fill(const struct page_tmpl *t, struct json_object *model,
 /*
  * page_set_new(www):
  * Return a new set over the folder ${www}, with its tmpl/NAME.html (a part
- * icon-NAME is img/NAME.svg) and i18n/LOCALE.json; nothing is read yet.  NULL if out of memory.
+ * icon-NAME is img/NAME.svg) and i18n/LOCALE.json; nothing is read yet.  NULL
+ * if out of memory.
  */
 struct page_set *page_set_new(const char *www);
 
@@ -102,8 +105,7 @@ struct json_object *page_texts(struct page_set *ps, const char *locale);
  * page_text(ps, locale, key):
  * Return the one text "group.name" of ${locale}, borrowed likewise, or "".
  */
-const char *page_text(struct page_set *ps, const char *locale,
-    const char *key);
+const char *page_text(struct page_set *ps, const char *locale, const char *key);
 
 /*
  * page_render(ps, name, locale, model, out):

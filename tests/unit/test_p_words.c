@@ -22,8 +22,11 @@
 
 static char www[] = "www";
 static char vi[] = "vi";
-static struct conf cf = { .www_dir = www, .locale = vi, .zone_minutes = 420,
-	.message_chars_max = 10, .message_bytes_max = 40 };
+static struct conf cf = { .www_dir = www,
+	.locale = vi,
+	.zone_minutes = 420,
+	.message_chars_max = 10,
+	.message_bytes_max = 40 };
 static struct req rq = { .cf = &cf, .now_ms = NOW };
 static struct view v = { .rq = &rq, .locale = "vi" };
 
@@ -93,8 +96,8 @@ links_cut_at_every_byte(void **state)
 		memcpy(p, text, len);
 		list = words_runs(p, len);
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
-			const char *run = get(
-			    json_object_array_get_idx(list, i), "text");
+			const char *run =
+			    get(json_object_array_get_idx(list, i), "text");
 
 			assert_memory_equal(p + at, run, strlen(run));
 			at += strlen(run);
@@ -193,9 +196,11 @@ static void
 messages(void **state)
 {
 	struct words_eyes agent = { .id = 5, .read_upto = 12 };
-	struct words_eyes customer = { .customer = true, .id = 9,
-		.read_upto = 11 };
-	struct json_object *items = json_tokener_parse("["
+	struct words_eyes customer = {
+		.customer = true, .id = 9, .read_upto = 11
+	};
+	struct json_object *items = json_tokener_parse(
+	    "["
 	    "{\"id\":\"14\",\"type\":\"note\",\"content\":\"n\","
 	    "\"sender\":{\"kind\":\"agent\",\"id\":\"6\",\"name\":\"Mai\"},"
 	    "\"created_at\":1795229900000},"
@@ -222,14 +227,14 @@ messages(void **state)
 	assert_string_equal(get(m, "sender_name"), "Khách");
 	assert_string_equal(get(m, "state"), "-");
 	json_object_object_get_ex(m, "attachments", &files);
-	assert_string_equal(get(json_object_array_get_idx(files, 0), "link"),
-	    "-");
-	assert_string_equal(get(json_object_array_get_idx(files, 1), "link"),
-	    "-");
-	assert_string_equal(get(json_object_array_get_idx(files, 1), "label"),
-	    "Hình ảnh");
-	assert_string_equal(get(json_object_array_get_idx(files, 2), "link"),
-	    "/media/1");
+	assert_string_equal(
+	    get(json_object_array_get_idx(files, 0), "link"), "-");
+	assert_string_equal(
+	    get(json_object_array_get_idx(files, 1), "link"), "-");
+	assert_string_equal(
+	    get(json_object_array_get_idx(files, 1), "label"), "Hình ảnh");
+	assert_string_equal(
+	    get(json_object_array_get_idx(files, 2), "link"), "/media/1");
 	m = json_object_array_get_idx(list, 1);
 	assert_string_equal(get(m, "side"), "us");
 	assert_string_equal(get(m, "day"), "Hôm nay");
@@ -286,8 +291,8 @@ contents(void **state)
 	p = view_content(&rq, " \r\n", &len);
 	assert_string_equal(view_content_fault(&rq, p, len), "empty");
 	assert_null(view_content_fault(&rq, "ớớớớớớớớớớ", 30));
-	assert_string_equal(view_content_fault(&rq, "ớớớớớớớớớớớ", 33),
-	    "too_long");
+	assert_string_equal(
+	    view_content_fault(&rq, "ớớớớớớớớớớớ", 33), "too_long");
 	req_fini(&rq);
 }
 

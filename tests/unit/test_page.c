@@ -69,18 +69,17 @@ values_are_escaped(void **state)
 	assert_string_equal(fill("{{obj.deep.er}}{{obj.gone.er}}", NULL), "x");
 	assert_string_equal(fill("{{n.deep}}{{! {{ a remark }}", NULL), "");
 	/* What HTML forbids is shown as a replacement, lines stay. */
-	assert_string_equal(fill("{{ctl}}", NULL),
-	    "a\xef\xbf\xbd"
-	    "b\xef\xbf\xbd"
-	    "c\n");
+	assert_string_equal(fill("{{ctl}}", NULL), "a\xef\xbf\xbd"
+						   "b\xef\xbf\xbd"
+						   "c\n");
 }
 
 static void
 sections(void **state)
 {
 	(void)state;
-	assert_string_equal(fill("{{#yes}}1{{/yes}}{{#no}}2{{/no}}", NULL),
-	    "1");
+	assert_string_equal(
+	    fill("{{#yes}}1{{/yes}}{{#no}}2{{/no}}", NULL), "1");
 	assert_string_equal(fill("{{#zero}}a{{/zero}}{{#none}}b{{/none}}"
 				 "{{#empty}}c{{/empty}}{{#gone}}d{{/gone}}"
 				 "{{#nolist}}e{{/nolist}}",
@@ -94,23 +93,22 @@ sections(void **state)
 	/* A name is looked for outwards, but null is found. */
 	assert_string_equal(fill("{{#list}}[{{name}}{{n}}]{{/list}}", NULL),
 	    "[a42][b42][Lan &lt;b&gt;&quot;&amp;&#39;42]");
-	assert_string_equal(fill("{{#obj}}[{{name}}{{deep.er}}]{{/obj}}", NULL),
-	    "[x]");
+	assert_string_equal(
+	    fill("{{#obj}}[{{name}}{{deep.er}}]{{/obj}}", NULL), "[x]");
 	assert_string_equal(fill("{{#words}}{{.}},{{/words}}", NULL), "p,q,");
-	assert_string_equal(fill("{{#obj.deep}}{{er}}{{/obj.deep}}", NULL),
-	    "x");
+	assert_string_equal(
+	    fill("{{#obj.deep}}{{er}}{{/obj.deep}}", NULL), "x");
 }
 
 static void
 texts(void **state)
 {
 	(void)state;
-	assert_string_equal(fill("{{t.hi}}", NULL),
-	    "Hi Lan &lt;b&gt;&quot;&amp;&#39;!");
+	assert_string_equal(
+	    fill("{{t.hi}}", NULL), "Hi Lan &lt;b&gt;&quot;&amp;&#39;!");
 	assert_string_equal(fill("{{t.status.@status}}", NULL), "Mở");
-	assert_string_equal(fill("{{t.status.@gone}}{{t.gone.x}}{{t.status}}",
-				NULL),
-	    "");
+	assert_string_equal(
+	    fill("{{t.status.@gone}}{{t.gone.x}}{{t.status}}", NULL), "");
 	assert_string_equal(fill("{{t.deep}}", NULL), "&lt;x&gt;");
 	/* Braces that name nothing vanish; a lone one stays. */
 	assert_string_equal(fill("{{t.odd}}", NULL), "    }{");
@@ -154,20 +152,20 @@ faults_name_their_line(void **state)
 	(void)state;
 	assert_string_equal(fill("a\n{{b", NULL), "!2 a tag without an end");
 	assert_string_equal(fill("{{}}", NULL), "!1 a tag without a good name");
-	assert_string_equal(fill("{{{n}}}", NULL),
-	    "!1 a tag without a good name");
-	assert_string_equal(fill("{{a..b}}", NULL),
-	    "!1 a tag without a good name");
-	assert_string_equal(fill("{{a b}}", NULL),
-	    "!1 a tag without a good name");
-	assert_string_equal(fill("{{>a.b}}", NULL),
-	    "!1 a part without a good name");
-	assert_string_equal(fill("\n\n{{#a}}\n", NULL),
-	    "!3 a section without an end");
-	assert_string_equal(fill("{{/a}}", NULL),
-	    "!1 an end without its section");
-	assert_string_equal(fill("{{#a.b}}\n{{/a}}", NULL),
-	    "!2 an end of another section");
+	assert_string_equal(
+	    fill("{{{n}}}", NULL), "!1 a tag without a good name");
+	assert_string_equal(
+	    fill("{{a..b}}", NULL), "!1 a tag without a good name");
+	assert_string_equal(
+	    fill("{{a b}}", NULL), "!1 a tag without a good name");
+	assert_string_equal(
+	    fill("{{>a.b}}", NULL), "!1 a part without a good name");
+	assert_string_equal(
+	    fill("\n\n{{#a}}\n", NULL), "!3 a section without an end");
+	assert_string_equal(
+	    fill("{{/a}}", NULL), "!1 an end without its section");
+	assert_string_equal(
+	    fill("{{#a.b}}\n{{/a}}", NULL), "!2 an end of another section");
 }
 
 static void
@@ -214,8 +212,8 @@ locale_is_chosen(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *got = page_locale(cases[i].text,
-		    strlen(cases[i].text));
+		const char *got =
+		    page_locale(cases[i].text, strlen(cases[i].text));
 
 		if (cases[i].locale == NULL)
 			assert_null(got);
