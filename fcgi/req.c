@@ -510,18 +510,31 @@ req_client(struct req *rq)
 		rq->host = "";
 }
 
+/* Name the request: the process at random, its requests by number. */
+static void
+req_name(struct req *rq)
+{
+	static unsigned char process[5];
+	static unsigned number;
+
+	if (number == 0)
+		randombytes_buf(process, sizeof(process));
+	(void)sodium_bin2hex(
+	    rq->id_text, sizeof(rq->id_text), process, sizeof(process));
+	(void)snprintf(rq->id_text + 2 * sizeof(process),
+	    sizeof(rq->id_text) - 2 * sizeof(process), "%x", ++number);
+}
+
 int
 req_init(struct req *rq, struct conf *cf, char **env, const char **code)
 {
-	unsigned char id[8];
 	int status;
 
 	memset(rq, 0, sizeof(*rq));
 	rq->cf = cf;
 	rq->env = env;
 	rq->now_ms = clock_now_ms();
-	randombytes_buf(id, sizeof(id));
-	(void)sodium_bin2hex(rq->id_text, sizeof(rq->id_text), id, sizeof(id));
+	req_name(rq);
 	rq->path = "/";
 	rq->query = rq->body = rq->addr = rq->host = rq->base_path = "";
 	if ((rq->method = req_param(rq, "REQUEST_METHOD")) == NULL)

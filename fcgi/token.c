@@ -165,17 +165,49 @@ token_hmac(const void *key, size_t klen, const void *p, size_t len,
 	(void)crypto_auth_hmacsha256_final(&st, mac);
 }
 
+/*
+ * The state of an HMAC whose key was derived for ${use}, ready for the text:
+ * deriving it anew each time would cost more than the proof itself.
+ */
+static const crypto_auth_hmacsha256_state *
+mac_state(const struct conf *cf, const char *use)
+{
+	static struct made {
+		const char *use;
+		crypto_auth_hmacsha256_state st;
+	} made[8];
+	static char of[1025]; /* jwt_key they were made with */
+	static size_t n;
+	unsigned char key[TOKEN_MAC_BYTES];
+	size_t i;
+
+	if (strcmp(of, cf->jwt_key) != 0) {
+		(void)snprintf(of, sizeof(of), "%s", cf->jwt_key);
+		n = 0;
+	}
+	for (i = 0; i < n; i++)
+		if (strcmp(made[i].use, use) == 0)
+			return &made[i].st;
+	/* There are fewer uses than places; another takes the last. */
+	i = n < sizeof(made) / sizeof(made[0]) ? n++ : n - 1;
+	/* One use's proofs are worth nothing for another. */
+	token_hmac(cf->jwt_key, strlen(cf->jwt_key), use, strlen(use), key);
+	made[i].use = use;
+	(void)crypto_auth_hmacsha256_init(&made[i].st, key, sizeof(key));
+	sodium_memzero(key, sizeof(key));
+	return &made[i].st;
+}
+
 void
 token_mac(const struct conf *cf, const char *use, const void *p, size_t len,
     char out[TOKEN_SIZE])
 {
-	unsigned char key[TOKEN_MAC_BYTES], mac[TOKEN_MAC_BYTES];
+	crypto_auth_hmacsha256_state st = *mac_state(cf, use);
+	unsigned char mac[TOKEN_MAC_BYTES];
 
-	/* One use's proofs are worth nothing for another. */
-	token_hmac(cf->jwt_key, strlen(cf->jwt_key), use, strlen(use), key);
-	token_hmac(key, sizeof(key), p, len, mac);
+	(void)crypto_auth_hmacsha256_update(&st, p, len);
+	(void)crypto_auth_hmacsha256_final(&st, mac);
 	(void)token_b64(mac, sizeof(mac), out);
-	sodium_memzero(key, sizeof(key));
 }
 
 /* What each kind looks like in front, and the use its proof is made for. */

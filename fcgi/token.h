@@ -33,7 +33,7 @@ void token_hmac(const void *key, size_t klen, const void *p, size_t len,
 /*
  * token_mac(cf, use, p, len, out):
  * HMAC of the text with a key derived from jwt_key for ${use} ("session",
- * "csrf", ...), base64url.
+ * "csrf", ...; static), base64url.
  */
 void token_mac(const struct conf *cf, const char *use, const void *p,
     size_t len, char out[TOKEN_SIZE]);
