@@ -237,6 +237,10 @@ person_post(struct req *rq, struct rsp *rs)
 		return person_show(rq, rs, 422);
 	if (tags != NULL)
 		p.tags = words_taglist(tags);
+	if (p.tags != NULL && !words_tags_good(rq->cf, p.tags)) {
+		json_object_put(p.tags);
+		return person_show(rq, rs, 422);
+	}
 	snprintf(
 	    path, sizeof(path), "/customers/%" PRId64 "?saved=1", rq->id[0]);
 	rc = once_begin(rq, key, &url);

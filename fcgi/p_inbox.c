@@ -28,7 +28,9 @@
 
 static const char *const filters[] = { "open", "mine", "unassigned", "closed",
 	"all" };
-static const char *const statuses[] = { "open", "pending", "closed" };
+/* The last one only where it is so: it wants a time, which scripts give. */
+static const char *const statuses[] = { "open", "pending", "closed",
+	"snoozed" };
 
 /* What the reader of a conversation wrote, when the page has to come back. */
 struct draft {
@@ -351,7 +353,7 @@ put_conversation(struct view *v, struct json_object *conversation,
 	(void)json_get_str(conversation, "status", &status, NULL);
 	json_put(conversation, "statuses",
 	    view_options(
-		statuses, sizeof(statuses) / sizeof(statuses[0]), status));
+		statuses, strcmp(status, "snoozed") == 0 ? 4 : 3, status));
 	put_window(v, conversation, c);
 	if ((rc = put_assignees(v, conversation)) != STORE_DONE ||
 	    (rc = put_customer(v, conversation, c->id)) != STORE_DONE ||
@@ -560,6 +562,8 @@ read_update(struct req *rq, struct conversation_patch *p)
 		return -1;
 	if (tags != NULL)
 		p->tags = words_taglist(tags);
+	if (p->tags != NULL && !words_tags_good(rq->cf, p->tags))
+		rq->bad_field = "tags";
 	return rq->bad_field == NULL ? 0 : -1;
 }
 

@@ -306,6 +306,22 @@ words_taglist(const char *text)
 	return list;
 }
 
+bool
+words_tags_good(const struct conf *cf, struct json_object *list)
+{
+	size_t n = json_object_array_length(list);
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (utf8_chars(json_object_get_string(o),
+			(size_t)json_object_get_string_len(o)) >
+		    (size_t)cf->name_chars_max)
+			return false;
+	}
+	return n <= (size_t)cf->attributes_max;
+}
+
 /* What to call a message that has no text: its kind. */
 static const char *
 kind_text(const struct view *v, struct json_object *m)

@@ -30,6 +30,9 @@ void words_tags(struct json_object *o);
 /* words_taglist(text): returns new the array of names in "a, b". */
 struct json_object *words_taglist(const char *text);
 
+/* words_tags_good(cf, list): whether they are within the limits. */
+bool words_tags_good(const struct conf *cf, struct json_object *list);
+
 /*
  * words_row(v, o):
  * Make a conversation of the API ready for a list: name, initials, preview,
