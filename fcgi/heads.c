@@ -21,16 +21,16 @@
 #include "log.h"
 
 #define HEADS_MAGIC UINT64_C(0x3150414d53444148) /* "HADSMAP1" */
-#define HEADS_SLOTS 65536u			 /* a power of two */
-#define HEADS_NAME 40				 /* bytes of boot and epoch */
+#define HEADS_SLOTS 65536u                       /* a power of two */
+#define HEADS_NAME 40                            /* bytes of boot and epoch */
 
 /* The file as it is mapped. */
 struct heads_map {
 	uint64_t magic;
-	_Atomic int64_t head;	/* newest id committed, as far as told */
+	_Atomic int64_t head;   /* newest id committed, as far as told */
 	_Atomic uint32_t valid; /* 0 while it is being filled */
 	uint32_t slots;
-	char boot[HEADS_NAME];	/* of the machine when it was filled */
+	char boot[HEADS_NAME];  /* of the machine when it was filled */
 	char epoch[HEADS_NAME]; /* life of the log */
 	char rest[4096 - 24 - 2 * HEADS_NAME];
 	_Atomic int64_t newest[HEADS_SLOTS];
@@ -43,7 +43,7 @@ struct heads {
 	bool write;
 	int fd;
 	struct heads_map *map; /* NULL: not there yet */
-	bool good;	       /* as heads_good last saw it */
+	bool good;             /* as heads_good last saw it */
 };
 
 static unsigned
@@ -111,8 +111,8 @@ heads_map(struct heads *h)
 			goto fail;
 		}
 	}
-	p = mmap(NULL, sizeof *h->map, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    h->fd, 0);
+	p = mmap(
+	    NULL, sizeof *h->map, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd, 0);
 	if (p == MAP_FAILED) {
 		log_sys("heads map");
 		goto fail;
@@ -193,16 +193,16 @@ heads_good(struct heads *h)
 	if (h->map == NULL && heads_map(h) != 1)
 		return false;
 	h->good = h->map->magic == HEADS_MAGIC &&
-	    h->map->slots == HEADS_SLOTS && atomic_load(&h->map->valid) == 1 &&
-	    strncmp(h->map->boot, h->boot, HEADS_NAME) == 0;
+		  h->map->slots == HEADS_SLOTS &&
+		  atomic_load(&h->map->valid) == 1 &&
+		  strncmp(h->map->boot, h->boot, HEADS_NAME) == 0;
 	return h->good;
 }
 
 bool
 heads_is(struct heads *h, const char *epoch)
 {
-	return heads_good(h) &&
-	    strncmp(h->map->epoch, epoch, HEADS_NAME) == 0;
+	return heads_good(h) && strncmp(h->map->epoch, epoch, HEADS_NAME) == 0;
 }
 
 int

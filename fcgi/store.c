@@ -161,15 +161,15 @@ store_stmt(struct store *st, const char *sql)
 	int rc;
 
 	for (i &= STORE_STMTS - 1; st->stmts[i].sql != NULL;
-	    i = (i + 1) & (STORE_STMTS - 1))
+	     i = (i + 1) & (STORE_STMTS - 1))
 		if (st->stmts[i].sql == sql)
 			return st->stmts[i].q;
 	if (st->nstmts >= STORE_STMTS / 2) {
 		store_failed(st, "statements", SQLITE_TOOBIG);
 		return NULL;
 	}
-	rc = sqlite3_prepare_v3(st->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-	    &st->stmts[i].q, NULL);
+	rc = sqlite3_prepare_v3(
+	    st->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st->stmts[i].q, NULL);
 	if (rc != SQLITE_OK) {
 		store_failed(st, "prepare", rc);
 		return NULL;
@@ -217,8 +217,8 @@ bind_strn(sqlite3_stmt *q, const char *name, const char *s, size_t len)
 	int i = bind_at(q, name);
 
 	if (i > 0 && s != NULL)
-		sqlite3_bind_text64(q, i, s, len, SQLITE_TRANSIENT,
-		    SQLITE_UTF8);
+		sqlite3_bind_text64(
+		    q, i, s, len, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
 void
@@ -234,8 +234,8 @@ bind_blob(sqlite3_stmt *q, const char *name, const void *p, size_t len)
 	int i = bind_at(q, name);
 
 	if (i > 0)
-		sqlite3_bind_blob64(q, i, len > 0 ? p : "", len,
-		    SQLITE_TRANSIENT);
+		sqlite3_bind_blob64(
+		    q, i, len > 0 ? p : "", len, SQLITE_TRANSIENT);
 }
 
 void
@@ -383,8 +383,8 @@ row_put(struct json_object *o, sqlite3_stmt *q, int i)
 	else if (type == SQLITE_NULL)
 		json_put_str(o, key, NULL);
 	else
-		json_put_strn(o, key, col_str(q, i),
-		    (size_t)sqlite3_column_bytes(q, i));
+		json_put_strn(
+		    o, key, col_str(q, i), (size_t)sqlite3_column_bytes(q, i));
 }
 
 struct json_object *
@@ -399,8 +399,8 @@ row_json(sqlite3_stmt *q)
 }
 
 int
-step_list(struct store *st, sqlite3_stmt *q, int limit,
-    struct json_object *items)
+step_list(
+    struct store *st, sqlite3_stmt *q, int limit, struct json_object *items)
 {
 	int rc, n = 0;
 
@@ -498,8 +498,7 @@ store_space(struct store *st)
 static void
 stop_start(struct store *st)
 {
-	st->stop_at =
-	    st->now_ms != 0 ? clock_mono_ms() + STORE_STOP_MS : 0;
+	st->stop_at = st->now_ms != 0 ? clock_mono_ms() + STORE_STOP_MS : 0;
 }
 
 static int
@@ -544,8 +543,7 @@ store_rollback(struct store *st)
 
 	st->stop_at = 0; /* undoing is not to be stopped */
 	for (i = 0; i < STORE_STMTS; i++)
-		if (st->stmts[i].q != NULL &&
-		    sqlite3_stmt_busy(st->stmts[i].q))
+		if (st->stmts[i].q != NULL && sqlite3_stmt_busy(st->stmts[i].q))
 			stmt_end(st->stmts[i].q);
 	if (!sqlite3_get_autocommit(st->db))
 		sqlite3_exec(st->db, "ROLLBACK", NULL, NULL, NULL);
@@ -646,10 +644,9 @@ store_read_end(struct store *st)
 void
 store_idle(struct store *st)
 {
-	if (st->depth > 0 || st->reads > 0 ||
-	    !sqlite3_get_autocommit(st->db)) {
-		log_error("store left open depth=%d reads=%d", st->depth,
-		    st->reads);
+	if (st->depth > 0 || st->reads > 0 || !sqlite3_get_autocommit(st->db)) {
+		log_error(
+		    "store left open depth=%d reads=%d", st->depth, st->reads);
 		st->reads = 0;
 		store_rollback(st);
 	}
@@ -671,14 +668,14 @@ static bool
 store_remote(const char *path)
 {
 	static const uint32_t remote[] = {
-		0x6969,	    /* NFS */
-		0x517B,	    /* SMB */
+		0x6969,     /* NFS */
+		0x517B,     /* SMB */
 		0xFF534D42, /* CIFS */
 		0xFE534D42, /* SMB2 */
 		0x01021997, /* 9P */
 		0x5346414F, /* AFS */
 		0x73757245, /* Coda */
-		0x564C,	    /* NCP */
+		0x564C,     /* NCP */
 		0x00C36400, /* Ceph */
 		0x0BD00BD0, /* Lustre */
 		0x01161970, /* GFS2 */
@@ -706,7 +703,7 @@ path_beside(const char *path, const char *name)
 	if (s == NULL)
 		return NULL;
 	memcpy(s, path, n);
-	strcpy(s + n, name);
+	memcpy(s + n, name, strlen(name) + 1);
 	return s;
 }
 
@@ -717,8 +714,7 @@ store_lock_open(struct store *st)
 
 	if (p == NULL)
 		return -1;
-	st->lock_fd =
-	    open(p, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	st->lock_fd = open(p, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (st->lock_fd == -1)
 		log_sys("store open file=write.lock");
 	free(p);
@@ -740,8 +736,8 @@ store_pragmas(struct store *st)
 						: "PRAGMA synchronous=NORMAL",
 		    NULL, NULL, NULL);
 	if (rc == SQLITE_OK && st->read_only)
-		rc = sqlite3_exec(st->db, "PRAGMA query_only=ON", NULL, NULL,
-		    NULL);
+		rc = sqlite3_exec(
+		    st->db, "PRAGMA query_only=ON", NULL, NULL, NULL);
 	return rc == SQLITE_OK ? 0 : store_failed(st, "pragma", rc);
 }
 
@@ -818,8 +814,8 @@ store_open_db(struct store *st, const struct store_options *op)
 	}
 	if (op->create) {
 		/* The mode before SQLite has it open: -wal and -shm take it. */
-		fd = open(st->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
-		    0600);
+		fd =
+		    open(st->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd != -1)
 			close(fd);
 	}
@@ -868,8 +864,8 @@ store_open(const struct store_options *op, struct store **out)
 	}
 	lock_drop(st);
 	if (!op->any_schema && schema != (int)schema_sql_n) {
-		log_error("store schema has=%d wants=%zu", schema,
-		    schema_sql_n);
+		log_error(
+		    "store schema has=%d wants=%zu", schema, schema_sql_n);
 		rc = STORE_NONE;
 		goto out;
 	}
@@ -900,8 +896,8 @@ store_close(struct store *st)
 		/* The last one to close checkpoints: only under the lock. */
 		locked = lock_take(st) == 0;
 		if (!locked)
-			sqlite3_db_config(st->db,
-			    SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+			sqlite3_db_config(
+			    st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		sqlite3_close(st->db);
 	}
 	if (st->lock_fd != -1)
@@ -958,8 +954,8 @@ store_init(const struct store_options *op)
 	if (store_wal_mode(st) == -1 || (schema = store_schema(st)) == -1)
 		goto out;
 	if (schema > (int)schema_sql_n) {
-		log_error("store schema has=%d knows=%zu", schema,
-		    schema_sql_n);
+		log_error(
+		    "store schema has=%d knows=%zu", schema, schema_sql_n);
 		goto out;
 	}
 	rc = STORE_REPEATED;
@@ -1100,9 +1096,9 @@ who_word(const struct who *who)
 {
 	if (who == NULL)
 		return "system";
-	return who->kind == WHO_USER	   ? "agent"
-	    : who->kind == WHO_CUSTOMER	   ? "customer"
-	    : who->kind == WHO_PUSHD	   ? "system"
+	return who->kind == WHO_USER       ? "agent"
+	       : who->kind == WHO_CUSTOMER ? "customer"
+	       : who->kind == WHO_PUSHD    ? "system"
 					   : "nobody";
 }
 
@@ -1112,8 +1108,7 @@ who_text(const struct who *who, char out[40])
 	if (who == NULL || who->id == 0)
 		snprintf(out, 40, "%s", who_word(who));
 	else
-		snprintf(out, 40, "%s:%lld", who_word(who),
-		    (long long)who->id);
+		snprintf(out, 40, "%s:%lld", who_word(who), (long long)who->id);
 }
 
 void

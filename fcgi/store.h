@@ -19,11 +19,11 @@
  */
 enum {
 	STORE_FAILED = -1,
-	STORE_NONE = 0,	     /* not there, or not for the asker: 404 */
-	STORE_DONE = 1,	     /* found, done */
-	STORE_REPEATED = 2,  /* the same again: here is the first result */
-	STORE_CONFLICT = 3,  /* same key, other body: 409 idempotency_conflict */
-	STORE_NEWER = 4,     /* something newer is there: 409 new_messages */
+	STORE_NONE = 0,     /* not there, or not for the asker: 404 */
+	STORE_DONE = 1,     /* found, done */
+	STORE_REPEATED = 2, /* the same again: here is the first result */
+	STORE_CONFLICT = 3, /* same key, other body: 409 idempotency_conflict */
+	STORE_NEWER = 4,    /* something newer is there: 409 new_messages */
 	STORE_FORBIDDEN = 5, /* may be seen, not done: 403 */
 	STORE_REFUSED = 6,   /* its state does not allow it: 409 conflict */
 	STORE_INVALID = 7,   /* names a thing that is not: 422, store_field */
@@ -32,9 +32,9 @@ enum {
 /* Why STORE_FAILED. */
 enum store_trouble {
 	STORE_OK,
-	STORE_BUSY,	/* the write lock did not come in time: 503 busy */
+	STORE_BUSY,     /* the write lock did not come in time: 503 busy */
 	STORE_NO_SPACE, /* 503 no_space */
-	STORE_BROKEN,	/* anything else: 500 internal */
+	STORE_BROKEN,   /* anything else: 500 internal */
 };
 
 enum store_mode {
@@ -49,10 +49,10 @@ struct store_options {
 	const char *path;  /* of the database */
 	const char *heads; /* of heads.map; NULL: beside the database */
 	enum store_mode mode;
-	bool remote_ok;	   /* take a database on a network file system */
-	bool create;	   /* make the file if it is missing (parley init) */
+	bool remote_ok;    /* take a database on a network file system */
+	bool create;       /* make the file if it is missing (parley init) */
 	bool any_schema;   /* do not insist on the newest schema (likewise) */
-	bool read_only;	   /* never writes: no write lock at open and close
+	bool read_only;    /* never writes: no write lock at open and close
 			      beyond what recovery needs */
 	int64_t space_min; /* bytes that must be free for a write; 0: any */
 	const char *boot;  /* tests: the machine's boot id; NULL: ask it */
@@ -165,8 +165,8 @@ int store_page_parse(const char *text, size_t len, struct store_page *pg);
 /*
  * store_each_sql(st, fn, arg): every statement prepared so far, for tests.
  */
-void store_each_sql(struct store *st,
-    void (*fn)(void *arg, const char *sql), void *arg);
+void store_each_sql(
+    struct store *st, void (*fn)(void *arg, const char *sql), void *arg);
 
 /* Tests: fails the next COMMIT as a full disk or a bad disk would. */
 void store_fail_commit(struct store *st, int sqlite_code);

@@ -13,11 +13,26 @@
 
 /* ---- channels ----------------------------------------------------------- */
 
+/* A member of an object that is walked through. */
+static const char *
+member_key(const struct lh_entry *e)
+{
+	return e->k;
+}
+
+static struct json_object *
+member(const struct lh_entry *e)
+{
+	return (struct json_object *)(uintptr_t)e->v;
+}
+
 static void
 json_merge(struct json_object *into, struct json_object *from)
 {
-	json_object_object_foreach(from, key, v)
-		json_put(into, key, json_object_get(v));
+	struct lh_entry *e = json_object_get_object(from)->head;
+
+	for (; e != NULL; e = e->next)
+		json_put(into, member_key(e), json_object_get(member(e)));
 }
 
 int
@@ -73,8 +88,8 @@ store_channel_first(struct store *st, const char *platform, int64_t *id)
 }
 
 int
-store_channel_ids(struct store *st, const char *platform, int64_t *ids,
-    size_t max, size_t *n)
+store_channel_ids(
+    struct store *st, const char *platform, int64_t *ids, size_t max, size_t *n)
 {
 	static const char sql[] =
 	    "SELECT id FROM channels WHERE id > 0 AND deleted_at IS NULL"
@@ -143,17 +158,18 @@ static struct json_object *
 json_patch(struct json_object *o, struct json_object *change)
 {
 	struct json_object *out = json_object_new_object();
+	struct lh_entry *e;
 
 	if (o != NULL)
 		json_merge(out, o);
 	if (change == NULL)
 		return out;
-	json_object_object_foreach(change, key, v) {
-		if (v == NULL)
-			json_object_object_del(out, key);
+	for (e = json_object_get_object(change)->head; e != NULL; e = e->next)
+		if (member(e) == NULL)
+			json_object_object_del(out, member_key(e));
 		else
-			json_put(out, key, json_object_get(v));
-	}
+			json_put(
+			    out, member_key(e), json_object_get(member(e)));
 	return out;
 }
 
@@ -197,8 +213,8 @@ store_channel_set(struct store *st, int64_t id, const char *name,
 }
 
 int
-store_channel_state(struct store *st, int64_t id, const char *state,
-    const char *why)
+store_channel_state(
+    struct store *st, int64_t id, const char *state, const char *why)
 {
 	static const char sql[] =
 	    "UPDATE channels SET state = :state, state_text = :why,"
@@ -246,13 +262,13 @@ static void
 secrets_hide(struct json_object *o)
 {
 	struct json_object *secrets, *shown = json_object_new_object();
+	struct lh_entry *e;
 
 	if (json_get_obj(o, "secrets", &secrets) == 1) {
-		json_object_object_foreach(secrets, key, v) {
-			(void)v;
-			if (strncmp(key, "previous_", 9) != 0)
-				json_put_str(shown, key, "set");
-		}
+		e = json_object_get_object(secrets)->head;
+		for (; e != NULL; e = e->next)
+			if (strncmp(member_key(e), "previous_", 9) != 0)
+				json_put_str(shown, member_key(e), "set");
 	}
 	json_put(o, "secrets", shown);
 }
@@ -289,8 +305,8 @@ store_channels(struct store *st, struct json_object **out)
 /* ---- leases ------------------------------------------------------------- */
 
 int
-store_lease_take(struct store *st, int64_t channel, const char *by,
-    int64_t until_ms)
+store_lease_take(
+    struct store *st, int64_t channel, const char *by, int64_t until_ms)
 {
 	static const char sql[] =
 	    "UPDATE channels SET lease_by = :by, lease_until = :until"
@@ -338,15 +354,17 @@ static struct json_object *
 secrets_keep(struct json_object *was, struct json_object *is)
 {
 	struct json_object *out = json_object_new_object(), *old;
+	struct lh_entry *e = json_object_get_object(is)->head;
 	char name[128];
 
-	json_object_object_foreach(is, key, v) {
+	for (; e != NULL; e = e->next) {
 		if (was != NULL &&
-		    json_object_object_get_ex(was, key, &old)) {
-			snprintf(name, sizeof name, "previous_%s", key);
+		    json_object_object_get_ex(was, member_key(e), &old)) {
+			snprintf(
+			    name, sizeof name, "previous_%s", member_key(e));
 			json_put(out, name, json_object_get(old));
 		}
-		json_put(out, key, json_object_get(v));
+		json_put(out, member_key(e), json_object_get(member(e)));
 	}
 	return out;
 }

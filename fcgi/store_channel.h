@@ -10,7 +10,7 @@ struct channel_row {
 	char platform[12];
 	char name[808];
 	char account[256];
-	char state[12];		     /* ok, reauth, off */
+	char state[12]; /* ok, reauth, off */
 	char state_text[256];
 	struct json_object *config;  /* settings that may be shown */
 	struct json_object *secrets; /* settings that may not */
@@ -35,13 +35,13 @@ int store_channel_ids(struct store *st, const char *platform, int64_t *ids,
  * store_channel_set: merges members into config and secrets (a null removes);
  * NULL: stay.  store_channel_state: ok, reauth, off with a reason.
  */
-int store_channel_add(struct store *st, const char *platform,
-    const char *name, const char *account, struct json_object *config,
+int store_channel_add(struct store *st, const char *platform, const char *name,
+    const char *account, struct json_object *config,
     struct json_object *secrets, int64_t *id);
 int store_channel_set(struct store *st, int64_t id, const char *name,
     struct json_object *config, struct json_object *secrets);
-int store_channel_state(struct store *st, int64_t id, const char *state,
-    const char *why);
+int store_channel_state(
+    struct store *st, int64_t id, const char *state, const char *why);
 int store_channel_delete(struct store *st, int64_t id);
 
 /*
@@ -58,8 +58,8 @@ int store_channels(struct store *st, struct json_object **out);
  * `previous_NAME`; gives the lease back and sets the state to ok.  NONE: the
  * lease was lost, nothing stored.  store_lease_drop: give it back.
  */
-int store_lease_take(struct store *st, int64_t channel, const char *by,
-    int64_t until_ms);
+int store_lease_take(
+    struct store *st, int64_t channel, const char *by, int64_t until_ms);
 int store_lease_token(struct store *st, int64_t channel, const char *by,
     struct json_object *secrets);
 int store_lease_drop(struct store *st, int64_t channel, const char *by);

@@ -12,7 +12,7 @@
 #include "store_db.h"
 #include "store_event.h"
 
-#define LIST_SCAN 2000	/* rows looked at for one page of a list */
+#define LIST_SCAN 2000  /* rows looked at for one page of a list */
 #define UNREAD_SCAN 500 /* conversations looked at for unread counts */
 #define SNOOZE_BATCH 100
 
@@ -77,8 +77,8 @@ store_conversation_may(struct store *st, const struct who *who, int64_t id,
 		c->last_inbound_at = col_int(q, 10);
 		c->sent_since = col_int(q, 11);
 		c->activity_at = col_int(q, 12);
-		rc = may_decide(who, c, col_int(q, 13) != 0,
-		    col_int(q, 14) != 0, need);
+		rc = may_decide(
+		    who, c, col_int(q, 13) != 0, col_int(q, 14) != 0, need);
 	}
 	stmt_end(q);
 	return rc;
@@ -119,17 +119,17 @@ conversation_rooms(struct store *st, const struct conversation *c, bool public,
 /* ---- one ---------------------------------------------------------------- */
 
 /* Messages that count as unread for :kind :me in conversation c, p its row. */
-#define UNREAD_FROM \
-	" FROM messages u WHERE u.conversation_id = c.id" \
+#define UNREAD_FROM                                                   \
+	" FROM messages u WHERE u.conversation_id = c.id"             \
 	" AND u.id > coalesce(p.read_id, 0) AND u.deleted_at IS NULL" \
-	" AND NOT (u.sender_kind = :kind AND u.sender_id = :me)" \
-	" AND CASE WHEN :kind = 'customer' THEN u.type = 'outgoing'" \
+	" AND NOT (u.sender_kind = :kind AND u.sender_id = :me)"      \
+	" AND CASE WHEN :kind = 'customer' THEN u.type = 'outgoing'"  \
 	"  WHEN c.type = 'customer' THEN u.type = 'incoming' ELSE 1 END"
 
-#define LAST_SENDER \
-	"CASE l.sender_kind WHEN 'agent' THEN" \
+#define LAST_SENDER                                               \
+	"CASE l.sender_kind WHEN 'agent' THEN"                    \
 	"  (SELECT s.name FROM users s WHERE s.id = l.sender_id)" \
-	" WHEN 'customer' THEN" \
+	" WHEN 'customer' THEN"                                   \
 	"  (SELECT s.name FROM customers s WHERE s.id = l.sender_id) END"
 
 int
@@ -225,8 +225,8 @@ store_conversation(struct store *st, const struct who *who, int64_t id,
 	if (store_read(st) == -1)
 		return STORE_FAILED;
 	while ((rc = store_conversation_may(st, who, id, MAY_SEE, &c)) ==
-		STORE_DONE &&
-	    c.merged_into != 0 && hops++ < 8)
+		   STORE_DONE &&
+	       c.merged_into != 0 && hops++ < 8)
 		id = c.merged_into;
 	if (rc == STORE_DONE)
 		rc = conversation_json(st, who, id, out);
@@ -241,72 +241,63 @@ store_conversation(struct store *st, const struct who *who, int64_t id,
  * that match are shown.  A page may so hold fewer than asked for and still
  * have a next one.
  */
-#define LIST_COLUMNS \
-	"SELECT c.id, c.activity_at," \
-	" (c.type = 'customer' AND :kind = 'agent'" \
-	"  OR c.customer_id = :me AND :kind = 'customer'" \
-	"  OR coalesce(p.member, 0))" \
-	" AND (:type IS NULL OR c.type = :type)" \
-	" AND (:status IS NULL OR c.status = :status)" \
-	" AND (:assignee IS NULL OR coalesce(c.assignee_id, -1) = :assignee)" \
-	" AND (:team IS NULL OR c.team_id IS :team)" \
-	" AND (:channel IS NULL OR c.channel_id IS :channel)" \
-	" AND (:customer IS NULL OR c.customer_id IS :customer)" \
-	" AND (:tag IS NULL OR EXISTS (SELECT 1 FROM conversation_tags ct" \
-	"  JOIN tags t ON t.id = ct.tag_id" \
-	"  WHERE ct.conversation_id = c.id AND t.name = :tag))" \
-	" AND (:unread IS NULL OR (coalesce(c.last_message_id, 0) >" \
-	"  coalesce(p.read_id, 0) AND EXISTS (SELECT 1" UNREAD_FROM ")))" \
-	" AND (:q IS NULL OR fold(c.subject) LIKE :q ESCAPE '\\'" \
-	"  OR EXISTS (SELECT 1 FROM customers k WHERE k.id = c.customer_id" \
-	"   AND k.fold LIKE :q ESCAPE '\\')" \
+#define LIST_COLUMNS                                                           \
+	"SELECT c.id, c.activity_at,"                                          \
+	" (c.type = 'customer' AND :kind = 'agent'"                            \
+	"  OR c.customer_id = :me AND :kind = 'customer'"                      \
+	"  OR coalesce(p.member, 0))"                                          \
+	" AND (:type IS NULL OR c.type = :type)"                               \
+	" AND (:status IS NULL OR c.status = :status)"                         \
+	" AND (:assignee IS NULL OR coalesce(c.assignee_id, -1) = :assignee)"  \
+	" AND (:team IS NULL OR c.team_id IS :team)"                           \
+	" AND (:channel IS NULL OR c.channel_id IS :channel)"                  \
+	" AND (:customer IS NULL OR c.customer_id IS :customer)"               \
+	" AND (:tag IS NULL OR EXISTS (SELECT 1 FROM conversation_tags ct"     \
+	"  JOIN tags t ON t.id = ct.tag_id"                                    \
+	"  WHERE ct.conversation_id = c.id AND t.name = :tag))"                \
+	" AND (:unread IS NULL OR (coalesce(c.last_message_id, 0) >"           \
+	"  coalesce(p.read_id, 0) AND EXISTS (SELECT 1" UNREAD_FROM ")))"      \
+	" AND (:q IS NULL OR fold(c.subject) LIKE :q ESCAPE '\\'"              \
+	"  OR EXISTS (SELECT 1 FROM customers k WHERE k.id = c.customer_id"    \
+	"   AND k.fold LIKE :q ESCAPE '\\')"                                   \
 	"  OR EXISTS (SELECT 1 FROM messages l WHERE l.id = c.last_message_id" \
 	"   AND fold(l.content) LIKE :q ESCAPE '\\'))"
-#define LIST_JOIN \
+#define LIST_JOIN                                               \
 	" LEFT JOIN participants p ON p.conversation_id = c.id" \
 	"  AND p.kind = :kind AND p.member_id = :me"
-#define LIST_ORDER \
-	" AND c.merged_into IS NULL" \
+#define LIST_ORDER                                           \
+	" AND c.merged_into IS NULL"                         \
 	" AND (c.activity_at, c.id) < (:before, :before_id)" \
 	" ORDER BY c.activity_at DESC, c.id DESC LIMIT :scan"
 
 static const char *
 list_sql(const struct who *who, const struct conversation_filter *f)
 {
-	static const char all[] =
-	    LIST_COLUMNS
+	static const char all[] = LIST_COLUMNS
 	    " FROM conversations c INDEXED BY conversations_inbox" LIST_JOIN
 	    " WHERE 1" LIST_ORDER;
-	static const char by_status[] =
-	    LIST_COLUMNS
+	static const char by_status[] = LIST_COLUMNS
 	    " FROM conversations c INDEXED BY conversations_status" LIST_JOIN
 	    " WHERE c.status = :status" LIST_ORDER;
-	static const char by_assignee[] =
-	    LIST_COLUMNS
+	static const char by_assignee[] = LIST_COLUMNS
 	    " FROM conversations c INDEXED BY conversations_assignee" LIST_JOIN
 	    " WHERE c.assignee_id = :assignee" LIST_ORDER;
-	static const char by_nobody[] =
-	    LIST_COLUMNS
+	static const char by_nobody[] = LIST_COLUMNS
 	    " FROM conversations c INDEXED BY conversations_assignee" LIST_JOIN
 	    " WHERE c.assignee_id IS NULL" LIST_ORDER;
-	static const char by_team[] =
-	    LIST_COLUMNS
+	static const char by_team[] = LIST_COLUMNS
 	    " FROM conversations c INDEXED BY conversations_team" LIST_JOIN
 	    " WHERE c.team_id = :team" LIST_ORDER;
-	static const char by_channel[] =
-	    LIST_COLUMNS
+	static const char by_channel[] = LIST_COLUMNS
 	    " FROM conversations c INDEXED BY conversations_channel" LIST_JOIN
 	    " WHERE c.channel_id = :channel" LIST_ORDER;
-	static const char by_customer[] =
-	    LIST_COLUMNS
+	static const char by_customer[] = LIST_COLUMNS
 	    " FROM conversations c INDEXED BY conversations_customer" LIST_JOIN
 	    " WHERE c.customer_id = :customer" LIST_ORDER;
-	static const char by_member[] =
-	    LIST_COLUMNS
+	static const char by_member[] = LIST_COLUMNS
 	    " FROM participants p INDEXED BY participants_member"
 	    " JOIN conversations c ON c.id = p.conversation_id"
-	    " WHERE p.kind = :kind AND p.member_id = :me AND p.member = 1"
-	    LIST_ORDER;
+	    " WHERE p.kind = :kind AND p.member_id = :me AND p.member = 1" LIST_ORDER;
 
 	if (who->kind == WHO_CUSTOMER || f->customer != 0)
 		return by_customer;
@@ -334,8 +325,8 @@ list_bind(sqlite3_stmt *q, const struct who *who,
 	bind_id(q, ":assignee", f->assignee);
 	bind_id(q, ":team", f->team);
 	bind_id(q, ":channel", f->channel);
-	bind_id(q, ":customer",
-	    who->kind == WHO_CUSTOMER ? who->id : f->customer);
+	bind_id(
+	    q, ":customer", who->kind == WHO_CUSTOMER ? who->id : f->customer);
 	bind_str(q, ":type", f->type);
 	bind_str(q, ":tag", f->tag);
 	bind_id(q, ":unread", f->unread);
@@ -463,8 +454,8 @@ struct new_conversation {
 };
 
 static int
-conversation_insert(struct store *st, const struct new_conversation *n,
-    int64_t *id)
+conversation_insert(
+    struct store *st, const struct new_conversation *n, int64_t *id)
 {
 	static const char sql[] =
 	    "INSERT INTO conversations (type, channel_id, external_id,"
@@ -555,8 +546,8 @@ members_new(struct store *st, const struct who *who,
 }
 
 int
-store_conversation_direct(struct store *st, const struct who *who,
-    int64_t user, int64_t *id)
+store_conversation_direct(
+    struct store *st, const struct who *who, int64_t user, int64_t *id)
 {
 	struct new_conversation n = { .type = "direct" };
 	char pair[48];
@@ -625,8 +616,9 @@ int
 store_conversation_customer(struct store *st, const struct who *who,
     int64_t customer, int64_t channel, const char *subject, int64_t *id)
 {
-	struct new_conversation n = { .type = "customer",
-		.customer = customer, .subject = subject };
+	struct new_conversation n = {
+		.type = "customer", .customer = customer, .subject = subject
+	};
 	int rc;
 
 	if (store_begin(st) == -1)
@@ -637,8 +629,7 @@ store_conversation_customer(struct store *st, const struct who *who,
 	if (rc == STORE_DONE)
 		rc = conversation_insert(st, &n, id);
 	if (rc == STORE_DONE)
-		rc = conversation_event(st, who, *id, "new_conversation",
-		    NULL);
+		rc = conversation_event(st, who, *id, "new_conversation", NULL);
 	return store_end(st, rc);
 }
 
@@ -650,8 +641,10 @@ store_conversation_external(struct store *st, int64_t channel,
 	    "SELECT id FROM conversations WHERE channel_id = :channel"
 	    " AND external_id = :external AND merged_into IS NULL"
 	    " ORDER BY id DESC LIMIT 1";
-	struct new_conversation n = { .type = "customer", .channel = channel,
-		.customer = customer, .external = external };
+	struct new_conversation n = { .type = "customer",
+		.channel = channel,
+		.customer = customer,
+		.external = external };
 	sqlite3_stmt *q;
 	int rc;
 
@@ -666,15 +659,15 @@ store_conversation_external(struct store *st, int64_t channel,
 	else if (rc == 0) {
 		rc = conversation_insert(st, &n, id);
 		if (rc == STORE_DONE)
-			rc = conversation_event(st, NULL, *id,
-			    "new_conversation", NULL);
+			rc = conversation_event(
+			    st, NULL, *id, "new_conversation", NULL);
 	}
 	return store_end(st, rc);
 }
 
 int
-store_conversation_current(struct store *st, int64_t customer,
-    int64_t channel, int64_t *id)
+store_conversation_current(
+    struct store *st, int64_t customer, int64_t channel, int64_t *id)
 {
 	static const char sql[] =
 	    "SELECT id FROM conversations WHERE customer_id = :customer"
@@ -731,15 +724,15 @@ json_same(struct json_object *a, struct json_object *b, const char *key)
 
 /* Members that differ between the conversation before and after. */
 static struct json_object *
-json_changed(struct json_object *a, struct json_object *b,
-    const char *const *keys)
+json_changed(
+    struct json_object *a, struct json_object *b, const char *const *keys)
 {
 	struct json_object *out = json_object_new_array();
 
 	for (; *keys != NULL; keys++)
 		if (!json_same(a, b, *keys))
-			json_object_array_add(out,
-			    json_object_new_string(*keys));
+			json_object_array_add(
+			    out, json_object_new_string(*keys));
 	return out;
 }
 
@@ -782,9 +775,8 @@ static int
 patch_apply(struct store *st, const struct who *who, int64_t id,
     const struct conversation_patch *p)
 {
-	static const char *const keys[] = { "status", "subject",
-		"assignee_id", "team_id", "priority", "snoozed_until", "tags",
-		NULL };
+	static const char *const keys[] = { "status", "subject", "assignee_id",
+		"team_id", "priority", "snoozed_until", "tags", NULL };
 	struct json_object *before = NULL, *after = NULL, *changed = NULL;
 	int rc;
 
@@ -868,15 +860,15 @@ participant_cut(struct store *st, int64_t user)
 	}
 	stmt_end(q);
 	if (rc == 0)
-		rc = store_event_add(st, "session_changed", data, NULL,
-		    control, 1, NULL);
+		rc = store_event_add(
+		    st, "session_changed", data, NULL, control, 1, NULL);
 	json_object_put(data);
 	return rc;
 }
 
 static int
-participant_apply(struct store *st, const struct who *who, int64_t id,
-    int64_t user, bool in)
+participant_apply(
+    struct store *st, const struct who *who, int64_t id, int64_t user, bool in)
 {
 	struct json_object *changed;
 	struct conversation c;
@@ -895,13 +887,12 @@ participant_apply(struct store *st, const struct who *who, int64_t id,
 		return rc;
 	changed = json_object_new_array();
 	json_object_array_add(changed, json_object_new_string("participants"));
-	return conversation_event(st, who, id, "conversation_updated",
-	    changed);
+	return conversation_event(st, who, id, "conversation_updated", changed);
 }
 
 int
-store_participant(struct store *st, const struct who *who, int64_t id,
-    int64_t user, bool in)
+store_participant(
+    struct store *st, const struct who *who, int64_t id, int64_t user, bool in)
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -911,8 +902,8 @@ store_participant(struct store *st, const struct who *who, int64_t id,
 /* ---- reading ------------------------------------------------------------ */
 
 static int
-read_newest(struct store *st, const struct who *who, int64_t id,
-    int64_t *message)
+read_newest(
+    struct store *st, const struct who *who, int64_t id, int64_t *message)
 {
 	static const char newest_sql[] =
 	    "SELECT id FROM messages WHERE conversation_id = :id"
@@ -937,8 +928,7 @@ read_newest(struct store *st, const struct who *who, int64_t id,
 }
 
 static int
-read_write(struct store *st, const struct who *who, int64_t id,
-    int64_t message)
+read_write(struct store *st, const struct who *who, int64_t id, int64_t message)
 {
 	static const char sql[] =
 	    "INSERT INTO participants (conversation_id, kind, member_id,"
@@ -959,8 +949,8 @@ read_write(struct store *st, const struct who *who, int64_t id,
 }
 
 int
-conversation_read(struct store *st, const struct who *who, int64_t id,
-    int64_t message)
+conversation_read(
+    struct store *st, const struct who *who, int64_t id, int64_t message)
 {
 	return read_write(st, who, id, message);
 }
@@ -988,8 +978,8 @@ read_event(struct store *st, const struct who *who,
 	}
 	rc = conversation_rooms(st, c, pub != NULL, &r);
 	if (rc == STORE_DONE)
-		rc = store_event_add(st, "read_receipt", o, pub, r.name, r.n,
-		    NULL);
+		rc = store_event_add(
+		    st, "read_receipt", o, pub, r.name, r.n, NULL);
 	rooms_fini(&r);
 	json_object_put(o);
 	json_object_put(pub);
@@ -997,8 +987,7 @@ read_event(struct store *st, const struct who *who,
 }
 
 static int
-read_apply(struct store *st, const struct who *who, int64_t id,
-    int64_t message)
+read_apply(struct store *st, const struct who *who, int64_t id, int64_t message)
 {
 	struct conversation c;
 	int rc;
@@ -1014,8 +1003,8 @@ read_apply(struct store *st, const struct who *who, int64_t id,
 }
 
 int
-store_read_mark(struct store *st, const struct who *who, int64_t id,
-    int64_t message)
+store_read_mark(
+    struct store *st, const struct who *who, int64_t id, int64_t message)
 {
 	static const char sql[] =
 	    "SELECT read_id FROM participants WHERE conversation_id = :id"
@@ -1033,8 +1022,7 @@ store_read_mark(struct store *st, const struct who *who, int64_t id,
 		if (step_int(st, q, &was) == -1)
 			return STORE_FAILED;
 		if (was >= message) {
-			rc = store_conversation_may(st, who, id, MAY_SEE,
-			    NULL);
+			rc = store_conversation_may(st, who, id, MAY_SEE, NULL);
 			if (rc == STORE_DONE)
 				rc = read_newest(st, who, id, &message);
 			return rc == STORE_DONE ? STORE_REPEATED : rc;
@@ -1064,8 +1052,8 @@ receipts_agents(struct store *st, int64_t id, struct json_object *a)
 }
 
 static int
-receipts_all(struct store *st, const struct who *who, int64_t id,
-    struct json_object *a)
+receipts_all(
+    struct store *st, const struct who *who, int64_t id, struct json_object *a)
 {
 	static const char sql[] =
 	    "SELECT p.kind AS kind, p.member_id AS \"#id\","
@@ -1096,9 +1084,8 @@ store_receipts(struct store *st, const struct who *who, int64_t id,
 	a = json_object_new_array();
 	rc = store_conversation_may(st, who, id, MAY_SEE, NULL);
 	if (rc == STORE_DONE)
-		rc = who->kind == WHO_CUSTOMER
-		    ? receipts_agents(st, id, a)
-		    : receipts_all(st, who, id, a);
+		rc = who->kind == WHO_CUSTOMER ? receipts_agents(st, id, a)
+					       : receipts_all(st, who, id, a);
 	store_read_end(st);
 	if (rc == STORE_DONE)
 		*out = a;
@@ -1128,8 +1115,7 @@ unread_count(struct store *st, const struct who *who, int64_t id, int64_t *n)
 }
 
 static int
-unread_list(struct store *st, const struct who *who,
-    struct json_object **out)
+unread_list(struct store *st, const struct who *who, struct json_object **out)
 {
 	struct conversation_filter f = { .unread = true };
 	struct store_page pg = { .limit = UNREAD_SCAN };
@@ -1191,8 +1177,7 @@ tag_id(struct store *st, const char *name, int64_t *id)
 }
 
 int
-tags_set(struct store *st, bool customer, int64_t id,
-    struct json_object *names)
+tags_set(struct store *st, bool customer, int64_t id, struct json_object *names)
 {
 	static const char clear_conversation[] =
 	    "DELETE FROM conversation_tags WHERE conversation_id = :id";
@@ -1251,8 +1236,8 @@ store_tags(struct store *st, struct json_object **out)
 }
 
 int
-store_tag_add(struct store *st, const char *name, const char *colour,
-    int64_t *id)
+store_tag_add(
+    struct store *st, const char *name, const char *colour, int64_t *id)
 {
 	static const char sql[] = "UPDATE tags SET colour = :colour"
 				  " WHERE id = :id";

@@ -16,7 +16,7 @@ enum conversation_need {
 /* A conversation as rules need it. */
 struct conversation {
 	int64_t id;
-	char type[12];	   /* customer, direct, group */
+	char type[12];     /* customer, direct, group */
 	char platform[12]; /* "" without a channel */
 	char status[12];
 	int64_t channel, customer, assignee, team;
@@ -39,14 +39,14 @@ int store_conversation_may(struct store *st, const struct who *who, int64_t id,
 
 /* Filters of the list; 0 and NULL: any. */
 struct conversation_filter {
-	const char *status;	/* open, pending, snoozed, closed */
-	int64_t assignee;	/* a user; -1: nobody */
+	const char *status; /* open, pending, snoozed, closed */
+	int64_t assignee;   /* a user; -1: nobody */
 	int64_t team, channel, customer;
-	const char *type;	/* customer, direct, group */
-	const char *tag;	/* a tag's name */
-	bool unread;		/* only with something the asker has not read */
-	const char *q;		/* in customer's name, phone, email, subject, last
-				   message; among the newest 2,000 */
+	const char *type; /* customer, direct, group */
+	const char *tag;  /* a tag's name */
+	bool unread;      /* only with something the asker has not read */
+	const char *q;    /* in customer's name, phone, email, subject, last
+			     message; among the newest 2,000 */
 };
 
 /*
@@ -68,8 +68,8 @@ int store_conversation(struct store *st, const struct who *who, int64_t id,
  * store_conversation_customer(st, who, customer, channel, subject, id): a new
  * one with a customer; channel 0: the first web channel.
  */
-int store_conversation_direct(struct store *st, const struct who *who,
-    int64_t user, int64_t *id);
+int store_conversation_direct(
+    struct store *st, const struct who *who, int64_t user, int64_t *id);
 int store_conversation_group(struct store *st, const struct who *who,
     const int64_t *users, size_t n, const char *subject, int64_t *id);
 int store_conversation_customer(struct store *st, const struct who *who,
@@ -87,8 +87,8 @@ int store_conversation_external(struct store *st, int64_t channel,
  * store_conversation_current(st, customer, channel, id): the customer's newest
  * one there that is not merged away, for resuming.
  */
-int store_conversation_current(struct store *st, int64_t customer,
-    int64_t channel, int64_t *id);
+int store_conversation_current(
+    struct store *st, int64_t customer, int64_t channel, int64_t *id);
 
 /* A change; NULL, and the number PATCH_STAYS, leave a member as it is. */
 #define PATCH_STAYS INT64_MIN
@@ -96,15 +96,15 @@ struct conversation_patch {
 	const char *status;
 	const char *subject;
 	int64_t assignee; /* 0: nobody */
-	int64_t team;	  /* 0: none */
+	int64_t team;     /* 0: none */
 	int64_t priority;
 	int64_t snoozed_until;
 	struct json_object *tags; /* array of names; replaces */
 };
-#define CONVERSATION_PATCH_INIT                                         \
-	{                                                               \
-		NULL, NULL, PATCH_STAYS, PATCH_STAYS, PATCH_STAYS,      \
-		    PATCH_STAYS, NULL                                   \
+#define CONVERSATION_PATCH_INIT                                    \
+	{                                                          \
+		NULL, NULL, PATCH_STAYS, PATCH_STAYS, PATCH_STAYS, \
+		    PATCH_STAYS, NULL                              \
 	}
 
 /*
@@ -122,8 +122,8 @@ int store_conversation_wake(struct store *st);
  * store_participant(st, who, id, user, in): into or out of a group, or out of
  * it oneself.  Losing access cuts in log order: session_changed.
  */
-int store_participant(struct store *st, const struct who *who, int64_t id,
-    int64_t user, bool in);
+int store_participant(
+    struct store *st, const struct who *who, int64_t id, int64_t user, bool in);
 
 /*
  * store_read_mark(st, who, id, message): the watermark, forward only;
@@ -131,8 +131,8 @@ int store_participant(struct store *st, const struct who *who, int64_t id,
  * of the customer's).  ${message} 0: the newest.  STORE_REPEATED: it was there
  * already.  STORE_INVALID: no such message in it.
  */
-int store_read_mark(struct store *st, const struct who *who, int64_t id,
-    int64_t message);
+int store_read_mark(
+    struct store *st, const struct who *who, int64_t id, int64_t message);
 
 /*
  * store_receipts(st, who, id, out): returns new [{kind,id,name,message_id,
@@ -147,13 +147,13 @@ int store_receipts(struct store *st, const struct who *who, int64_t id,
  * unread_count}],"total","cursor"}; counts stop at 100, looks at the newest
  * 500 conversations.
  */
-int store_unread(struct store *st, const struct who *who,
-    struct json_object **out);
+int store_unread(
+    struct store *st, const struct who *who, struct json_object **out);
 
 /* Tags: [{id,name,colour,conversations}], by name. */
 int store_tags(struct store *st, struct json_object **out);
-int store_tag_add(struct store *st, const char *name, const char *colour,
-    int64_t *id);
+int store_tag_add(
+    struct store *st, const char *name, const char *colour, int64_t *id);
 int store_tag_delete(struct store *st, int64_t id);
 
 #endif

@@ -364,8 +364,8 @@ store_customer_delete(struct store *st, const struct who *who, int64_t id)
 /* ---- identities --------------------------------------------------------- */
 
 int
-store_identity_find(struct store *st, int64_t channel, const char *external,
-    int64_t *customer)
+store_identity_find(
+    struct store *st, int64_t channel, const char *external, int64_t *customer)
 {
 	static const char sql[] =
 	    "SELECT customer_id FROM customer_identities"
@@ -378,8 +378,8 @@ store_identity_find(struct store *st, int64_t channel, const char *external,
 }
 
 static int
-identity_insert(struct store *st, int64_t channel, const char *external,
-    int64_t customer)
+identity_insert(
+    struct store *st, int64_t channel, const char *external, int64_t customer)
 {
 	static const char sql[] =
 	    "INSERT INTO customer_identities (channel_id, external_id,"
@@ -471,8 +471,8 @@ store_identity_follow(struct store *st, int64_t channel, const char *external,
 /* ---- profiles ----------------------------------------------------------- */
 
 int
-store_customers_bare(struct store *st, const char *platform, int limit,
-    struct json_object **out)
+store_customers_bare(
+    struct store *st, const char *platform, int limit, struct json_object **out)
 {
 	static const char sql[] =
 	    "SELECT k.id AS \"#customer_id\", i.channel_id AS \"#channel_id\","
@@ -498,12 +498,11 @@ store_customers_bare(struct store *st, const char *platform, int limit,
 }
 
 int
-store_customer_profiled(struct store *st, int64_t id, const char *name,
-    const char *avatar_url)
+store_customer_profiled(
+    struct store *st, int64_t id, const char *name, const char *avatar_url)
 {
-	static const char sql[] =
-	    "UPDATE customers SET profiled_at = :now"
-	    " WHERE id = :id AND deleted_at IS NULL";
+	static const char sql[] = "UPDATE customers SET profiled_at = :now"
+				  " WHERE id = :id AND deleted_at IS NULL";
 	struct customer_patch p = { .name = name, .avatar_url = avatar_url };
 	sqlite3_stmt *q;
 	int rc;

@@ -9,7 +9,7 @@
 struct customer_patch {
 	const char *name, *phone, *email, *locale, *avatar_url, *notes;
 	struct json_object *attributes; /* object; replaces; NULL: stays */
-	struct json_object *tags;	/* array of names; replaces */
+	struct json_object *tags;       /* array of names; replaces */
 };
 
 /* customer_created, customer_updated in the same transaction. */
@@ -49,8 +49,8 @@ int store_customer_name(struct store *st, int64_t id, char *name, size_t size);
 int store_identity(struct store *st, int64_t channel, const char *external,
     const struct customer_patch *p, int64_t *customer);
 /* store_identity_find: without making one. */
-int store_identity_find(struct store *st, int64_t channel,
-    const char *external, int64_t *customer);
+int store_identity_find(
+    struct store *st, int64_t channel, const char *external, int64_t *customer);
 /* store_identity_of: how the customer is called on that channel. */
 int store_identity_of(struct store *st, int64_t channel, int64_t customer,
     char *external, size_t size);
@@ -66,7 +66,7 @@ int store_identity_follow(struct store *st, int64_t channel,
  */
 int store_customers_bare(struct store *st, const char *platform, int limit,
     struct json_object **out);
-int store_customer_profiled(struct store *st, int64_t id, const char *name,
-    const char *avatar_url);
+int store_customer_profiled(
+    struct store *st, int64_t id, const char *name, const char *avatar_url);
 
 #endif

@@ -14,7 +14,7 @@
 #include "who.h"
 
 #define STORE_STMTS 1024 /* slots for statements, a power of two */
-#define STORE_DEPTH 8	 /* transactions within transactions */
+#define STORE_DEPTH 8    /* transactions within transactions */
 #define STORE_LOCK_MS 2000
 #define STORE_STOP_MS 2000 /* of one read or write, inside a request */
 
@@ -28,29 +28,29 @@ struct store_queued {
 struct store {
 	sqlite3 *db;
 	char *path;
-	int lock_fd;		/* write.lock */
+	int lock_fd; /* write.lock */
 	enum store_mode mode;
 	bool read_only;
 	int64_t space_min;
-	int64_t now_ms;		/* of the request; 0: ask the clock */
-	int64_t stop_at;	/* monotonic; 0: no end */
+	int64_t now_ms;  /* of the request; 0: ask the clock */
+	int64_t stop_at; /* monotonic; 0: no end */
 	enum store_trouble trouble;
 	char field[32];
 	int fail_commit;
 
-	int depth;		/* open write transactions */
-	int reads;		/* open read transactions */
-	bool log_loaded;	/* last and epoch are of this transaction */
-	bool log_moved;		/* last must be written */
-	int64_t last;		/* newest event id */
-	int64_t next;		/* the one promised after it, if greater */
-	int64_t last_added;	/* newest this store added */
+	int depth;          /* open write transactions */
+	int reads;          /* open read transactions */
+	bool log_loaded;    /* last and epoch are of this transaction */
+	bool log_moved;     /* last must be written */
+	int64_t last;       /* newest event id */
+	int64_t next;       /* the one promised after it, if greater */
+	int64_t last_added; /* newest this store added */
 	char epoch[40];
 	struct {
 		int64_t last;
 		bool moved;
 		struct store_queued *tail;
-	} saved[STORE_DEPTH];	/* state when each inner one began */
+	} saved[STORE_DEPTH]; /* state when each inner one began */
 	struct store_queued *queue, *queue_tail;
 
 	struct heads *heads;
@@ -110,8 +110,8 @@ struct json_object *row_json(sqlite3_stmt *q);
  * step_list(st, q, limit, items): rows as row_json into the array, at most
  * ${limit}; 1 if there were more, 0, -1; then stmt_end.
  */
-int step_list(struct store *st, sqlite3_stmt *q, int limit,
-    struct json_object *items);
+int step_list(
+    struct store *st, sqlite3_stmt *q, int limit, struct json_object *items);
 
 /*
  * list_json(st, items, next, out): the answer of a list; takes ${items};
@@ -201,12 +201,12 @@ int conversation_event(struct store *st, const struct who *who, int64_t id,
  */
 int message_forget(struct store *st, int64_t id);
 /* conversation_read(st, who, id, message): the watermark alone, no event. */
-int conversation_read(struct store *st, const struct who *who, int64_t id,
-    int64_t message);
+int conversation_read(
+    struct store *st, const struct who *who, int64_t id, int64_t message);
 /* json_pick(o, keys): returns new the members named, NULL ends the list. */
 struct json_object *json_pick(struct json_object *o, const char *const *keys);
 /* tags_set(st, table, id, tags): the names as the thing's tags; 1 or -1. */
-int tags_set(struct store *st, bool customer, int64_t id,
-    struct json_object *names);
+int tags_set(
+    struct store *st, bool customer, int64_t id, struct json_object *names);
 
 #endif

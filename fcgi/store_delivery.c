@@ -42,8 +42,7 @@ status_rank(const char *state)
 }
 
 static int
-status_parts(struct store *st, int64_t message, char state[12],
-    char error[512])
+status_parts(struct store *st, int64_t message, char state[12], char error[512])
 {
 	static const char sql[] =
 	    "SELECT state, error FROM deliveries WHERE message_id = :message"
@@ -86,8 +85,8 @@ status_event(struct store *st, int64_t message, int64_t conversation,
 	if (rc == STORE_DONE)
 		rc = conversation_rooms(st, &c, true, &r);
 	if (rc == STORE_DONE)
-		rc = store_event_add(st, "message_status", o, pub, r.name,
-		    r.n, NULL);
+		rc = store_event_add(
+		    st, "message_status", o, pub, r.name, r.n, NULL);
 	rooms_fini(&r);
 	json_object_put(o);
 	json_object_put(pub);
@@ -96,8 +95,8 @@ status_event(struct store *st, int64_t message, int64_t conversation,
 
 /* The message is in this state now: stored, and told if it was not. */
 static int
-status_set(struct store *st, int64_t message, const char *state,
-    const char *error)
+status_set(
+    struct store *st, int64_t message, const char *state, const char *error)
 {
 	static const char sql[] =
 	    "UPDATE messages SET status = :state, error = nullif(:error, '')"
@@ -191,8 +190,8 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 		col_copy(q, 8, d->platform, sizeof d->platform);
 		col_copy(q, 9, d->conversation_external,
 		    sizeof d->conversation_external);
-		col_copy(q, 10, d->customer_external,
-		    sizeof d->customer_external);
+		col_copy(
+		    q, 10, d->customer_external, sizeof d->customer_external);
 		col_copy(q, 11, d->quote_external, sizeof d->quote_external);
 		d->last_inbound_at = col_int(q, 12);
 		d->sent_since = col_int(q, 13);
@@ -207,8 +206,8 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 }
 
 static int
-claim_apply(struct store *st, const char *by, int64_t lease_ms,
-    struct delivery *d)
+claim_apply(
+    struct store *st, const char *by, int64_t lease_ms, struct delivery *d)
 {
 	int64_t id;
 	int rc;
@@ -220,8 +219,8 @@ claim_apply(struct store *st, const char *by, int64_t lease_ms,
 }
 
 int
-store_delivery_claim(struct store *st, const char *by, int64_t lease_ms,
-    struct delivery *d)
+store_delivery_claim(
+    struct store *st, const char *by, int64_t lease_ms, struct delivery *d)
 {
 	int64_t due;
 	int rc;
@@ -359,8 +358,7 @@ part_external(struct store *st, const struct part *p, const char *external)
 }
 
 static int
-part_write(struct store *st, const struct part *p,
-    const struct delivery_end *e)
+part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 {
 	static const char sql[] =
 	    "UPDATE deliveries SET state = :state,"
@@ -398,8 +396,8 @@ part_end(struct store *st, const struct part *p, const struct delivery_end *e)
 }
 
 static int
-end_apply(struct store *st, int64_t id, const char *by,
-    const struct delivery_end *e)
+end_apply(
+    struct store *st, int64_t id, const char *by, const struct delivery_end *e)
 {
 	struct part p;
 	char holder[80];
@@ -413,8 +411,8 @@ end_apply(struct store *st, int64_t id, const char *by,
 }
 
 int
-store_delivery_end(struct store *st, int64_t id, const char *by,
-    const struct delivery_end *e)
+store_delivery_end(
+    struct store *st, int64_t id, const char *by, const struct delivery_end *e)
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -425,8 +423,9 @@ static int
 echo_apply(struct store *st, int64_t n, int64_t channel,
     const char *external_id, int64_t sent_at)
 {
-	struct delivery_end e = { .state = "sent",
-		.external_id = external_id, .sent_at = sent_at };
+	struct delivery_end e = {
+		.state = "sent", .external_id = external_id, .sent_at = sent_at
+	};
 	struct part p;
 	char holder[80];
 	int rc;
@@ -447,8 +446,7 @@ store_delivery_echo(struct store *st, int64_t n, int64_t channel,
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st,
-	    echo_apply(st, n, channel, external_id, sent_at));
+	return store_end(st, echo_apply(st, n, channel, external_id, sent_at));
 }
 
 static int
@@ -532,8 +530,8 @@ receipt_part(struct store *st, int64_t id, int64_t message, const char *status)
 
 /* A message that went out elsewhere and came back as an echo. */
 static int
-receipt_message(struct store *st, int64_t channel, const char *external,
-    const char *status)
+receipt_message(
+    struct store *st, int64_t channel, const char *external, const char *status)
 {
 	static const char sql[] =
 	    "SELECT id, status FROM messages WHERE channel_id = :channel"
@@ -558,8 +556,8 @@ receipt_message(struct store *st, int64_t channel, const char *external,
 }
 
 static int
-receipt_apply(struct store *st, int64_t channel, const char *external,
-    const char *status)
+receipt_apply(
+    struct store *st, int64_t channel, const char *external, const char *status)
 {
 	static const char sql[] =
 	    "SELECT id, message_id, state FROM deliveries"
@@ -596,8 +594,8 @@ store_delivery_receipt(struct store *st, int64_t channel,
 }
 
 static int
-watermark_apply(struct store *st, int64_t conversation, int64_t at,
-    const char *status)
+watermark_apply(
+    struct store *st, int64_t conversation, int64_t at, const char *status)
 {
 	static const char sql[] =
 	    "SELECT id, message_id FROM deliveries"
@@ -630,8 +628,8 @@ watermark_apply(struct store *st, int64_t conversation, int64_t at,
 }
 
 int
-store_delivery_watermark(struct store *st, int64_t conversation, int64_t at,
-    const char *status)
+store_delivery_watermark(
+    struct store *st, int64_t conversation, int64_t at, const char *status)
 {
 	if (status_rank(status) <= status_rank("sent"))
 		return STORE_REPEATED;

@@ -15,7 +15,7 @@ struct delivery {
 	char uuid[37];
 	int64_t message, conversation, channel, customer;
 	int part;
-	int64_t tries;	   /* this one counted */
+	int64_t tries; /* this one counted */
 	int64_t created_at;
 	char platform[12];
 	char conversation_external[256];
@@ -23,7 +23,7 @@ struct delivery {
 	char quote_external[256];    /* platform's id of the quoted one, "" */
 	int64_t last_inbound_at, sent_since;
 	char kind[12];
-	char *content;			 /* whole text of the message; owned */
+	char *content;                   /* whole text of the message; owned */
 	struct json_object *attachments; /* array or NULL; owned */
 };
 void delivery_fini(struct delivery *d);
@@ -34,8 +34,8 @@ void delivery_fini(struct delivery *d);
  * older of its conversation still to go; it is `sending` and ours for
  * ${lease_ms}.  STORE_NONE: nothing is due.
  */
-int store_delivery_claim(struct store *st, const char *by, int64_t lease_ms,
-    struct delivery *d);
+int store_delivery_claim(
+    struct store *st, const char *by, int64_t lease_ms, struct delivery *d);
 
 /*
  * store_delivery_written(st, id, by): the request is about to leave; from here
@@ -52,12 +52,12 @@ int store_delivery_parts(struct store *st, int64_t id, int n);
 
 /* How a try ended. */
 struct delivery_end {
-	const char *state;	 /* sent, failed, unknown; queued: again later */
+	const char *state; /* sent, failed, unknown; queued: again later */
 	const char *external_id; /* sent */
-	const char *error;	 /* for agents; NULL: none */
-	int64_t due_at;		 /* queued: not before */
-	int64_t sent_at;	 /* sent: the platform's time, 0: now */
-	int64_t wait_until;	 /* unknown: an echo may still settle it; it
+	const char *error;       /* for agents; NULL: none */
+	int64_t due_at;          /* queued: not before */
+	int64_t sent_at;         /* sent: the platform's time, 0: now */
+	int64_t wait_until;      /* unknown: an echo may still settle it; it
 				    stays `sending` until then.  0: at once */
 };
 /*
@@ -65,8 +65,8 @@ struct delivery_end {
  * has settled it, or the lease ran out).  With external_id that an echo row
  * already holds, that row goes and this message takes its id (the echo race).
  */
-int store_delivery_end(struct store *st, int64_t id, const char *by,
-    const struct delivery_end *e);
+int store_delivery_end(
+    struct store *st, int64_t id, const char *by, const struct delivery_end *e);
 
 /*
  * store_delivery_echo(st, n, channel, external_id, sent_at): an echo names our
@@ -89,8 +89,8 @@ int store_delivery_expired(struct store *st, int64_t *n);
  */
 int store_delivery_receipt(struct store *st, int64_t channel,
     const char *external_id, const char *status);
-int store_delivery_watermark(struct store *st, int64_t conversation,
-    int64_t at, const char *status);
+int store_delivery_watermark(
+    struct store *st, int64_t conversation, int64_t at, const char *status);
 
 /*
  * store_delivery_hold(st, channel, until_ms): the whole account waits.

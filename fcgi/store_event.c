@@ -4,6 +4,7 @@
  */
 #include "store_event.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "token.h"
 
 #define PURGE_BATCH 500
+#define LOST_IDS 600000 /* more than a disk forgets */
 #define ROOM_CONVERSATION "conversation:"
 
 /* ---- writing ------------------------------------------------------------ */
@@ -97,8 +99,7 @@ event_insert(struct store *st, const struct event *e)
 
 /* Who must not get a logged event: a reader is not told of its own reading. */
 static const char *
-event_except(const char *type, struct json_object *data, char *out,
-    size_t size)
+event_except(const char *type, struct json_object *data, char *out, size_t size)
 {
 	const char *id = NULL, *kind = NULL;
 	size_t n;
@@ -108,8 +109,8 @@ event_except(const char *type, struct json_object *data, char *out,
 		return NULL;
 	if (json_get_str(data, "read_by_kind", &kind, &n) != 1)
 		return NULL;
-	snprintf(out, size, "%s:%s",
-	    strcmp(kind, "agent") == 0 ? "user" : kind, id);
+	snprintf(
+	    out, size, "%s:%s", strcmp(kind, "agent") == 0 ? "user" : kind, id);
 	return out;
 }
 
@@ -127,6 +128,7 @@ event_queue(struct store *st, const struct event *e, const char *except)
 	size += e->data_len + 1 + (apart ? e->public_len + 1 : 0);
 	for (i = 0; i < e->nrooms; i++)
 		size += strlen(e->rooms[i]) + 1;
+	assert(e->data != NULL);
 	if ((x = malloc(size)) == NULL)
 		return store_failed(st, "event", SQLITE_NOMEM);
 	memset(x, 0, sizeof *x);
@@ -177,8 +179,7 @@ store_event_next(struct store *st)
 
 int
 store_event_add(struct store *st, const char *type, struct json_object *data,
-    struct json_object *public, const char *const *rooms, size_t n,
-    int64_t *id)
+    struct json_object *public, const char *const *rooms, size_t n, int64_t *id)
 {
 	struct event e = { 0 };
 	struct buf d, p;
@@ -217,8 +218,8 @@ store_event_add(struct store *st, const char *type, struct json_object *data,
 	e.rooms = names;
 	e.nrooms = n;
 	if (event_insert(st, &e) == -1 ||
-	    event_queue(st, &e,
-		event_except(type, data, except, sizeof except)) == -1)
+	    event_queue(
+		st, &e, event_except(type, data, except, sizeof except)) == -1)
 		goto out;
 	st->last = st->last_added = e.id;
 	st->log_moved = true;
@@ -234,13 +235,12 @@ out:
 
 int
 store_event_send(struct store *st, const char *type, struct json_object *data,
-    struct json_object *public, const char *const *rooms, size_t n,
-    int64_t *id)
+    struct json_object *public, const char *const *rooms, size_t n, int64_t *id)
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st,
-	    store_event_add(st, type, data, public, rooms, n, id));
+	return store_end(
+	    st, store_event_add(st, type, data, public, rooms, n, id));
 }
 
 int64_t
@@ -283,12 +283,12 @@ store_log_lives(struct store *st, struct json_object **out)
 
 	while ((rc = step_row(st, q)) == 1) {
 		life = json_object_new_array();
-		json_object_array_add(life,
-		    json_object_new_int64(col_int(q, 0)));
-		json_object_array_add(life,
-		    sqlite3_column_type(q, 1) == SQLITE_NULL
-			? NULL
-			: json_object_new_int64(col_int(q, 1)));
+		json_object_array_add(
+		    life, json_object_new_int64(col_int(q, 0)));
+		json_object_array_add(
+		    life, sqlite3_column_type(q, 1) == SQLITE_NULL
+			      ? NULL
+			      : json_object_new_int64(col_int(q, 1)));
 		json_object_array_add(a, life);
 	}
 	stmt_end(q);
@@ -355,8 +355,8 @@ store_rooms(struct store *st, const struct who *who, struct json_object **out)
 			return STORE_FAILED;
 		}
 	} else if (who->kind == WHO_CUSTOMER) {
-		snprintf(room, sizeof room, "customer:%lld",
-		    (long long)who->id);
+		snprintf(
+		    room, sizeof room, "customer:%lld", (long long)who->id);
 		json_object_array_add(a, json_object_new_string(room));
 	}
 	*out = a;
@@ -457,8 +457,8 @@ rooms_ids(struct store *st, struct json_object *rooms, int64_t after,
 	int64_t *ids;
 
 	*n = 0;
-	ids = malloc((nrooms > 0 ? nrooms : 1) * ((size_t)limit + 1) *
-	    sizeof *ids);
+	ids = malloc(
+	    (nrooms > 0 ? nrooms : 1) * ((size_t)limit + 1) * sizeof *ids);
 	if (ids == NULL)
 		return store_failed(st, "events", SQLITE_NOMEM);
 	for (i = 0; i < nrooms; i++)
@@ -510,15 +510,14 @@ event_row(struct store *st, sqlite3_stmt *q, struct sight *s, event_put *put,
 	for (i = 0; i < json_object_array_length(rooms); i++) {
 		if (i == sizeof names / sizeof *names)
 			break;
-		names[i] = json_object_get_string(
-		    json_object_array_get_idx(rooms, i));
+		names[i] =
+		    json_object_get_string(json_object_array_get_idx(rooms, i));
 	}
 	e.rooms = names;
 	e.nrooms = i;
 	if (strcmp(e.type, "read_receipt") == 0) {
 		data = json_tokener_parse(e.data);
-		e.except =
-		    event_except(e.type, data, except, sizeof except);
+		e.except = event_except(e.type, data, except, sizeof except);
 	}
 	rc = put(arg, &e);
 	json_object_put(data);
@@ -526,14 +525,14 @@ event_row(struct store *st, sqlite3_stmt *q, struct sight *s, event_put *put,
 	return rc;
 }
 
-#define EVENT_COLUMNS \
-	"e.id, e.prev, e.type, e.data, e.public," \
+#define EVENT_COLUMNS                                          \
+	"e.id, e.prev, e.type, e.data, e.public,"              \
 	" (SELECT json_group_array(r.room) FROM event_rooms r" \
 	"  WHERE r.event_id = e.id)"
 
 static int
-event_give(struct store *st, int64_t id, struct sight *s, event_put *put,
-    void *arg)
+event_give(
+    struct store *st, int64_t id, struct sight *s, event_put *put, void *arg)
 {
 	static const char sql[] =
 	    "SELECT " EVENT_COLUMNS " FROM events e WHERE e.id = :id";
@@ -554,18 +553,19 @@ event_give(struct store *st, int64_t id, struct sight *s, event_put *put,
  * same foreign events again and again (P13).
  */
 static int
-events_give(struct store *st, const struct who *who,
-    struct json_object *rooms, int64_t after, int64_t upto, int limit,
-    event_put *put, void *arg, struct log_page *pg)
+events_give(struct store *st, const struct who *who, struct json_object *rooms,
+    int64_t after, int64_t upto, int limit, event_put *put, void *arg,
+    struct log_page *pg)
 {
 	struct sight s = { .who = who };
 	int64_t *ids = NULL, end;
-	size_t n, i;
+	size_t n = 0, i;
 	int rc = 0;
 
 	end = upto > 0 && upto < pg->state.head ? upto : pg->state.head;
 	if (rooms_ids(st, rooms, after, end, limit, &ids, &n) == -1)
 		return STORE_FAILED;
+	assert(ids != NULL);
 	pg->more = n > (size_t)limit;
 	if (pg->more)
 		n = (size_t)limit;
@@ -639,8 +639,8 @@ events_read(struct store *st, const struct who *who, const char *room,
 		json_object_array_add(rooms, json_object_new_string(room));
 	}
 	if (rc == STORE_DONE)
-		rc = events_give(st, who, rooms, after, upto, limit, put, arg,
-		    pg);
+		rc = events_give(
+		    st, who, rooms, after, upto, limit, put, arg, pg);
 	store_read_end(st);
 	json_object_put(rooms);
 	return rc;
@@ -679,12 +679,12 @@ store_events_room(struct store *st, const struct who *who, const char *room,
 }
 
 int
-store_events_raw_who(struct store *st, const struct who *who,
-    const char *room, int64_t after, int64_t upto, int limit, struct buf *out,
+store_events_raw_who(struct store *st, const struct who *who, const char *room,
+    int64_t after, int64_t upto, int limit, struct buf *out,
     struct log_page *pg)
 {
-	return events_read(st, who, room, after, upto, limit, give_line, out,
-	    pg);
+	return events_read(
+	    st, who, room, after, upto, limit, give_line, out, pg);
 }
 
 int
@@ -782,8 +782,8 @@ purge_upto(struct store *st, int64_t id, int64_t *done)
 }
 
 int
-store_log_purge(struct store *st, int64_t keep_ms, int64_t keep_n,
-    int64_t *done)
+store_log_purge(
+    struct store *st, int64_t keep_ms, int64_t keep_n, int64_t *done)
 {
 	int64_t id;
 	int rc;
@@ -809,9 +809,13 @@ log_epoch(char out[40])
 	out[n] = '\0';
 }
 
-/* Within a transaction: a life that begins above all that was. */
+/*
+ * Within a transaction: a life that begins above all that was.  If ${lost}
+ * ids may have been handed out that nobody remembers: none of them is later
+ * than now, unless ids ran ahead of the clock.
+ */
 static int
-life_begin(struct store *st, bool clean)
+life_begin(struct store *st, bool clean, bool lost)
 {
 	static const char close_sql[] =
 	    "UPDATE log_lives SET top = :last WHERE base ="
@@ -826,6 +830,8 @@ life_begin(struct store *st, bool clean)
 
 	if ((base = store_event_next(st)) == -1)
 		return STORE_FAILED;
+	if (lost && base > store_now(st))
+		base += LOST_IDS;
 	q = store_stmt(st, close_sql);
 	bind_int(q, ":last", st->last);
 	if (step_done(st, q) != 1)
@@ -842,8 +848,7 @@ life_begin(struct store *st, bool clean)
 	if (step_done(st, q) != 1)
 		return STORE_FAILED;
 	st->last = base;
-	if (st->heads != NULL &&
-	    heads_fill(st->heads, base, st->epoch) == -1)
+	if (st->heads != NULL && heads_fill(st->heads, base, st->epoch) == -1)
 		return STORE_FAILED;
 	log_info("log new_life base=%lld", (long long)base);
 	return STORE_DONE;
@@ -854,7 +859,8 @@ store_log_new_life(struct store *st)
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st, life_begin(st, st->mode == STORE_MODE_FULL));
+	return store_end(
+	    st, life_begin(st, st->mode == STORE_MODE_FULL, false));
 }
 
 int
@@ -884,9 +890,8 @@ store_log_start(struct store *st)
 static int
 boot_state(struct store *st, bool *other, bool *clean)
 {
-	static const char sql[] =
-	    "SELECT clean, (SELECT value FROM settings"
-	    " WHERE key = 'log.boot') FROM log_state";
+	static const char sql[] = "SELECT clean, (SELECT value FROM settings"
+				  " WHERE key = 'log.boot') FROM log_state";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	char boot[64];
 	int rc = step_row(st, q);
@@ -944,7 +949,7 @@ store_log_boot(struct store *st)
 	if (boot_state(st, &other, &clean) == -1 || store_log_load(st) == -1)
 		rc = STORE_FAILED;
 	if (rc == STORE_DONE && other && !clean)
-		rc = life_begin(st, !normal);
+		rc = life_begin(st, !normal, true);
 	if (rc == STORE_DONE)
 		rc = boot_write(st, other ? !normal : clean && !normal);
 	if (store_end(st, rc) != STORE_DONE)

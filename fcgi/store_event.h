@@ -14,8 +14,8 @@
 
 /* The state of the log at one moment. */
 struct log_state {
-	int64_t head;	/* newest id handed out */
-	int64_t floor;	/* smallest cursor that misses nothing */
+	int64_t head;   /* newest id handed out */
+	int64_t floor;  /* smallest cursor that misses nothing */
 	int64_t oldest; /* id of the oldest event kept, or head */
 	char epoch[40]; /* name of the current life */
 };
@@ -71,9 +71,9 @@ struct log_page {
  */
 int store_events_since(struct store *st, const struct who *who, int64_t after,
     int64_t upto, int limit, struct json_object **out, struct log_page *pg);
-int store_events_room(struct store *st, const struct who *who,
-    const char *room, int64_t after, int64_t upto, int limit,
-    struct json_object **out, struct log_page *pg);
+int store_events_room(struct store *st, const struct who *who, const char *room,
+    int64_t after, int64_t upto, int limit, struct json_object **out,
+    struct log_page *pg);
 
 /*
  * store_events_raw(st, after, limit, out, pg):
@@ -85,15 +85,15 @@ int store_events_room(struct store *st, const struct who *who,
 int store_events_raw(struct store *st, int64_t after, int limit,
     struct buf *out, struct log_page *pg);
 int store_events_raw_who(struct store *st, const struct who *who,
-    const char *room, int64_t after, int64_t upto, int limit,
-    struct buf *out, struct log_page *pg);
+    const char *room, int64_t after, int64_t upto, int limit, struct buf *out,
+    struct log_page *pg);
 
 /*
  * store_rooms(st, who, out): returns new ["inbox","user:5",...]: the rooms
  * whose events reach ${who}.
  */
-int store_rooms(struct store *st, const struct who *who,
-    struct json_object **out);
+int store_rooms(
+    struct store *st, const struct who *who, struct json_object **out);
 
 /* store_event_data(st, id, out): returns new the agents' data of one event. */
 int store_event_data(struct store *st, int64_t id, struct json_object **out);
@@ -104,8 +104,8 @@ int store_event_data(struct store *st, int64_t id, struct json_object **out);
  * among the newest ${keep_n}; the floor rises with them.  STORE_NONE: nothing
  * left to delete.
  */
-int store_log_purge(struct store *st, int64_t keep_ms, int64_t keep_n,
-    int64_t *done);
+int store_log_purge(
+    struct store *st, int64_t keep_ms, int64_t keep_n, int64_t *done);
 
 /*
  * store_log_new_life(st): close the life and begin another: after a restore.

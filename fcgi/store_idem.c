@@ -9,8 +9,8 @@
 #define IDEM_BATCH 500
 
 int
-store_idem_find(struct store *st, const struct idem *k, int *status,
-    char **answer)
+store_idem_find(
+    struct store *st, const struct idem *k, int *status, char **answer)
 {
 	static const char sql[] =
 	    "SELECT body_hash = :hash, status, answer FROM idempotency"
@@ -38,8 +38,8 @@ store_idem_find(struct store *st, const struct idem *k, int *status,
 }
 
 int
-store_idem_add(struct store *st, const struct idem *k, int status,
-    const char *answer)
+store_idem_add(
+    struct store *st, const struct idem *k, int status, const char *answer)
 {
 	static const char sql[] =
 	    "INSERT OR REPLACE INTO idempotency (kind, owner_id, key,"

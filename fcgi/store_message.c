@@ -10,48 +10,50 @@
 
 #include "clock.h"
 #include "json.h"
+#include "limits.h"
 #include "store_db.h"
 #include "store_event.h"
 #include "token.h"
 
-#define NEWER_MAX 50 /* messages told with STORE_NEWER */
+#define ANSWER_SLACK_MS 3600000 /* the clock may have gone back */
+#define NEWER_MAX 50            /* messages told with STORE_NEWER */
 
 /* ---- forms -------------------------------------------------------------- */
 
 /* Newest message that the other side of m has read: shown as `read`. */
-#define MESSAGE_STATUS \
-	" CASE WHEN m.status NOT IN ('sent', 'delivered') THEN m.status" \
-	"  WHEN m.type = 'outgoing' AND c.type = 'customer' AND EXISTS" \
+#define MESSAGE_STATUS                                                    \
+	" CASE WHEN m.status NOT IN ('sent', 'delivered') THEN m.status"  \
+	"  WHEN m.type = 'outgoing' AND c.type = 'customer' AND EXISTS"   \
 	"   (SELECT 1 FROM participants r WHERE r.conversation_id = c.id" \
-	"    AND r.kind = 'customer' AND r.member_id = c.customer_id" \
-	"    AND r.read_id >= m.id) THEN 'read'" \
-	"  WHEN m.type = 'incoming' AND EXISTS" \
+	"    AND r.kind = 'customer' AND r.member_id = c.customer_id"     \
+	"    AND r.read_id >= m.id) THEN 'read'"                          \
+	"  WHEN m.type = 'incoming' AND EXISTS"                           \
 	"   (SELECT 1 FROM participants r WHERE r.conversation_id = c.id" \
-	"    AND r.kind = 'agent' AND r.read_id >= m.id) THEN 'read'" \
+	"    AND r.kind = 'agent' AND r.read_id >= m.id) THEN 'read'"     \
 	"  ELSE m.status END AS status"
 
-#define MESSAGE_COLUMNS \
-	"SELECT m.id AS \"#id\", m.conversation_id AS \"#conversation_id\"," \
-	" c.type AS conversation_type," \
-	" c.customer_id AS \"#customer_id\", k.name AS customer_name," \
-	" json_object('kind', m.sender_kind," \
+#define MESSAGE_COLUMNS                                                          \
+	"SELECT m.id AS \"#id\", m.conversation_id AS \"#conversation_id\","     \
+	" c.type AS conversation_type,"                                          \
+	" c.customer_id AS \"#customer_id\", k.name AS customer_name,"           \
+	" json_object('kind', m.sender_kind,"                                    \
 	"  'id', CASE WHEN m.sender_id <> 0 THEN CAST(m.sender_id AS TEXT) END," \
-	"  'name', CASE m.sender_kind WHEN 'agent' THEN" \
-	"    (SELECT s.name FROM users s WHERE s.id = m.sender_id)" \
-	"   WHEN 'customer' THEN" \
-	"    (SELECT s.name FROM customers s WHERE s.id = m.sender_id) END)" \
-	"  AS \"{sender\"," \
-	" m.type AS type, m.kind AS kind," \
-	" CASE WHEN m.deleted_at IS NULL THEN m.content END AS content," \
-	" m.attachments AS \"[attachments\", m.payload AS \"{payload\"," \
-	" m.reply_to AS \"#reply_to\", m.client_id AS client_id," \
-	" m.external_id AS platform_message_id," MESSAGE_STATUS \
-	", m.error AS error, NULL AS \"[reactions\"," \
-	" CASE WHEN m.sort_at < m.id THEN m.sort_at END AS sent_at," \
-	" m.created_at AS created_at, m.edited_at AS edited_at," \
-	" m.deleted_at AS deleted_at, m.deleted_by AS deleted_by," \
-	" m.sort_at AS \"-sort_at\"" \
-	" FROM messages m JOIN conversations c ON c.id = m.conversation_id" \
+	"  'name', CASE m.sender_kind WHEN 'agent' THEN"                         \
+	"    (SELECT s.name FROM users s WHERE s.id = m.sender_id)"              \
+	"   WHEN 'customer' THEN"                                                \
+	"    (SELECT s.name FROM customers s WHERE s.id = m.sender_id) END)"     \
+	"  AS \"{sender\","                                                      \
+	" m.type AS type, m.kind AS kind,"                                       \
+	" CASE WHEN m.deleted_at IS NULL THEN m.content END AS content,"         \
+	" m.attachments AS \"[attachments\", m.payload AS \"{payload\","         \
+	" m.reply_to AS \"#reply_to\", m.client_id AS client_id,"                \
+	" m.external_id AS platform_message_id," MESSAGE_STATUS                  \
+	", m.error AS error, NULL AS \"[reactions\","                            \
+	" CASE WHEN m.sort_at < m.id THEN m.sort_at END AS sent_at,"             \
+	" m.created_at AS created_at, m.edited_at AS edited_at,"                 \
+	" m.deleted_at AS deleted_at, m.deleted_by AS deleted_by,"               \
+	" m.sort_at AS \"-sort_at\""                                             \
+	" FROM messages m JOIN conversations c ON c.id = m.conversation_id"      \
 	" LEFT JOIN customers k ON k.id = c.customer_id"
 
 /* What a customer gets of a message: nothing internal (B5). */
@@ -180,8 +182,8 @@ message_hash(const struct message *m, char out[TOKEN_HASH_SIZE])
 	struct buf b;
 
 	buf_init(&b, EVENT_LINE_MAX);
-	buf_printf(&b, "%lld %d %lld %s\n", (long long)m->conversation,
-	    m->note, (long long)m->reply_to, m->kind);
+	buf_printf(&b, "%lld %d %lld %s\n", (long long)m->conversation, m->note,
+	    (long long)m->reply_to, m->kind);
 	if (m->attachments != NULL)
 		json_write(m->attachments, &b);
 	buf_putc(&b, '\n');
@@ -236,8 +238,7 @@ message_repeated(struct store *st, const struct who *who, struct message *m)
 static int
 message_newer(struct store *st, const struct who *who, struct message *m)
 {
-	static const char sql[] =
-	    MESSAGE_COLUMNS
+	static const char sql[] = MESSAGE_COLUMNS
 	    " WHERE m.conversation_id = :conversation AND m.id > :seen"
 	    " AND NOT (m.sender_kind = :kind AND m.sender_id = :sender)"
 	    " AND (:asker <> 'customer' OR m.type <> 'note')"
@@ -266,10 +267,9 @@ message_newer(struct store *st, const struct who *who, struct message *m)
 static int
 message_reply(struct store *st, struct message *m)
 {
-	static const char id_sql[] =
-	    "SELECT id FROM messages WHERE id = :id"
-	    " AND conversation_id = :conversation"
-	    " AND (:note OR type <> 'note')";
+	static const char id_sql[] = "SELECT id FROM messages WHERE id = :id"
+				     " AND conversation_id = :conversation"
+				     " AND (:note OR type <> 'note')";
 	static const char external_sql[] =
 	    "SELECT id FROM messages WHERE channel_id = :channel"
 	    " AND external_id = :external"
@@ -339,8 +339,8 @@ message_insert(struct store *st, const struct message *m,
 }
 
 static int
-message_conversation(struct store *st, const struct message *m,
-    const struct conversation *c)
+message_conversation(
+    struct store *st, const struct message *m, const struct conversation *c)
 {
 	static const char sql[] =
 	    "UPDATE conversations SET last_message_id = :id,"
@@ -369,8 +369,8 @@ message_conversation(struct store *st, const struct message *m,
 }
 
 static int
-message_delivery(struct store *st, const struct message *m,
-    const struct conversation *c)
+message_delivery(
+    struct store *st, const struct message *m, const struct conversation *c)
 {
 	static const char sql[] =
 	    "INSERT INTO deliveries (uuid, message_id, conversation_id,"
@@ -427,8 +427,8 @@ message_new_event(struct store *st, const struct who *who, struct message *m,
 
 	rc = message_json(st, NULL, m->id, &m->json);
 	if (rc == STORE_DONE)
-		rc = message_event(st, c, "new_message", m->json, m->note,
-		    &event);
+		rc = message_event(
+		    st, c, "new_message", m->json, m->note, &event);
 	if (rc != STORE_DONE)
 		return STORE_FAILED;
 	if (event != m->id)
@@ -468,7 +468,7 @@ message_store(struct store *st, const struct who *who, struct message *m,
 	int rc;
 
 	queued = !m->incoming && !m->note && !m->echo && c->customer != 0 &&
-	    c->channel != 0 && strcmp(c->platform, "web") != 0;
+		 c->channel != 0 && strcmp(c->platform, "web") != 0;
 	woken = m->incoming && strcmp(c->status, "open") != 0;
 	if ((m->id = store_event_next(st)) == -1)
 		return STORE_FAILED;
@@ -485,10 +485,10 @@ message_store(struct store *st, const struct who *who, struct message *m,
 	if (rc == STORE_DONE && woken) {
 		struct json_object *changed = json_object_new_array();
 
-		json_object_array_add(changed,
-		    json_object_new_string("status"));
-		rc = conversation_event(st, who, c->id,
-		    "conversation_updated", changed);
+		json_object_array_add(
+		    changed, json_object_new_string("status"));
+		rc = conversation_event(
+		    st, who, c->id, "conversation_updated", changed);
 	}
 	return rc;
 }
@@ -501,8 +501,8 @@ message_apply(struct store *st, const struct who *who, struct message *m)
 
 	if ((rc = message_repeated(st, who, m)) != 0)
 		return rc;
-	rc = store_conversation_may(st, who, m->conversation,
-	    m->note ? MAY_NOTE : MAY_WRITE, &c);
+	rc = store_conversation_may(
+	    st, who, m->conversation, m->note ? MAY_NOTE : MAY_WRITE, &c);
 	if (rc != STORE_DONE)
 		return rc;
 	if (c.merged_into != 0)
@@ -562,17 +562,15 @@ messages_page(struct store *st, const struct who *who, int64_t conversation,
     const struct store_page *pg, struct json_object **out)
 {
 	static const char back_sql[] =
-	    MESSAGE_COLUMNS
-	    " WHERE m.conversation_id = :conversation"
-	    " AND (m.sort_at, m.id) < (:at, :border)"
-	    " AND (:asker <> 'customer' OR m.type <> 'note')"
-	    " ORDER BY m.sort_at DESC, m.id DESC LIMIT :limit";
+	    MESSAGE_COLUMNS " WHERE m.conversation_id = :conversation"
+			    " AND (m.sort_at, m.id) < (:at, :border)"
+			    " AND (:asker <> 'customer' OR m.type <> 'note')"
+			    " ORDER BY m.sort_at DESC, m.id DESC LIMIT :limit";
 	static const char on_sql[] =
-	    MESSAGE_COLUMNS
-	    " WHERE m.conversation_id = :conversation"
-	    " AND (m.sort_at, m.id) > (:at, :border)"
-	    " AND (:asker <> 'customer' OR m.type <> 'note')"
-	    " ORDER BY m.sort_at, m.id LIMIT :limit";
+	    MESSAGE_COLUMNS " WHERE m.conversation_id = :conversation"
+			    " AND (m.sort_at, m.id) > (:at, :border)"
+			    " AND (:asker <> 'customer' OR m.type <> 'note')"
+			    " ORDER BY m.sort_at, m.id LIMIT :limit";
 	struct message_row border = { .id = INT64_MAX, .sort_at = INT64_MAX };
 	struct json_object *items, *o;
 	int64_t at = pg->after != 0 ? pg->after : pg->before;
@@ -655,8 +653,8 @@ edit_write(struct store *st, const struct message_row *m, int64_t version,
 }
 
 static int
-edit_event(struct store *st, const struct message_row *m,
-    const struct conversation *c)
+edit_event(
+    struct store *st, const struct message_row *m, const struct conversation *c)
 {
 	struct json_object *o = NULL;
 	int rc;
@@ -670,8 +668,8 @@ edit_event(struct store *st, const struct message_row *m,
 }
 
 static int
-edit_apply(struct store *st, const struct who *who, int64_t id,
-    int64_t version, const char *content, size_t len)
+edit_apply(struct store *st, const struct who *who, int64_t id, int64_t version,
+    const char *content, size_t len)
 {
 	struct message_row m;
 	struct conversation c;
@@ -751,49 +749,63 @@ store_message_edits(struct store *st, const struct who *who, int64_t id,
 
 /* ---- deleting ----------------------------------------------------------- */
 
-static void
-scrub_member(struct json_object *o, const char *key, const char *id,
-    int64_t now, bool *hit)
+/*
+ * Take the words out of whatever in ${o} is the message ${id}: it itself, a
+ * conversation's last one, one of a list.  How many were found.
+ */
+static int
+scrub_walk(struct json_object *o, const char *id, int64_t now, int depth)
 {
 	static const char *const texts[] = { "content", "payload",
-		"attachments", NULL };
-	const char *const *t;
-	struct json_object *m = o, *v;
+		"attachments" };
+	struct json_object *v;
+	struct lh_entry *e;
 	const char *is;
-	size_t n;
+	size_t i, n;
+	int hits = 0;
 
-	if (key != NULL && json_get_obj(o, key, &m) != 1)
-		return;
-	if (json_get_str(m, "id", &is, &n) != 1 || strcmp(is, id) != 0)
-		return;
-	for (t = texts; *t != NULL; t++)
-		if (json_object_object_get_ex(m, *t, &v))
-			json_put(m, *t,
+	if (depth > JSON_DEPTH_MAX)
+		return 0;
+	if (json_object_is_type(o, json_type_array)) {
+		n = json_object_array_length(o);
+		for (i = 0; i < n; i++)
+			hits += scrub_walk(json_object_array_get_idx(o, i), id,
+			    now, depth + 1);
+		return hits;
+	}
+	if (!json_object_is_type(o, json_type_object))
+		return 0;
+	for (e = json_object_get_object(o)->head; e != NULL; e = e->next)
+		hits +=
+		    scrub_walk((struct json_object *)(uintptr_t)lh_entry_v(e),
+			id, now, depth + 1);
+	if (!json_object_object_get_ex(o, "content", &v) ||
+	    json_get_str(o, "id", &is, &n) != 1 || strcmp(is, id) != 0)
+		return hits;
+	for (i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (json_object_object_get_ex(o, texts[i], &v))
+			json_put(o, texts[i],
 			    json_object_is_type(v, json_type_array)
 				? json_object_new_array()
 				: NULL);
-	json_put_int(m, "deleted_at", now);
-	*hit = true;
+	json_put_int(o, "deleted_at", now);
+	return hits + 1;
 }
 
-/* An event's text without what the message said; NULL: it said nothing. */
+/* A text of JSON without what the message said; NULL: it said nothing. */
 static struct json_object *
-scrub_text(const char *text, const char *type, const char *id, int64_t now)
+scrub_text(const char *text, const char *id, int64_t now)
 {
-	bool hit = false, message = strncmp(type, "new_message", 11) == 0 ||
-	    strncmp(type, "message_updated", 15) == 0;
 	struct json_object *o;
 
-	if (text == NULL || strcmp(text, "true") == 0)
+	if (text == NULL || strstr(text, id) == NULL)
 		return NULL;
 	if ((o = json_tokener_parse(text)) == NULL)
 		return NULL;
-	scrub_member(o, message ? NULL : "last_message", id, now, &hit);
-	if (!hit) {
-		json_object_put(o);
-		return NULL;
-	}
-	return o;
+	if (scrub_walk(o, id, now, 0) > 0)
+		return o;
+	json_object_put(o);
+	return NULL;
 }
 
 static int
@@ -827,20 +839,20 @@ static int
 scrub_log(struct store *st, const struct message_row *m)
 {
 	static const char sql[] =
-	    "SELECT e.id, e.type, e.data, e.public FROM event_rooms r"
+	    "SELECT e.id, e.data, e.public FROM event_rooms r"
 	    " JOIN events e ON e.id = r.event_id"
 	    " WHERE r.room = :room AND r.event_id >= :from"
 	    " AND e.type IN ('new_message', 'message_updated',"
 	    "  'conversation_updated', 'new_conversation')"
 	    " ORDER BY r.event_id LIMIT 1";
-	char room[EVENT_ROOM_MAX], id[24], type[32];
+	char room[EVENT_ROOM_MAX], id[24];
 	struct json_object *data, *public;
 	int64_t from = m->id, event, now = store_now(st);
 	sqlite3_stmt *q;
 	int rc;
 
-	snprintf(room, sizeof room, "conversation:%lld",
-	    (long long)m->conversation);
+	snprintf(
+	    room, sizeof room, "conversation:%lld", (long long)m->conversation);
 	snprintf(id, sizeof id, "%lld", (long long)m->id);
 	for (;;) {
 		/* One at a time: no cursor stays open over the update. */
@@ -849,9 +861,8 @@ scrub_log(struct store *st, const struct message_row *m)
 		bind_int(q, ":from", from);
 		if ((rc = step_row(st, q)) == 1) {
 			event = col_int(q, 0);
-			col_copy(q, 1, type, sizeof type);
-			data = scrub_text(col_str(q, 2), type, id, now);
-			public = scrub_text(col_str(q, 3), type, id, now);
+			data = scrub_text(col_str(q, 1), id, now);
+			public = scrub_text(col_str(q, 2), id, now);
 			from = event + 1;
 		}
 		stmt_end(q);
@@ -860,6 +871,60 @@ scrub_log(struct store *st, const struct message_row *m)
 		if (scrub_event(st, event, data, public) != STORE_DONE)
 			return STORE_FAILED;
 	}
+}
+
+static int
+scrub_answer(struct store *st, struct json_object *row, const char *id)
+{
+	static const char sql[] =
+	    "UPDATE idempotency SET answer = :answer WHERE kind = :kind"
+	    " AND owner_id = :owner AND key = :key";
+	const char *kind = "", *key = "", *answer = "";
+	struct json_object *o;
+	int64_t owner = 0;
+	sqlite3_stmt *q;
+	size_t n;
+	int rc;
+
+	json_get_str(row, "kind", &kind, &n);
+	json_get_str(row, "key", &key, &n);
+	json_get_str(row, "answer", &answer, &n);
+	json_get_int(row, "owner_id", &owner);
+	if ((o = scrub_text(answer, id, store_now(st))) == NULL)
+		return STORE_DONE;
+	q = store_stmt(st, sql);
+	bind_json(q, ":answer", o);
+	bind_str(q, ":kind", kind);
+	bind_int(q, ":owner", owner);
+	bind_str(q, ":key", key);
+	rc = step_done(st, q);
+	json_object_put(o);
+	return rc;
+}
+
+/* And out of the first answers kept for those who ask again. */
+static int
+scrub_answers(struct store *st, const struct message_row *m)
+{
+	static const char sql[] =
+	    "SELECT kind, owner_id, key, answer FROM idempotency"
+	    " WHERE created_at > :since AND instr(answer, :id) > 0";
+	struct json_object *rows = json_object_new_array();
+	sqlite3_stmt *q = store_stmt(st, sql);
+	char id[24];
+	int rc = STORE_DONE;
+	size_t i;
+
+	/* A message's id is its time. */
+	snprintf(id, sizeof id, "%lld", (long long)m->id);
+	bind_int(q, ":since", m->id - ANSWER_SLACK_MS);
+	bind_str(q, ":id", id);
+	if (step_list(st, q, 1000, rows) == -1)
+		rc = STORE_FAILED;
+	for (i = 0; rc == STORE_DONE && i < json_object_array_length(rows); i++)
+		rc = scrub_answer(st, json_object_array_get_idx(rows, i), id);
+	json_object_put(rows);
+	return rc;
 }
 
 static int
@@ -916,8 +981,8 @@ delete_event(struct store *st, const struct message_row *m,
 	rooms_init(&r);
 	rc = conversation_rooms(st, c, pub != NULL, &r);
 	if (rc == STORE_DONE)
-		rc = store_event_add(st, "message_deleted", o, pub, r.name,
-		    r.n, NULL);
+		rc = store_event_add(
+		    st, "message_deleted", o, pub, r.name, r.n, NULL);
 	rooms_fini(&r);
 	json_object_put(o);
 	json_object_put(pub);
@@ -943,6 +1008,8 @@ delete_apply(struct store *st, const struct who *who, int64_t id)
 	rc = delete_rows(st, &m, by);
 	if (rc == STORE_DONE)
 		rc = scrub_log(st, &m);
+	if (rc == STORE_DONE)
+		rc = scrub_answers(st, &m);
 	return rc == STORE_DONE ? delete_event(st, &m, &c, by) : rc;
 }
 
@@ -993,8 +1060,8 @@ store_message_delete(struct store *st, const struct who *who, int64_t id,
 /* ---- by the platform's id ----------------------------------------------- */
 
 int
-store_message_external(struct store *st, int64_t channel, const char *external,
-    int64_t *id)
+store_message_external(
+    struct store *st, int64_t channel, const char *external, int64_t *id)
 {
 	static const char sql[] =
 	    "SELECT id FROM messages WHERE channel_id = :channel"
@@ -1022,8 +1089,8 @@ store_message_edit_external(struct store *st, int64_t channel,
 }
 
 int
-store_message_delete_external(struct store *st, int64_t channel,
-    const char *external)
+store_message_delete_external(
+    struct store *st, int64_t channel, const char *external)
 {
 	int64_t id;
 	int rc;
@@ -1039,8 +1106,8 @@ store_message_delete_external(struct store *st, int64_t channel,
 /* ---- attachments -------------------------------------------------------- */
 
 static int
-attachment_apply(struct store *st, int64_t message, int index,
-    const char *url, const char *mime, int64_t size)
+attachment_apply(struct store *st, int64_t message, int index, const char *url,
+    const char *mime, int64_t size)
 {
 	static const char get_sql[] =
 	    "SELECT attachments FROM messages WHERE id = :id";
@@ -1084,6 +1151,6 @@ store_attachment_set(struct store *st, int64_t message, int index,
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st,
-	    attachment_apply(st, message, index, url, mime, size));
+	return store_end(
+	    st, attachment_apply(st, message, index, url, mime, size));
 }

@@ -11,38 +11,40 @@
 /* A message to store; what is not set is 0, NULL, false. */
 struct message {
 	int64_t conversation;
-	const char *content;		 /* UTF-8, no NUL; NULL: "" */
+	const char *content; /* UTF-8, no NUL; NULL: "" */
 	size_t content_len;
-	const char *kind;		 /* NULL: "text" */
-	bool note;			 /* for agents only */
+	const char *kind;                /* NULL: "text" */
+	bool note;                       /* for agents only */
 	struct json_object *attachments; /* array in the API's form; borrowed */
-	struct json_object *payload;	 /* postback data, place, ...; borrowed */
-	int64_t reply_to;		 /* a message of the same conversation */
-	const char *client_id;		 /* 1..128 bytes; NULL: none */
-	const char *hash;	 /* SHA-256 of the request; NULL: of the
-					    content, made here */
-	int64_t seen;			 /* newest message the sender had read, or
-					    0: does not matter */
+	struct json_object *payload; /* postback data, place, ...; borrowed */
+	int64_t reply_to;            /* a message of the same conversation */
+	const char *client_id;       /* 1..128 bytes; NULL: none */
+	const char *hash;            /* SHA-256 of the request; NULL: of the
+						content, made here */
+	int64_t seen;                /* newest message the sender had read, or
+					0: does not matter */
 
 	/* Only with who NULL, the program speaking for somebody: */
-	const char *sender_kind; /* customer, agent, bot, system; NULL: system */
+	const char
+	    *sender_kind; /* customer, agent, bot, system; NULL: system */
 	int64_t sender_id;
-	bool incoming;		 /* from the customer's side */
+	bool incoming; /* from the customer's side */
 
 	/* From a platform: */
-	int64_t channel;	 /* with external_id: the key against doubles */
+	int64_t channel; /* with external_id: the key against doubles */
 	const char *external_id;
 	const char *reply_external; /* external id of the quoted one */
-	int64_t sent_at;	 /* ms; 0: now */
-	int64_t inbox;		 /* webhook_inbox.id */
-	bool echo;		 /* went out elsewhere: no delivery is made */
-	bool quiet;		 /* with a stopped thread (standby): the reply
-				    window does not move */
+	int64_t sent_at;            /* ms; 0: now */
+	int64_t inbox;              /* webhook_inbox.id */
+	bool echo;  /* went out elsewhere: no delivery is made */
+	bool quiet; /* with a stopped thread (standby): the reply
+		       window does not move */
 
 	/* Filled in: */
-	int64_t id;		  /* also on STORE_REPEATED */
+	int64_t id;               /* also on STORE_REPEATED */
 	struct json_object *json; /* the message for the asker; returned new */
-	struct json_object *newer; /* STORE_NEWER: array of them; returned new */
+	struct json_object
+	    *newer; /* STORE_NEWER: array of them; returned new */
 };
 
 /*
@@ -57,8 +59,8 @@ struct message {
  * transaction and starts as `queued`.  A customer's message opens a closed
  * conversation again.  The sender's watermark moves to it.
  */
-int store_message_add(struct store *st, const struct who *who,
-    struct message *m);
+int store_message_add(
+    struct store *st, const struct who *who, struct message *m);
 void message_fini(struct message *m); /* frees json and newer */
 
 /* store_message(st, who, id, out): one that the asker may see. */
@@ -90,12 +92,12 @@ int store_message_edits(struct store *st, const struct who *who, int64_t id,
     struct json_object **out);
 
 /* By the platform's id: NONE if unknown, REPEATED if nothing changed. */
-int store_message_external(struct store *st, int64_t channel,
-    const char *external, int64_t *id);
+int store_message_external(
+    struct store *st, int64_t channel, const char *external, int64_t *id);
 int store_message_edit_external(struct store *st, int64_t channel,
     const char *external, int64_t version, const char *content, size_t len);
-int store_message_delete_external(struct store *st, int64_t channel,
-    const char *external);
+int store_message_delete_external(
+    struct store *st, int64_t channel, const char *external);
 
 /*
  * store_attachment_set(st, message, index, url, mime, size): where a

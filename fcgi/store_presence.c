@@ -10,8 +10,8 @@
 #include "store_db.h"
 #include "store_event.h"
 
-#define SEEN_MS 60000	 /* how exact last_seen_at is */
-#define LOST_TIMES 10	 /* of the quiet time: even a stream is forgotten */
+#define SEEN_MS 60000    /* how exact last_seen_at is */
+#define LOST_TIMES 10    /* of the quiet time: even a stream is forgotten */
 #define TYPING_STEP 1500 /* ms: not written again for less */
 #define BATCH 100
 
@@ -55,8 +55,8 @@ user_event(struct store *st, int64_t user, bool was_here)
 		pub = json_object_new_object();
 		json_put_bool(pub, "here", here != 0);
 	}
-	rc = store_event_add(st, "presence_update", o, pub, rooms,
-	    pub != NULL ? 2 : 1, NULL);
+	rc = store_event_add(
+	    st, "presence_update", o, pub, rooms, pub != NULL ? 2 : 1, NULL);
 	json_object_put(o);
 	json_object_put(pub);
 	return rc;
@@ -123,8 +123,8 @@ user_here(struct store *st, int64_t user, int on, bool here)
 }
 
 static int
-user_chosen(struct store *st, int64_t user, const char *status,
-    const char *text)
+user_chosen(
+    struct store *st, int64_t user, const char *status, const char *text)
 {
 	static const char sql[] =
 	    "UPDATE user_presence SET chosen = coalesce(:status, chosen),"
@@ -152,8 +152,8 @@ user_chosen(struct store *st, int64_t user, const char *status,
 }
 
 int
-store_presence_set(struct store *st, int64_t user, const char *status,
-    const char *text)
+store_presence_set(
+    struct store *st, int64_t user, const char *status, const char *text)
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -246,8 +246,7 @@ store_presence_connected(struct store *st, const struct who *who, bool on)
 
 	if ((rc = here_now(st, who, &seen, &here, &connected)) != STORE_DONE)
 		return rc;
-	if (here == on && connected == on &&
-	    store_now(st) - seen < SEEN_MS)
+	if (here == on && connected == on && store_now(st) - seen < SEEN_MS)
 		return STORE_REPEATED;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -273,8 +272,8 @@ store_presence_seen(struct store *st, const struct who *who)
 }
 
 static int
-presence_list(struct store *st, const int64_t *ids, size_t n,
-    struct json_object *items)
+presence_list(
+    struct store *st, const int64_t *ids, size_t n, struct json_object *items)
 {
 	static const char all_sql[] =
 	    "SELECT u.id AS \"#user_id\", u.name AS user_name,"
@@ -443,7 +442,8 @@ typing_write(struct store *st, const struct who *who, int64_t conversation,
 	static const char off_sql[] =
 	    "DELETE FROM typing WHERE conversation_id = :c AND kind = :kind"
 	    " AND member_id = :me";
-	static const char old_sql[] = "DELETE FROM typing WHERE until_at < :old";
+	static const char old_sql[] =
+	    "DELETE FROM typing WHERE until_at < :old";
 	sqlite3_stmt *q = store_stmt(st, until_ms > 0 ? on_sql : off_sql);
 
 	bind_int(q, ":c", conversation);
@@ -474,8 +474,8 @@ typing_signal(struct store *st, const struct conversation *c, int64_t until_ms)
 }
 
 int
-store_typing_set(struct store *st, const struct who *who,
-    int64_t conversation, bool on, int64_t until_ms, char *name, size_t size)
+store_typing_set(struct store *st, const struct who *who, int64_t conversation,
+    bool on, int64_t until_ms, char *name, size_t size)
 {
 	struct conversation c;
 	int64_t was;
@@ -521,8 +521,8 @@ store_typing(struct store *st, const struct who *who, int64_t now_ms,
 	bind_str(q, ":kind", who_word(who));
 	bind_int(q, ":me", who->id);
 	while ((rc = step_row(st, q)) == 1) {
-		may = store_conversation_may(st, who, col_int(q, 0), MAY_SEE,
-		    NULL);
+		may = store_conversation_may(
+		    st, who, col_int(q, 0), MAY_SEE, NULL);
 		if (may == STORE_DONE)
 			json_object_array_add(a, row_json(q));
 		if (may == STORE_FAILED) {

@@ -17,8 +17,8 @@ int store_presence_connected(struct store *st, const struct who *who, bool on);
  * The user's own choice: "online", "away", "busy" (or NULL: stays), own words
  * (NULL: stay, "": none).
  */
-int store_presence_set(struct store *st, int64_t user, const char *status,
-    const char *text);
+int store_presence_set(
+    struct store *st, int64_t user, const char *status, const char *text);
 
 /* store_presence_seen(st, who): last_seen_at, at most once a minute. */
 int store_presence_seen(struct store *st, const struct who *who);
@@ -27,8 +27,8 @@ int store_presence_seen(struct store *st, const struct who *who);
  * store_presence(st, who, ids, n, out): returns new {"items":[{user_id,status,
  * text,last_seen}],"cursor"}; n 0: all users (at most 200).
  */
-int store_presence(struct store *st, const struct who *who,
-    const int64_t *ids, size_t n, struct json_object **out);
+int store_presence(struct store *st, const struct who *who, const int64_t *ids,
+    size_t n, struct json_object **out);
 
 /*
  * store_presence_expire(st, quiet_ms): who was last seen longer ago than that

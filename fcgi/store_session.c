@@ -39,14 +39,14 @@ store_session_add(struct store *st, struct session *s)
 	return store_end(st, rc == 1 ? STORE_DONE : STORE_FAILED);
 }
 
-#define SESSION_COLUMNS \
-	"SELECT s.id, s.user_id, s.customer_id, s.hash, s.csrf, s.via," \
-	" s.created_at, s.seen_at, s.expires_at, s.ended_at," \
-	" coalesce(u.role = 'admin', 0)," \
+#define SESSION_COLUMNS                                                   \
+	"SELECT s.id, s.user_id, s.customer_id, s.hash, s.csrf, s.via,"   \
+	" s.created_at, s.seen_at, s.expires_at, s.ended_at,"             \
+	" coalesce(u.role = 'admin', 0),"                                 \
 	" CASE WHEN s.user_id IS NOT NULL THEN u.disabled_at IS NOT NULL" \
-	"  ELSE k.deleted_at IS NOT NULL END," \
-	" coalesce(u.name, k.name), coalesce(u.locale, k.locale)" \
-	" FROM sessions s LEFT JOIN users u ON u.id = s.user_id" \
+	"  ELSE k.deleted_at IS NOT NULL END,"                            \
+	" coalesce(u.name, k.name), coalesce(u.locale, k.locale)"         \
+	" FROM sessions s LEFT JOIN users u ON u.id = s.user_id"          \
 	" LEFT JOIN customers k ON k.id = s.customer_id"
 
 static int
@@ -120,9 +120,8 @@ store_session_touch(struct store *st, struct session *s)
 int
 store_session_rekey(struct store *st, int64_t id, const char *hash)
 {
-	static const char sql[] =
-	    "UPDATE sessions SET hash = :hash"
-	    " WHERE id = :id AND ended_at IS NULL";
+	static const char sql[] = "UPDATE sessions SET hash = :hash"
+				  " WHERE id = :id AND ended_at IS NULL";
 	sqlite3_stmt *q;
 	int rc;
 
@@ -144,8 +143,8 @@ store_session_rekey(struct store *st, int64_t id, const char *hash)
  * database again: their slot rises though no event of theirs was written.
  */
 static int
-sessions_cut(struct store *st, struct json_object *refs,
-    struct json_object *owners)
+sessions_cut(
+    struct store *st, struct json_object *refs, struct json_object *owners)
 {
 	static const char *const control[] = { "control" };
 	struct json_object *data = json_object_new_object();
@@ -154,8 +153,8 @@ sessions_cut(struct store *st, struct json_object *refs,
 	int rc;
 
 	json_put(data, "refs", json_object_get(refs));
-	rc = store_event_add(st, "session_changed", data, NULL, control, 1,
-	    &id);
+	rc =
+	    store_event_add(st, "session_changed", data, NULL, control, 1, &id);
 	for (i = 0; rc == STORE_DONE && st->heads != NULL && i < n; i++)
 		heads_raise(st->heads,
 		    json_object_get_string(
@@ -188,8 +187,8 @@ sessions_end(struct store *st, sqlite3_stmt *q)
 	stmt_end(q);
 	if (rc == 0)
 		rc = json_object_array_length(refs) == 0
-		    ? STORE_NONE
-		    : sessions_cut(st, refs, owners);
+			 ? STORE_NONE
+			 : sessions_cut(st, refs, owners);
 	json_object_put(refs);
 	json_object_put(owners);
 	return rc;
@@ -212,10 +211,9 @@ session_end_by(struct store *st, const char *sql, int64_t id, int64_t except)
 int
 store_session_end(struct store *st, int64_t id)
 {
-	static const char sql[] =
-	    "UPDATE sessions SET ended_at = :now"
-	    " WHERE id = :id AND ended_at IS NULL"
-	    " RETURNING id, user_id, customer_id";
+	static const char sql[] = "UPDATE sessions SET ended_at = :now"
+				  " WHERE id = :id AND ended_at IS NULL"
+				  " RETURNING id, user_id, customer_id";
 
 	return session_end_by(st, sql, id, 0);
 }
@@ -302,11 +300,10 @@ store_key_add(struct store *st, int64_t user, const char *name,
 int
 store_key_find(struct store *st, const char *hash, int64_t *id, int64_t *user)
 {
-	static const char sql[] =
-	    "SELECT k.id, k.user_id FROM api_keys k"
-	    " JOIN users u ON u.id = k.user_id"
-	    " WHERE k.hash = :hash AND k.ended_at IS NULL"
-	    " AND u.disabled_at IS NULL";
+	static const char sql[] = "SELECT k.id, k.user_id FROM api_keys k"
+				  " JOIN users u ON u.id = k.user_id"
+				  " WHERE k.hash = :hash AND k.ended_at IS NULL"
+				  " AND u.disabled_at IS NULL";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
 
@@ -416,9 +413,8 @@ store_link_find(struct store *st, const char *hash, int64_t *customer,
 int
 store_link_end(struct store *st, const char *hash)
 {
-	static const char sql[] =
-	    "UPDATE resume_links SET ended_at = :now"
-	    " WHERE hash = :hash AND ended_at IS NULL";
+	static const char sql[] = "UPDATE resume_links SET ended_at = :now"
+				  " WHERE hash = :hash AND ended_at IS NULL";
 	sqlite3_stmt *q;
 	int rc;
 

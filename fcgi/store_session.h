@@ -4,7 +4,8 @@
 #include "store.h"
 #include "limits.h"
 
-/* Log-ins, API keys, resume links, first answers.  Only SHA-256 (token_hash) is kept. */
+/* Log-ins, API keys, resume links, first answers.  Only SHA-256 (token_hash) is
+ * kept. */
 
 #define STORE_HASH_SIZE 65 /* hex and a NUL, as token_hash makes it */
 
@@ -31,8 +32,7 @@ int store_session_add(struct store *st, struct session *s);
  * Ended and expired ones are found too: judge by ended_at, expires_at, gone.
  */
 int store_session_get(struct store *st, int64_t id, struct session *s);
-int store_session_find(struct store *st, const char *hash,
-    struct session *s);
+int store_session_find(struct store *st, const char *hash, struct session *s);
 
 /* store_session_touch(st, s): seen_at, written at most once a minute. */
 int store_session_touch(struct store *st, struct session *s);
@@ -41,8 +41,7 @@ int store_session_touch(struct store *st, struct session *s);
  * store_session_rekey(st, id, hash): another secret for the same session (a
  * change of rights); the old one is worth nothing.
  */
-int store_session_rekey(struct store *st, int64_t id,
-    const char *hash);
+int store_session_rekey(struct store *st, int64_t id, const char *hash);
 
 /*
  * store_session_end(st, id) / store_session_end_user(st, user, except) /
@@ -53,8 +52,8 @@ int store_session_rekey(struct store *st, int64_t id,
  */
 int store_session_end(struct store *st, int64_t id);
 int store_session_end_user(struct store *st, int64_t user, int64_t except);
-int store_session_end_customer(struct store *st, int64_t customer,
-    int64_t except);
+int store_session_end_customer(
+    struct store *st, int64_t customer, int64_t except);
 
 /* store_session_purge(st): forget those over for 30 days, and old links. */
 int store_session_purge(struct store *st);
@@ -63,8 +62,8 @@ int store_session_purge(struct store *st);
 int store_key_add(struct store *st, int64_t user, const char *name,
     const char *hash, int64_t *id);
 /* The key's own id and its user's; none if it or its user is ended. */
-int store_key_find(struct store *st, const char *hash, int64_t *id,
-    int64_t *user);
+int store_key_find(
+    struct store *st, const char *hash, int64_t *id, int64_t *user);
 /* By id, for references; none if ended or not that user's. */
 int store_key_get(struct store *st, int64_t id, int64_t user);
 int store_key_end(struct store *st, int64_t id);
@@ -73,10 +72,10 @@ int store_key_end(struct store *st, int64_t id);
  * Resume links.  store_link_find: STORE_REFUSED if it is expired or used up
  * (410).
  */
-int store_link_add(struct store *st, const char *hash,
-    int64_t customer, int64_t conversation, int64_t expires_at);
-int store_link_find(struct store *st, const char *hash,
-    int64_t *customer, int64_t *conversation);
+int store_link_add(struct store *st, const char *hash, int64_t customer,
+    int64_t conversation, int64_t expires_at);
+int store_link_find(struct store *st, const char *hash, int64_t *customer,
+    int64_t *conversation);
 int store_link_end(struct store *st, const char *hash);
 
 #endif

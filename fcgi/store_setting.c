@@ -9,8 +9,7 @@
 int
 store_setting_get(struct store *st, const char *key, struct json_object **out)
 {
-	static const char sql[] =
-	    "SELECT value FROM settings WHERE key = :key";
+	static const char sql[] = "SELECT value FROM settings WHERE key = :key";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
 
@@ -66,8 +65,8 @@ store_audit(struct store *st, const struct who *who, const char *address,
 }
 
 static int
-audit_page(struct store *st, const struct store_page *pg,
-    struct json_object **out)
+audit_page(
+    struct store *st, const struct store_page *pg, struct json_object **out)
 {
 	static const char sql[] =
 	    "SELECT id AS \"#id\", at AS at, who AS who, address AS address,"
@@ -94,8 +93,8 @@ audit_page(struct store *st, const struct store_page *pg,
 }
 
 int
-store_audit_list(struct store *st, const struct store_page *pg,
-    struct json_object **out)
+store_audit_list(
+    struct store *st, const struct store_page *pg, struct json_object **out)
 {
 	int rc;
 

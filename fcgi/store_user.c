@@ -9,7 +9,7 @@
 #include "store_db.h"
 #include "store_session.h"
 
-#define USER_COLUMNS \
+#define USER_COLUMNS                                                       \
 	"SELECT id, email, name, role = 'admin', disabled_at IS NOT NULL," \
 	" locale, password FROM users"
 
@@ -118,8 +118,7 @@ store_user_password(struct store *st, int64_t id, const char *hash)
 
 /* An installation nobody can administer is of no use. */
 static int
-last_admin(struct store *st, const struct user *u,
-    const struct user_patch *p)
+last_admin(struct store *st, const struct user *u, const struct user_patch *p)
 {
 	static const char sql[] =
 	    "SELECT 1 FROM users INDEXED BY users_admins"
@@ -197,16 +196,16 @@ store_user_patch(struct store *st, int64_t id, const struct user_patch *p)
 
 /* ---- as JSON ------------------------------------------------------------ */
 
-#define USER_JSON \
-	"SELECT u.id AS \"#id\", u.name AS name, u.email AS email," \
+#define USER_JSON                                                          \
+	"SELECT u.id AS \"#id\", u.name AS name, u.email AS email,"        \
 	" u.role AS role, u.locale AS locale, u.avatar_url AS avatar_url," \
 	" coalesce(s.status, 'offline') AS status, s.text AS status_text," \
-	" u.last_seen_at AS last_seen_at," \
-	" (SELECT json_group_array(json_object('id', CAST(t.id AS TEXT)," \
-	"   'name', t.name)) FROM team_members tm JOIN teams t" \
-	"  ON t.id = tm.team_id WHERE tm.user_id = u.id) AS \"[teams\"," \
-	" u.disabled_at AS disabled_at, u.created_at AS created_at," \
-	" u.updated_at AS updated_at FROM users u" \
+	" u.last_seen_at AS last_seen_at,"                                 \
+	" (SELECT json_group_array(json_object('id', CAST(t.id AS TEXT),"  \
+	"   'name', t.name)) FROM team_members tm JOIN teams t"            \
+	"  ON t.id = tm.team_id WHERE tm.user_id = u.id) AS \"[teams\","   \
+	" u.disabled_at AS disabled_at, u.created_at AS created_at,"       \
+	" u.updated_at AS updated_at FROM users u"                         \
 	" LEFT JOIN user_presence s ON s.user_id = u.id"
 
 static struct json_object *
@@ -238,8 +237,8 @@ store_user_json(struct store *st, const struct who *who, int64_t id,
 }
 
 static int
-users_page(struct store *st, const struct who *who,
-    const struct store_page *pg, struct json_object **out)
+users_page(struct store *st, const struct who *who, const struct store_page *pg,
+    struct json_object **out)
 {
 	static const char sql[] =
 	    USER_JSON " WHERE u.id > :after ORDER BY u.id LIMIT :limit";

@@ -41,7 +41,7 @@ struct fixture {
 	struct store *st;
 	struct who admin, agent, other, customer, stranger;
 	int64_t web, zalo; /* channels */
-	size_t sent;	   /* events emitted */
+	size_t sent;       /* events emitted */
 	struct event last; /* of those; texts are cut copies */
 	char type[64], data[4096], pub[4096], rooms[512], except[64];
 };
@@ -85,8 +85,8 @@ fixture_customer(struct fixture *f, const char *name, struct who *w)
 {
 	struct customer_patch p = { .name = name };
 
-	assert_int_equal(store_customer_add(f->st, NULL, &p, &w->id),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_customer_add(f->st, NULL, &p, &w->id), STORE_DONE);
 	w->kind = WHO_CUSTOMER;
 	snprintf(w->name, sizeof w->name, "%s", name);
 }
@@ -124,10 +124,12 @@ fixture_up(void **state)
 	fixture_user(f, "cy", false, &f->other);
 	fixture_customer(f, "Xuân Chào", &f->customer);
 	fixture_customer(f, "Somchai", &f->stranger);
-	assert_int_equal(store_channel_add(f->st, "web", "Site", NULL, NULL,
-	    NULL, &f->web), STORE_DONE);
-	assert_int_equal(store_channel_add(f->st, "zalo", "OA", "oa1", NULL,
-	    NULL, &f->zalo), STORE_DONE);
+	assert_int_equal(
+	    store_channel_add(f->st, "web", "Site", NULL, NULL, NULL, &f->web),
+	    STORE_DONE);
+	assert_int_equal(
+	    store_channel_add(f->st, "zalo", "OA", "oa1", NULL, NULL, &f->zalo),
+	    STORE_DONE);
 	*state = f;
 	return 0;
 }
@@ -153,22 +155,21 @@ fixture_wipe(const char *dir)
  * No statement a test has run may walk a whole table, or sort without an
  * index what a client can make long.  What is allowed, and why:
  */
-static const char *const fixture_allowed[] = {
-	"SCAN log_state", "SCAN s",	/* one row */
-	"SCAN log_lives",		/* a row a restore */
-	"SCAN (subquery-",		/* what is inside is looked at itself */
-	"INDEX user_presence_here",	/* agents who are here now */
-	"SCAN CONSTANT ROW",		/* no table */
+static const char *const fixture_allowed[] = { "SCAN log_state",
+	"SCAN s",                   /* one row */
+	"SCAN log_lives",           /* a row a restore */
+	"SCAN (subquery-",          /* what is inside is looked at itself */
+	"INDEX user_presence_here", /* agents who are here now */
+	"SCAN CONSTANT ROW",        /* no table */
 	"SCAN users USING COVERING INDEX", /* counted by parley check */
-	NULL
-};
+	NULL };
 /* Sorted without an index: rows of one message, thread, person or team. */
 static const char *const fixture_sorted[] = {
 	"FROM participants p INDEXED BY participants_member", /* one's own */
-	"FROM participants p WHERE p.conversation_id",	      /* one thread's */
+	"FROM participants p WHERE p.conversation_id",        /* one thread's */
 	"UPDATE deliveries SET state = 'sending'", /* those due at one moment */
-	"FROM messages m JOIN deliveries d",	   /* of one thread */
-	"FROM channels WHERE platform",		   /* a handful */
+	"FROM messages m JOIN deliveries d",       /* of one thread */
+	"FROM channels WHERE platform",            /* a handful */
 	NULL
 };
 
@@ -207,7 +208,7 @@ fixture_plan_one(void *arg, const char *sql)
 	while (sqlite3_step(q) == SQLITE_ROW) {
 		s = (const char *)sqlite3_column_text(q, 3);
 		bad = strncmp(s, "SCAN ", 5) == 0 &&
-		    !fixture_in(fixture_allowed, s);
+		      !fixture_in(fixture_allowed, s);
 		if (strstr(s, "TEMP B-TREE") != NULL &&
 		    strstr(s, "ORDER BY") != NULL)
 			bad = bad || !fixture_in(fixture_sorted, sql);
@@ -250,8 +251,9 @@ fixture_talk(struct fixture *f, const struct who *customer)
 {
 	int64_t id;
 
-	assert_int_equal(store_conversation_customer(f->st, customer,
-	    customer->id, f->web, NULL, &id), STORE_DONE);
+	assert_int_equal(store_conversation_customer(
+			     f->st, customer, customer->id, f->web, NULL, &id),
+	    STORE_DONE);
 	return id;
 }
 
@@ -260,8 +262,10 @@ static inline int
 fixture_say(struct fixture *f, const struct who *who, int64_t conversation,
     const char *text, const char *client_id, int64_t *id)
 {
-	struct message m = { .conversation = conversation, .content = text,
-		.content_len = strlen(text), .client_id = client_id };
+	struct message m = { .conversation = conversation,
+		.content = text,
+		.content_len = strlen(text),
+		.client_id = client_id };
 	int rc = store_message_add(f->st, who, &m);
 
 	if (id != NULL)
@@ -274,8 +278,10 @@ fixture_say(struct fixture *f, const struct who *who, int64_t conversation,
 static inline int64_t
 fixture_zalo(struct fixture *f, const char *text, int64_t *message)
 {
-	struct message m = { .content = text, .content_len = strlen(text),
-		.incoming = true, .sender_kind = "customer",
+	struct message m = { .content = text,
+		.content_len = strlen(text),
+		.incoming = true,
+		.sender_kind = "customer",
 		.external_id = "in-1" };
 	int64_t customer, id;
 	int rc;

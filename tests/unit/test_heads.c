@@ -192,8 +192,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_reader_without_file, up,
-		    down),
+		cmocka_unit_test_setup_teardown(
+		    test_reader_without_file, up, down),
 		cmocka_unit_test_setup_teardown(test_raise, up, down),
 		cmocka_unit_test_setup_teardown(test_other_boot, up, down),
 		cmocka_unit_test_setup_teardown(test_removed, up, down),

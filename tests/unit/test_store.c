@@ -21,8 +21,8 @@ count(struct store *st, const char *sql)
 	sqlite3_stmt *q;
 	int64_t n;
 
-	assert_int_equal(sqlite3_prepare_v2(st->db, sql, -1, &q, NULL),
-	    SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(st->db, sql, -1, &q, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
 	n = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);
@@ -42,8 +42,9 @@ test_init(void **state)
 	assert_int_equal(sb.st_mode & 0777, 0600);
 
 	/* Another schema than the program's: not opened. */
-	assert_int_equal(sqlite3_exec(f->st->db, "PRAGMA user_version=99",
-	    NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(f->st->db, "PRAGMA user_version=99", NULL, NULL, NULL),
+	    SQLITE_OK);
 	assert_int_equal(store_open(&f->op, &again), STORE_NONE);
 	assert_null(again);
 	assert_int_equal(store_init(&f->op), STORE_FAILED);
@@ -76,8 +77,8 @@ test_deferred_write(void **state)
 	store_read_end(f->st);
 	/* Nor is an event written alone. */
 	struct json_object *o = json_object_new_object();
-	assert_int_equal(store_event_add(f->st, "x", o, NULL, NULL, 0, NULL),
-	    STORE_FAILED);
+	assert_int_equal(
+	    store_event_add(f->st, "x", o, NULL, NULL, 0, NULL), STORE_FAILED);
 	json_object_put(o);
 }
 
@@ -108,18 +109,19 @@ test_commit_fails(void **state)
 	events = count(f->st, "SELECT count(*) FROM events");
 	for (i = 0; i < 3; i++) {
 		store_fail_commit(f->st, codes[i]);
-		assert_int_equal(fixture_say(f, &f->customer, c, "hi", "k1",
-		    &id), STORE_FAILED);
+		assert_int_equal(
+		    fixture_say(f, &f->customer, c, "hi", "k1", &id),
+		    STORE_FAILED);
 		assert_int_equal(store_trouble(f->st), why[i]);
 		assert_int_equal(f->sent, sent);
 		assert_int_equal(
 		    count(f->st, "SELECT count(*) FROM messages"), 0);
-		assert_int_equal(count(f->st, "SELECT count(*) FROM events"),
-		    events);
+		assert_int_equal(
+		    count(f->st, "SELECT count(*) FROM events"), events);
 	}
 	/* The client tries again with the same key: stored once. */
-	assert_int_equal(fixture_say(f, &f->customer, c, "hi", "k1", &id),
-	    STORE_DONE);
+	assert_int_equal(
+	    fixture_say(f, &f->customer, c, "hi", "k1", &id), STORE_DONE);
 	assert_int_equal(f->sent, sent + 1);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM messages"), 1);
 }
@@ -150,10 +152,10 @@ test_disk_full(void **state)
 	assert_int_equal(f->sent, sent);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM messages"), stored);
 	/* Room again: on it goes. */
-	sqlite3_exec(f->st->db, "PRAGMA max_page_count=1000000", NULL, NULL,
-	    NULL);
-	assert_int_equal(fixture_say(f, &f->customer, c, text, NULL, &id),
-	    STORE_DONE);
+	sqlite3_exec(
+	    f->st->db, "PRAGMA max_page_count=1000000", NULL, NULL, NULL);
+	assert_int_equal(
+	    fixture_say(f, &f->customer, c, text, NULL, &id), STORE_DONE);
 }
 
 static void
@@ -237,14 +239,15 @@ test_nested(void **state)
 
 	json_put_int(o, "n", 1);
 	assert_int_equal(store_begin(f->st), 0);
-	assert_int_equal(store_event_send(f->st, "one", o, NULL, rooms, 1,
-	    &a), STORE_DONE);
+	assert_int_equal(
+	    store_event_send(f->st, "one", o, NULL, rooms, 1, &a), STORE_DONE);
 	assert_int_equal(store_begin(f->st), 0);
-	assert_int_equal(store_event_send(f->st, "two", o, NULL, rooms, 1,
-	    &b), STORE_DONE);
+	assert_int_equal(
+	    store_event_send(f->st, "two", o, NULL, rooms, 1, &b), STORE_DONE);
 	assert_int_equal(store_end(f->st, STORE_REFUSED), STORE_REFUSED);
-	assert_int_equal(store_event_send(f->st, "three", o, NULL, rooms, 1,
-	    &c), STORE_DONE);
+	assert_int_equal(
+	    store_event_send(f->st, "three", o, NULL, rooms, 1, &c),
+	    STORE_DONE);
 	assert_int_equal(f->sent, sent); /* nothing before COMMIT */
 	assert_int_equal(store_end(f->st, STORE_DONE), STORE_DONE);
 	assert_int_equal(f->sent, sent + 2);
@@ -252,8 +255,8 @@ test_nested(void **state)
 	assert_int_equal(f->last.prev, a);
 	assert_int_equal(f->last.id, c);
 	assert_int_equal(c, b); /* an id that was never seen */
-	assert_int_equal(count(f->st,
-	    "SELECT count(*) FROM events WHERE type = 'two'"), 0);
+	assert_int_equal(
+	    count(f->st, "SELECT count(*) FROM events WHERE type = 'two'"), 0);
 	json_object_put(o);
 }
 
@@ -275,8 +278,9 @@ test_idle(void **state)
 static int
 write_many(const char *db, int n, int seed)
 {
-	struct store_options op = { .path = db, .mode = STORE_MODE_NORMAL,
-		.emit = NULL };
+	struct store_options op = {
+		.path = db, .mode = STORE_MODE_NORMAL, .emit = NULL
+	};
 	struct who who = { .kind = WHO_CUSTOMER, .id = 1 };
 	struct message m;
 	struct store *st;
@@ -315,21 +319,24 @@ test_writers(void **state)
 			_exit(write_many(f->db, 200, i));
 	/* Meanwhile checkpoints, as the worker makes them (P38). */
 	for (i = 0; i < 30; i++)
-		assert_true(store_checkpoint(f->st, i % 2 == 0) !=
-		    STORE_FAILED);
+		assert_true(
+		    store_checkpoint(f->st, i % 2 == 0) != STORE_FAILED);
 	for (i = 0; i < 3; i++) {
 		assert_true(wait(&status) > 0);
 		assert_true(WIFEXITED(status));
 		assert_int_equal(WEXITSTATUS(status), 0);
 	}
 	assert_int_equal(count(f->st, "SELECT count(*) FROM messages"), 600);
-	assert_int_equal(count(f->st,
-	    "SELECT count(*) FROM messages m JOIN events e ON e.id = m.id"
-	    " WHERE e.type = 'new_message'"), 600);
+	assert_int_equal(
+	    count(f->st,
+		"SELECT count(*) FROM messages m JOIN events e ON e.id = m.id"
+		" WHERE e.type = 'new_message'"),
+	    600);
 	/* Each event names the one before it: no hole, no branch. */
-	assert_int_equal(count(f->st,
-	    "SELECT count(*) FROM events e WHERE e.prev <>"
-	    " (SELECT max(id) FROM events WHERE id < e.id)"), 0);
+	assert_int_equal(
+	    count(f->st, "SELECT count(*) FROM events e WHERE e.prev <>"
+			 " (SELECT max(id) FROM events WHERE id < e.id)"),
+	    0);
 	char *why;
 	assert_int_equal(store_check(f->st, &why), STORE_DONE);
 	free(why);
@@ -353,16 +360,21 @@ test_killed(void **state)
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
 	}
-	assert_int_equal(count(f->st,
-	    "SELECT count(*) FROM messages m WHERE NOT EXISTS"
-	    " (SELECT 1 FROM events e WHERE e.id = m.id)"), 0);
-	assert_int_equal(count(f->st,
-	    "SELECT count(*) FROM events e WHERE e.type = 'new_message' AND"
-	    " NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = e.id)"), 0);
-	assert_int_equal(count(f->st,
-	    "SELECT last = (SELECT max(id) FROM events) FROM log_state"), 1);
-	assert_int_equal(fixture_say(f, &f->customer, 1, "after", NULL, NULL),
-	    STORE_DONE);
+	assert_int_equal(
+	    count(f->st, "SELECT count(*) FROM messages m WHERE NOT EXISTS"
+			 " (SELECT 1 FROM events e WHERE e.id = m.id)"),
+	    0);
+	assert_int_equal(
+	    count(f->st,
+		"SELECT count(*) FROM events e WHERE e.type = 'new_message' AND"
+		" NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = e.id)"),
+	    0);
+	assert_int_equal(
+	    count(f->st,
+		"SELECT last = (SELECT max(id) FROM events) FROM log_state"),
+	    1);
+	assert_int_equal(
+	    fixture_say(f, &f->customer, 1, "after", NULL, NULL), STORE_DONE);
 }
 
 static void
@@ -417,8 +429,8 @@ test_fold(void **state)
 	check_fold("e\xcc\x81t\xc3\xa9", "ete");
 	check_fold("สวัสดี", "สวัสดี");
 	check_fold("", "");
-	check_fold("\xff", "\xff");	/* a stray byte stays */
-	check_fold("\xc3", "\xc3");	/* cut in the middle */
+	check_fold("\xff", "\xff"); /* a stray byte stays */
+	check_fold("\xc3", "\xc3"); /* cut in the middle */
 	s = store_like("50%_\\");
 	assert_string_equal(s, "%50\\%\\_\\\\%");
 	free(s);
@@ -432,30 +444,28 @@ test_idem(void **state)
 	char *answer;
 	int status = 0;
 
-	assert_int_equal(store_idem_find(f->st, &k, &status, &answer),
-	    STORE_NONE);
-	assert_int_equal(store_idem_add(f->st, &k, 201, "{\"id\":\"5\"}"),
-	    STORE_DONE);
-	assert_int_equal(store_idem_find(f->st, &k, &status, &answer),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_idem_find(f->st, &k, &status, &answer), STORE_NONE);
+	assert_int_equal(
+	    store_idem_add(f->st, &k, 201, "{\"id\":\"5\"}"), STORE_DONE);
+	assert_int_equal(
+	    store_idem_find(f->st, &k, &status, &answer), STORE_REPEATED);
 	assert_int_equal(status, 201);
 	assert_string_equal(answer, "{\"id\":\"5\"}");
 	free(answer);
 	/* Another body; another owner; another day. */
 	x.hash = "bbbb";
-	assert_int_equal(store_idem_find(f->st, &x, &status, &answer),
-	    STORE_CONFLICT);
+	assert_int_equal(
+	    store_idem_find(f->st, &x, &status, &answer), STORE_CONFLICT);
 	x = k;
 	x.owner = 3;
-	assert_int_equal(store_idem_find(f->st, &x, &status, &answer),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_idem_find(f->st, &x, &status, &answer), STORE_NONE);
 	store_set_now(f->st, NOW + 24 * 3600 * 1000 + 1);
-	assert_int_equal(store_idem_find(f->st, &k, &status, &answer),
-	    STORE_NONE);
-	assert_int_equal(store_idem_purge(f->st, 24 * 3600 * 1000),
-	    STORE_DONE);
-	assert_int_equal(store_idem_purge(f->st, 24 * 3600 * 1000),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_idem_find(f->st, &k, &status, &answer), STORE_NONE);
+	assert_int_equal(store_idem_purge(f->st, 24 * 3600 * 1000), STORE_DONE);
+	assert_int_equal(store_idem_purge(f->st, 24 * 3600 * 1000), STORE_NONE);
 }
 
 static void
@@ -465,20 +475,22 @@ test_settings_and_audit(void **state)
 	struct json_object *o = json_object_new_string("vi"), *out = NULL;
 	struct store_page pg = { .limit = 1 };
 
-	assert_int_equal(store_setting_get(f->st, "site.locale", &out),
-	    STORE_NONE);
-	assert_int_equal(store_setting_set(f->st, "site.locale", o),
-	    STORE_DONE);
-	assert_int_equal(store_setting_get(f->st, "site.locale", &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_setting_get(f->st, "site.locale", &out), STORE_NONE);
+	assert_int_equal(
+	    store_setting_set(f->st, "site.locale", o), STORE_DONE);
+	assert_int_equal(
+	    store_setting_get(f->st, "site.locale", &out), STORE_DONE);
 	assert_string_equal(json_object_get_string(out), "vi");
 	json_object_put(out);
 	json_object_put(o);
 
-	assert_int_equal(store_audit(f->st, &f->admin, "::1", "login",
-	    "user:1", NULL), STORE_DONE);
-	assert_int_equal(store_audit(f->st, NULL, NULL, "user_add", "user:2",
-	    NULL), STORE_DONE);
+	assert_int_equal(
+	    store_audit(f->st, &f->admin, "::1", "login", "user:1", NULL),
+	    STORE_DONE);
+	assert_int_equal(
+	    store_audit(f->st, NULL, NULL, "user_add", "user:2", NULL),
+	    STORE_DONE);
 	assert_int_equal(store_audit_list(f->st, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	o = json_object_array_get_idx(items_of(out), 0);

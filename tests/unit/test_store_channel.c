@@ -14,8 +14,8 @@ count(struct store *st, const char *sql)
 	sqlite3_stmt *q;
 	int64_t n;
 
-	assert_int_equal(sqlite3_prepare_v2(st->db, sql, -1, &q, NULL),
-	    SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(st->db, sql, -1, &q, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
 	n = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);
@@ -26,24 +26,27 @@ static void
 test_channels(void **state)
 {
 	struct fixture *f = *state;
-	struct json_object *cf = json_tokener_parse("{\"a\":\"1\",\"b\":\"2\"}");
+	struct json_object *cf =
+	    json_tokener_parse("{\"a\":\"1\",\"b\":\"2\"}");
 	struct json_object *sc = json_tokener_parse("{\"key\":\"HUSH\"}"), *o;
 	struct channel_row c;
 	int64_t id, first, ids[8];
 	size_t n;
 
-	assert_int_equal(store_channel_add(f->st, "line", "L", "acc", cf, sc,
-	    &id), STORE_DONE);
-	assert_int_equal(store_channel_add(f->st, "line", "L", "acc", cf, sc,
-	    &first), STORE_REFUSED);
+	assert_int_equal(
+	    store_channel_add(f->st, "line", "L", "acc", cf, sc, &id),
+	    STORE_DONE);
+	assert_int_equal(
+	    store_channel_add(f->st, "line", "L", "acc", cf, sc, &first),
+	    STORE_REFUSED);
 	assert_int_equal(store_channel_get(f->st, id, &c), STORE_DONE);
 	assert_string_equal(text_of(c.all, "a"), "1");
 	assert_string_equal(text_of(c.all, "key"), "HUSH");
 	channel_row_fini(&c);
 	json_object_put(cf);
 	cf = json_tokener_parse("{\"a\":null,\"c\":\"3\"}");
-	assert_int_equal(store_channel_set(f->st, id, "New", cf, NULL),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_channel_set(f->st, id, "New", cf, NULL), STORE_DONE);
 	store_channel_get(f->st, id, &c);
 	assert_string_equal(c.name, "New");
 	assert_string_equal(text_of(c.all, "a"), "");
@@ -55,24 +58,26 @@ test_channels(void **state)
 	assert_int_equal(store_channels(f->st, &o), STORE_DONE);
 	assert_int_equal(count_of(o), 3);
 	assert_null(strstr(json_object_to_json_string(o), "HUSH"));
-	assert_non_null(strstr(json_object_to_json_string_ext(o,
-	    JSON_C_TO_STRING_PLAIN), "\"key\":\"set\""));
+	assert_non_null(
+	    strstr(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN),
+		"\"key\":\"set\""));
 	json_object_put(o);
-	assert_int_equal(store_channel_first(f->st, "line", &first),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_channel_first(f->st, "line", &first), STORE_DONE);
 	assert_int_equal(first, id);
-	assert_int_equal(store_channel_state(f->st, id, "off", NULL),
-	    STORE_DONE);
-	assert_int_equal(store_channel_first(f->st, "line", &first),
-	    STORE_NONE);
-	assert_int_equal(store_channel_ids(f->st, NULL, ids, 8, &n),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_channel_state(f->st, id, "off", NULL), STORE_DONE);
+	assert_int_equal(
+	    store_channel_first(f->st, "line", &first), STORE_NONE);
+	assert_int_equal(
+	    store_channel_ids(f->st, NULL, ids, 8, &n), STORE_DONE);
 	assert_int_equal(n, 3);
 	assert_int_equal(store_channel_delete(f->st, id), STORE_DONE);
 	assert_int_equal(store_channel_delete(f->st, id), STORE_NONE);
 	assert_int_equal(store_channel_get(f->st, id, &c), STORE_NONE);
-	assert_int_equal(store_channel_add(f->st, "line", "L", "acc", cf, sc,
-	    &first), STORE_DONE);
+	assert_int_equal(
+	    store_channel_add(f->st, "line", "L", "acc", cf, sc, &first),
+	    STORE_DONE);
 	json_object_put(cf);
 	json_object_put(sc);
 }
@@ -88,22 +93,22 @@ test_lease(void **state)
 	store_channel_set(f->st, f->zalo, NULL, NULL, s);
 	json_object_put(s);
 	store_channel_state(f->st, f->zalo, "reauth", "expired");
-	assert_int_equal(store_lease_take(f->st, f->zalo, "w1", NOW + 1000),
-	    STORE_DONE);
-	assert_int_equal(store_lease_take(f->st, f->zalo, "w2", NOW + 1000),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_lease_take(f->st, f->zalo, "w1", NOW + 1000), STORE_DONE);
+	assert_int_equal(
+	    store_lease_take(f->st, f->zalo, "w2", NOW + 1000), STORE_NONE);
 	/* Held no longer: another's. */
 	store_set_now(f->st, NOW + 1001);
-	assert_int_equal(store_lease_take(f->st, f->zalo, "w2", NOW + 9000),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_lease_take(f->st, f->zalo, "w2", NOW + 9000), STORE_DONE);
 	s = json_tokener_parse("{\"access\":\"A2\",\"refresh\":\"R2\"}");
-	assert_int_equal(store_lease_token(f->st, f->zalo, "w1", s),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_lease_token(f->st, f->zalo, "w1", s), STORE_NONE);
 	store_channel_get(f->st, f->zalo, &c);
 	assert_string_equal(text_of(c.secrets, "refresh"), "R1");
 	channel_row_fini(&c);
-	assert_int_equal(store_lease_token(f->st, f->zalo, "w2", s),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_lease_token(f->st, f->zalo, "w2", s), STORE_DONE);
 	json_object_put(s);
 	store_channel_get(f->st, f->zalo, &c);
 	assert_string_equal(text_of(c.secrets, "refresh"), "R2");
@@ -112,8 +117,8 @@ test_lease(void **state)
 	channel_row_fini(&c);
 	/* It was given back with that. */
 	assert_int_equal(store_lease_drop(f->st, f->zalo, "w2"), STORE_NONE);
-	assert_int_equal(store_lease_take(f->st, f->zalo, "w3", NOW + 9000),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_lease_take(f->st, f->zalo, "w3", NOW + 9000), STORE_DONE);
 	assert_int_equal(store_lease_drop(f->st, f->zalo, "w3"), STORE_DONE);
 }
 
@@ -125,31 +130,32 @@ test_webhook(void **state)
 
 	/* Stored with its effects or not at all. */
 	assert_int_equal(store_begin(f->st), 0);
-	assert_int_equal(store_webhook_add(f->st, f->zalo, "{\"a\":1}", 7,
-	    &id), STORE_DONE);
+	assert_int_equal(
+	    store_webhook_add(f->st, f->zalo, "{\"a\":1}", 7, &id), STORE_DONE);
 	fixture_zalo(f, "hello", NULL);
 	assert_int_equal(store_end(f->st, STORE_REFUSED), STORE_REFUSED);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM webhook_inbox"),
-	    0);
+	assert_int_equal(count(f->st, "SELECT count(*) FROM webhook_inbox"), 0);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM messages"), 0);
 
 	assert_int_equal(store_begin(f->st), 0);
-	assert_int_equal(store_webhook_add(f->st, f->zalo, "{\"a\":1}", 7,
-	    &id), STORE_DONE);
-	assert_int_equal(store_webhook_seen(f->st, f->zalo, "follow:1"),
-	    STORE_DONE);
-	assert_int_equal(store_webhook_seen(f->st, f->zalo, "follow:1"),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_webhook_add(f->st, f->zalo, "{\"a\":1}", 7, &id), STORE_DONE);
+	assert_int_equal(
+	    store_webhook_seen(f->st, f->zalo, "follow:1"), STORE_DONE);
+	assert_int_equal(
+	    store_webhook_seen(f->st, f->zalo, "follow:1"), STORE_REPEATED);
 	assert_int_equal(store_webhook_done(f->st, id, "done"), STORE_DONE);
 	assert_int_equal(store_end(f->st, STORE_DONE), STORE_DONE);
 	/* The same body again, and of another channel. */
-	assert_int_equal(store_webhook_add(f->st, f->zalo, "{\"a\":1}", 7,
-	    &again), STORE_REPEATED);
-	assert_int_equal(again, id);
-	assert_int_equal(store_webhook_add(f->st, f->web, "{\"a\":1}", 7,
-	    &again), STORE_DONE);
-	assert_int_equal(store_webhook_seen(f->st, f->zalo, "follow:1"),
+	assert_int_equal(
+	    store_webhook_add(f->st, f->zalo, "{\"a\":1}", 7, &again),
 	    STORE_REPEATED);
+	assert_int_equal(again, id);
+	assert_int_equal(
+	    store_webhook_add(f->st, f->web, "{\"a\":1}", 7, &again),
+	    STORE_DONE);
+	assert_int_equal(
+	    store_webhook_seen(f->st, f->zalo, "follow:1"), STORE_REPEATED);
 	assert_int_equal(store_webhook_purge(f->st, 1000), STORE_NONE);
 	store_set_now(f->st, NOW + 2000);
 	assert_int_equal(store_webhook_purge(f->st, 1000), STORE_DONE);
@@ -182,13 +188,12 @@ test_webhook_parallel(void **state)
 	for (i = 0; i < 10; i++) {
 		assert_true(wait(&status) > 0);
 		assert_true(WEXITSTATUS(status) == STORE_DONE ||
-		    WEXITSTATUS(status) == STORE_REPEATED);
+			    WEXITSTATUS(status) == STORE_REPEATED);
 		done += WEXITSTATUS(status) == STORE_DONE;
 	}
 	assert_int_equal(done, 1);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM messages"), 1);
-	assert_int_equal(count(f->st,
-	    "SELECT count(*) FROM conversations"), 1);
+	assert_int_equal(count(f->st, "SELECT count(*) FROM conversations"), 1);
 }
 
 /* ---- deliveries --------------------------------------------------------- */
@@ -198,8 +203,8 @@ check_status(struct fixture *f, int64_t message, const char *status)
 {
 	struct json_object *out;
 
-	assert_int_equal(store_message(f->st, &f->agent, message, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_message(f->st, &f->agent, message, &out), STORE_DONE);
 	assert_string_equal(text_of(out, "status"), status);
 	json_object_put(out);
 }
@@ -210,12 +215,14 @@ test_sent(void **state)
 	struct fixture *f = *state;
 	int64_t in, c = fixture_zalo(f, "hi", &in), a, b, due;
 	struct delivery_end e = { .state = "sent", .external_id = "out-1" };
-	struct message m = { .conversation = c, .content = "re",
-		.content_len = 2, .reply_to = in };
+	struct message m = { .conversation = c,
+		.content = "re",
+		.content_len = 2,
+		.reply_to = in };
 	struct delivery d, x;
 
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_message_add(f->st, &f->agent, &m), STORE_DONE);
 	a = m.id;
 	message_fini(&m);
@@ -224,8 +231,8 @@ test_sent(void **state)
 	assert_int_equal(store_delivery_due(f->st, &due), STORE_DONE);
 	assert_int_equal(due, NOW);
 
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
 	assert_int_equal(d.message, a);
 	assert_string_equal(d.content, "re");
 	assert_string_equal(d.platform, "zalo");
@@ -236,37 +243,36 @@ test_sent(void **state)
 	assert_int_equal(strlen(d.uuid), 36);
 	check_status(f, a, "sending");
 	/* The next of the conversation waits for this one. */
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &x),
-	    STORE_NONE);
-	assert_int_equal(store_delivery_written(f->st, d.id, "other"),
-	    STORE_NONE);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"),
-	    STORE_DONE);
-	assert_int_equal(store_delivery_end(f->st, d.id, "other", &e),
-	    STORE_NONE);
-	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &x), STORE_NONE);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, "other"), STORE_NONE);
+	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_end(f->st, d.id, "other", &e), STORE_NONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	assert_string_equal(f->type, "message_status");
 	assert_non_null(strstr(f->data, "\"status\":\"sent\""));
 	assert_non_null(strstr(f->rooms, "customer:"));
-	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e),
-	    STORE_NONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_NONE);
 	delivery_fini(&d);
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &x),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &x), STORE_DONE);
 	assert_int_equal(x.message, b);
 	delivery_fini(&x);
 
 	/* Receipts move forward only. */
-	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "out-1",
-	    "read"), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_receipt(f->st, f->zalo, "out-1", "read"),
+	    STORE_DONE);
 	check_status(f, a, "read");
-	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "out-1",
-	    "delivered"), STORE_REPEATED);
-	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "no",
-	    "read"), STORE_NONE);
-	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "in-1",
-	    "read"), STORE_NONE); /* theirs, not ours */
+	assert_int_equal(
+	    store_delivery_receipt(f->st, f->zalo, "out-1", "delivered"),
+	    STORE_REPEATED);
+	assert_int_equal(
+	    store_delivery_receipt(f->st, f->zalo, "no", "read"), STORE_NONE);
+	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "in-1", "read"),
+	    STORE_NONE); /* theirs, not ours */
 }
 
 static void
@@ -274,27 +280,26 @@ test_retry_and_failure(void **state)
 {
 	struct fixture *f = *state;
 	int64_t c = fixture_zalo(f, "hi", NULL), a;
-	struct delivery_end e = { .state = "queued", .error = "busy",
-		.due_at = NOW + 5000 };
+	struct delivery_end e = {
+		.state = "queued", .error = "busy", .due_at = NOW + 5000
+	};
 	struct json_object *out;
 	struct delivery d;
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
 	store_delivery_claim(f->st, "w", 1000, &d);
-	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e),
-	    STORE_DONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	delivery_fini(&d);
 	check_status(f, a, "queued");
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
 	store_set_now(f->st, NOW + 5000);
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
 	assert_int_equal(d.tries, 2);
 	e = (struct delivery_end){ .state = "failed",
 		.error = "window_closed" };
-	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e),
-	    STORE_DONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	assert_non_null(strstr(f->data, "window_closed"));
 	assert_null(strstr(f->pub, "window_closed"));
 	check_status(f, a, "failed");
@@ -302,19 +307,19 @@ test_retry_and_failure(void **state)
 	assert_string_equal(text_of(out, "failed"), "1");
 	json_object_put(out);
 	/* A failed one does not hold up the next; by hand it goes again. */
-	assert_int_equal(store_delivery_resend(f->st, &f->customer, a, &out),
-	    STORE_NONE);
-	assert_int_equal(store_delivery_resend(f->st, &f->agent, a, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_resend(f->st, &f->customer, a, &out), STORE_NONE);
+	assert_int_equal(
+	    store_delivery_resend(f->st, &f->agent, a, &out), STORE_DONE);
 	assert_string_equal(text_of(out, "status"), "queued");
 	json_object_put(out);
-	assert_int_equal(store_delivery_resend(f->st, &f->agent, a, &out),
-	    STORE_REFUSED);
+	assert_int_equal(
+	    store_delivery_resend(f->st, &f->agent, a, &out), STORE_REFUSED);
 	char uuid[37];
 	snprintf(uuid, sizeof uuid, "%s", d.uuid);
 	delivery_fini(&d);
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
 	assert_string_equal(d.uuid, uuid); /* the same key */
 	delivery_fini(&d);
 }
@@ -339,28 +344,27 @@ test_leases(void **state)
 	check_status(f, a, "queued");
 	delivery_fini(&d);
 
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_DONE);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
+	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
 	store_set_now(f->st, NOW + 3000);
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
 	check_status(f, a, "unknown");
 	delivery_fini(&d);
 	/* Never again by itself; a late answer is not taken. */
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_end(f->st, 1, "w", &e), STORE_NONE);
 	/* An echo that names it settles it. */
-	assert_int_equal(store_delivery_echo(f->st, 1, f->web, "out-9", 0),
-	    STORE_NONE);
-	assert_int_equal(store_delivery_echo(f->st, 1, f->zalo, "out-9",
-	    NOW), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_echo(f->st, 1, f->web, "out-9", 0), STORE_NONE);
+	assert_int_equal(
+	    store_delivery_echo(f->st, 1, f->zalo, "out-9", NOW), STORE_DONE);
 	check_status(f, a, "sent");
-	assert_int_equal(store_delivery_echo(f->st, 1, f->zalo, "out-9",
-	    NOW), STORE_REPEATED);
-	assert_int_equal(store_message_external(f->st, f->zalo, "out-9",
-	    &n), STORE_DONE);
+	assert_int_equal(store_delivery_echo(f->st, 1, f->zalo, "out-9", NOW),
+	    STORE_REPEATED);
+	assert_int_equal(
+	    store_message_external(f->st, f->zalo, "out-9", &n), STORE_DONE);
 	assert_int_equal(n, a);
 }
 
@@ -376,8 +380,7 @@ test_waits_for_echo(void **state)
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
 	store_delivery_claim(f->st, "w", 60000, &d);
-	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e),
-	    STORE_DONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	check_status(f, a, "sending");
 	store_set_now(f->st, NOW + 20001);
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
@@ -392,9 +395,13 @@ test_echo_race(void **state)
 	struct fixture *f = *state;
 	int64_t c = fixture_zalo(f, "hi", NULL), a, found;
 	struct delivery_end e = { .state = "sent", .external_id = "out-1" };
-	struct message m = { .conversation = c, .content = "one",
-		.content_len = 3, .sender_kind = "agent", .echo = true,
-		.channel = f->zalo, .external_id = "out-1" };
+	struct message m = { .conversation = c,
+		.content = "one",
+		.content_len = 3,
+		.sender_kind = "agent",
+		.echo = true,
+		.channel = f->zalo,
+		.external_id = "out-1" };
 	struct conversation v;
 	struct store_page pg = { .limit = 10 };
 	struct json_object *out;
@@ -405,19 +412,20 @@ test_echo_race(void **state)
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
 	message_fini(&m);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM deliveries"), 1);
-	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e),
-	    STORE_DONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	delivery_fini(&d);
 	/* One message, ours, with that id; readers of the echo lose it. */
-	assert_int_equal(store_message_external(f->st, f->zalo, "out-1",
-	    &found), STORE_DONE);
-	assert_int_equal(found, a);
-	assert_int_equal(store_messages(f->st, &f->agent, c, &pg, &out),
+	assert_int_equal(
+	    store_message_external(f->st, f->zalo, "out-1", &found),
 	    STORE_DONE);
+	assert_int_equal(found, a);
+	assert_int_equal(
+	    store_messages(f->st, &f->agent, c, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 2);
 	json_object_put(out);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM events WHERE"
-	    " type = 'message_deleted'"), 1);
+				      " type = 'message_deleted'"),
+	    1);
 	store_conversation_may(f->st, NULL, c, MAY_SEE, &v);
 	assert_int_equal(v.last_message, a);
 	/* The echo once more: known. */
@@ -446,8 +454,8 @@ test_parts(void **state)
 	check_status(f, a, "queued"); /* as far as the least */
 	/* Its other parts go before the next message. */
 	e.external_id = "p1";
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
 	assert_int_equal(d.message, a);
 	assert_int_equal(d.part, 1);
 	store_delivery_end(f->st, d.id, "w", &e);
@@ -462,17 +470,17 @@ test_parts(void **state)
 	assert_int_equal(d.message, b);
 	delivery_fini(&d);
 	/* Read when all of it is; a watermark reaches what was sent by it. */
-	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "p1",
-	    "read"), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_receipt(f->st, f->zalo, "p1", "read"), STORE_DONE);
 	check_status(f, a, "sent");
 	assert_int_equal(store_delivery_watermark(f->st, c, NOW - 1, "read"),
 	    STORE_REPEATED);
-	assert_int_equal(store_delivery_watermark(f->st, c, NOW, "read"),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_delivery_watermark(f->st, c, NOW, "read"), STORE_DONE);
 	check_status(f, a, "read");
 	check_status(f, b, "sending");
-	assert_int_equal(store_delivery_watermark(f->st, c, NOW, "read"),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_delivery_watermark(f->st, c, NOW, "read"), STORE_REPEATED);
 }
 
 static void
@@ -484,22 +492,21 @@ test_account_stops(void **state)
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
 	store_channel_state(f->st, f->zalo, "reauth", "expired");
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_due(f->st, &due), STORE_NONE);
 	store_channel_state(f->st, f->zalo, "ok", NULL);
-	assert_int_equal(store_delivery_hold(f->st, f->zalo, NOW + 60000),
-	    STORE_DONE);
-	assert_int_equal(store_delivery_claim(f->st, "w", 1000, &d),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_delivery_hold(f->st, f->zalo, NOW + 60000), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_due(f->st, &due), STORE_NONE);
 	/* Deleted before it went: it does not go. */
 	store_set_now(f->st, NOW + 60000);
 	store_delivery_claim(f->st, "w", 1000, &d);
-	assert_int_equal(store_message_delete(f->st, &f->agent, a, NULL),
-	    STORE_DONE);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_message_delete(f->st, &f->agent, a, NULL), STORE_DONE);
+	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_NONE);
 	delivery_fini(&d);
 }
 
@@ -509,8 +516,10 @@ test_not_sent(void **state)
 {
 	struct fixture *f = *state;
 	int64_t c = fixture_zalo(f, "hi", NULL), w;
-	struct message m = { .conversation = c, .content = "n",
-		.content_len = 1, .note = true };
+	struct message m = { .conversation = c,
+		.content = "n",
+		.content_len = 1,
+		.note = true };
 
 	assert_int_equal(store_message_add(f->st, &f->agent, &m), STORE_DONE);
 	message_fini(&m);

@@ -12,8 +12,8 @@ list(struct fixture *f, const struct who *who,
 	struct store_page pg = { .limit = limit };
 	struct json_object *out = NULL;
 
-	assert_int_equal(store_conversations(f->st, who, cf, &pg, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversations(f->st, who, cf, &pg, &out), STORE_DONE);
 	return out;
 }
 
@@ -36,8 +36,9 @@ test_rights(void **state)
 	struct conversation v;
 	struct who nobody = { .kind = WHO_NOBODY };
 
-	assert_int_equal(store_conversation_direct(f->st, &f->agent,
-	    f->other.id, &d), STORE_DONE);
+	assert_int_equal(
+	    store_conversation_direct(f->st, &f->agent, f->other.id, &d),
+	    STORE_DONE);
 	struct {
 		const struct who *who;
 		int64_t id;
@@ -60,8 +61,9 @@ test_rights(void **state)
 		{ &f->customer, d, MAY_SEE, STORE_NONE },
 	};
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++)
-		assert_int_equal(store_conversation_may(f->st, t[i].who,
-		    t[i].id, t[i].need, &v), t[i].rc);
+		assert_int_equal(store_conversation_may(
+				     f->st, t[i].who, t[i].id, t[i].need, &v),
+		    t[i].rc);
 }
 
 static void
@@ -71,19 +73,22 @@ test_direct(void **state)
 	int64_t a, b;
 
 	/* One a pair, whoever asks. */
-	assert_int_equal(store_conversation_direct(f->st, &f->agent,
-	    f->other.id, &a), STORE_DONE);
+	assert_int_equal(
+	    store_conversation_direct(f->st, &f->agent, f->other.id, &a),
+	    STORE_DONE);
 	assert_string_equal(f->type, "new_conversation");
 	assert_non_null(strstr(f->rooms, "user:2 "));
 	assert_non_null(strstr(f->rooms, "user:3 "));
 	assert_null(strstr(f->rooms, "inbox"));
-	assert_int_equal(store_conversation_direct(f->st, &f->other,
-	    f->agent.id, &b), STORE_REPEATED);
+	assert_int_equal(
+	    store_conversation_direct(f->st, &f->other, f->agent.id, &b),
+	    STORE_REPEATED);
 	assert_int_equal(a, b);
-	assert_int_equal(store_conversation_direct(f->st, &f->agent,
-	    f->agent.id, &b), STORE_INVALID);
-	assert_int_equal(store_conversation_direct(f->st, &f->agent, 999,
-	    &b), STORE_INVALID);
+	assert_int_equal(
+	    store_conversation_direct(f->st, &f->agent, f->agent.id, &b),
+	    STORE_INVALID);
+	assert_int_equal(store_conversation_direct(f->st, &f->agent, 999, &b),
+	    STORE_INVALID);
 	assert_string_equal(store_field(f->st), "participants");
 }
 
@@ -94,32 +99,39 @@ test_group(void **state)
 	int64_t users[2] = { f->agent.id, 999 }, g;
 	struct json_object *out, *v;
 
-	assert_int_equal(store_conversation_group(f->st, &f->admin, users, 2,
-	    "Team", &g), STORE_INVALID);
+	assert_int_equal(
+	    store_conversation_group(f->st, &f->admin, users, 2, "Team", &g),
+	    STORE_INVALID);
 	users[1] = f->other.id;
-	assert_int_equal(store_conversation_group(f->st, &f->admin, users, 2,
-	    "Team", &g), STORE_DONE);
-	assert_int_equal(store_conversation(f->st, &f->other, g, &out),
+	assert_int_equal(
+	    store_conversation_group(f->st, &f->admin, users, 2, "Team", &g),
 	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation(f->st, &f->other, g, &out), STORE_DONE);
 	json_object_object_get_ex(out, "participants", &v);
 	assert_int_equal(json_object_array_length(v), 3);
 	json_object_put(out);
 	/* Out, and it is not there any more; in again. */
-	assert_int_equal(store_participant(f->st, &f->admin, g, f->other.id,
-	    false), STORE_DONE);
-	assert_int_equal(store_conversation(f->st, &f->other, g, &out),
+	assert_int_equal(
+	    store_participant(f->st, &f->admin, g, f->other.id, false),
+	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation(f->st, &f->other, g, &out), STORE_NONE);
+	assert_int_equal(
+	    store_participant(f->st, &f->admin, g, f->other.id, false),
+	    STORE_REPEATED);
+	assert_int_equal(
+	    store_participant(f->st, &f->other, g, f->other.id, true),
 	    STORE_NONE);
-	assert_int_equal(store_participant(f->st, &f->admin, g, f->other.id,
-	    false), STORE_REPEATED);
-	assert_int_equal(store_participant(f->st, &f->other, g, f->other.id,
-	    true), STORE_NONE);
-	assert_int_equal(store_participant(f->st, &f->agent, g, f->other.id,
-	    true), STORE_DONE);
+	assert_int_equal(
+	    store_participant(f->st, &f->agent, g, f->other.id, true),
+	    STORE_DONE);
 	/* Not of two, nor of a customer's. */
 	int64_t d;
 	store_conversation_direct(f->st, &f->admin, f->agent.id, &d);
-	assert_int_equal(store_participant(f->st, &f->admin, d, f->other.id,
-	    true), STORE_REFUSED);
+	assert_int_equal(
+	    store_participant(f->st, &f->admin, d, f->other.id, true),
+	    STORE_REFUSED);
 }
 
 static void
@@ -137,8 +149,8 @@ test_patch(void **state)
 	p.subject = "Order 5";
 	p.priority = 2;
 	p.tags = json_tokener_parse("[\"vip\",\"VIP\",\"late\"]");
-	assert_int_equal(store_conversation_patch(f->st, &f->agent, c, &p),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_DONE);
 	json_object_put(p.tags);
 	assert_string_equal(f->type, "conversation_updated");
 	assert_non_null(strstr(f->data, "\"by\":\"agent:2\""));
@@ -148,8 +160,8 @@ test_patch(void **state)
 	assert_null(strstr(f->pub, "vip"));
 	assert_null(strstr(f->pub, "changed"));
 	assert_null(strstr(f->pub, "assignee"));
-	assert_int_equal(store_conversation(f->st, &f->agent, c, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation(f->st, &f->agent, c, &out), STORE_DONE);
 	json_object_object_get_ex(out, "tags", &v);
 	assert_int_equal(json_object_array_length(v), 2);
 	assert_string_equal(text_of(out, "assignee_id"), "2");
@@ -157,23 +169,23 @@ test_patch(void **state)
 	/* The same again changes nothing and tells nobody. */
 	sent = f->sent;
 	p.tags = NULL;
-	assert_int_equal(store_conversation_patch(f->st, &f->agent, c, &p),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_REPEATED);
 	assert_int_equal(f->sent, sent);
 	p.assignee = 999;
-	assert_int_equal(store_conversation_patch(f->st, &f->agent, c, &p),
-	    STORE_INVALID);
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_INVALID);
 	assert_string_equal(store_field(f->st), "assignee_id");
-	assert_int_equal(store_conversation_patch(f->st, &f->customer, c,
-	    &p), STORE_FORBIDDEN);
-	assert_int_equal(store_conversation_patch(f->st, &f->stranger, c,
-	    &p), STORE_NONE);
+	assert_int_equal(store_conversation_patch(f->st, &f->customer, c, &p),
+	    STORE_FORBIDDEN);
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->stranger, c, &p), STORE_NONE);
 	/* It wakes by itself. */
 	assert_int_equal(store_conversation_wake(f->st), STORE_NONE);
 	store_set_now(f->st, NOW + 1000);
 	assert_int_equal(store_conversation_wake(f->st), STORE_DONE);
-	assert_int_equal(store_conversation(f->st, &f->agent, c, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation(f->st, &f->agent, c, &out), STORE_DONE);
 	assert_string_equal(text_of(out, "status"), "open");
 	assert_string_equal(text_of(out, "snoozed_until"), "");
 	json_object_put(out);
@@ -181,10 +193,10 @@ test_patch(void **state)
 	struct conversation_patch n = CONVERSATION_PATCH_INIT;
 	n.assignee = 0;
 	n.subject = "";
-	assert_int_equal(store_conversation_patch(f->st, &f->agent, c, &n),
-	    STORE_DONE);
-	assert_int_equal(store_conversation(f->st, &f->agent, c, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &n), STORE_DONE);
+	assert_int_equal(
+	    store_conversation(f->st, &f->agent, c, &out), STORE_DONE);
 	assert_string_equal(text_of(out, "assignee_id"), "");
 	assert_string_equal(text_of(out, "subject"), "");
 	json_object_put(out);
@@ -200,16 +212,17 @@ test_filters(void **state)
 
 	fixture_talk(f, &f->stranger);
 	z = fixture_zalo(f, "giá bao nhiêu", NULL);
-	assert_int_equal(store_conversation_direct(f->st, &f->agent,
-	    f->other.id, &d), STORE_DONE);
+	assert_int_equal(
+	    store_conversation_direct(f->st, &f->agent, f->other.id, &d),
+	    STORE_DONE);
 	store_team_add(f->st, "Sales", &team);
 	p.assignee = f->agent.id;
 	p.team = team;
 	p.status = "pending";
 	p.subject = "Đổi trả";
 	p.tags = json_tokener_parse("[\"vip\"]");
-	assert_int_equal(store_conversation_patch(f->st, &f->agent, a, &p),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, a, &p), STORE_DONE);
 	json_object_put(p.tags);
 
 	assert_int_equal(listed(f, &f->agent, &cf), 4);
@@ -274,13 +287,14 @@ test_paging(void **state)
 	for (;;) {
 		const char *next;
 
-		assert_int_equal(store_conversations(f->st, &f->agent, &cf,
-		    &pg, &out), STORE_DONE);
+		assert_int_equal(
+		    store_conversations(f->st, &f->agent, &cf, &pg, &out),
+		    STORE_DONE);
 		items = items_of(out);
 		for (i = 0; i < json_object_array_length(items); i++) {
-			int64_t id = strtoll(text_of(
-			    json_object_array_get_idx(items, i), "id"), NULL,
-			    10);
+			int64_t id = strtoll(
+			    text_of(json_object_array_get_idx(items, i), "id"),
+			    NULL, 10);
 			assert_true(id < last);
 			last = id;
 			n++;
@@ -288,8 +302,7 @@ test_paging(void **state)
 		next = text_of(out, "next");
 		if (*next == '\0')
 			break;
-		assert_int_equal(store_page_parse(next, strlen(next), &pg),
-		    0);
+		assert_int_equal(store_page_parse(next, strlen(next), &pg), 0);
 		json_object_put(out);
 	}
 	json_object_put(out);
@@ -316,43 +329,45 @@ test_read_mark(void **state)
 	assert_null(strstr(f->pub, "bo"));
 	/* Forward only. */
 	sent = f->sent;
-	assert_int_equal(store_read_mark(f->st, &f->agent, c, a),
-	    STORE_REPEATED);
-	assert_int_equal(store_read_mark(f->st, &f->agent, c, 0),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_read_mark(f->st, &f->agent, c, a), STORE_REPEATED);
+	assert_int_equal(
+	    store_read_mark(f->st, &f->agent, c, 0), STORE_REPEATED);
 	assert_int_equal(f->sent, sent);
 	/* Foreign, missing, not one's own. */
 	d = fixture_talk(f, &f->stranger);
 	fixture_say(f, &f->stranger, d, "x", NULL, &other);
-	assert_int_equal(store_read_mark(f->st, &f->agent, c, other),
-	    STORE_INVALID);
-	assert_int_equal(store_read_mark(f->st, &f->agent, c, INT64_MAX),
-	    STORE_INVALID);
-	assert_int_equal(store_read_mark(f->st, &f->customer, d, other),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_read_mark(f->st, &f->agent, c, other), STORE_INVALID);
+	assert_int_equal(
+	    store_read_mark(f->st, &f->agent, c, INT64_MAX), STORE_INVALID);
+	assert_int_equal(
+	    store_read_mark(f->st, &f->customer, d, other), STORE_NONE);
 	/* Agents see whose; the customer only how far. */
-	assert_int_equal(store_receipts(f->st, &f->admin, c, &out),
-	    STORE_DONE);
+	assert_int_equal(store_receipts(f->st, &f->admin, c, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 2);
 	json_object_put(out);
-	assert_int_equal(store_receipts(f->st, &f->customer, c, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_receipts(f->st, &f->customer, c, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 1);
-	assert_int_equal(strtoll(text_of(json_object_array_get_idx(out, 0),
-	    "message_id"), NULL, 10), b);
-	assert_string_equal(text_of(json_object_array_get_idx(out, 0),
-	    "name"), "");
+	assert_int_equal(
+	    strtoll(text_of(json_object_array_get_idx(out, 0), "message_id"),
+		NULL, 10),
+	    b);
+	assert_string_equal(
+	    text_of(json_object_array_get_idx(out, 0), "name"), "");
 	json_object_put(out);
-	assert_int_equal(store_receipts(f->st, &f->stranger, c, &out),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_receipts(f->st, &f->stranger, c, &out), STORE_NONE);
 	/* One's own reading is not among what one replays. */
 	struct log_page pg;
 	size_t i;
-	assert_int_equal(store_events_since(f->st, &f->agent, NOW - 1, 0,
-	    500, &out, &pg), STORE_DONE);
+	assert_int_equal(
+	    store_events_since(f->st, &f->agent, NOW - 1, 0, 500, &out, &pg),
+	    STORE_DONE);
 	for (i = 0; i < json_object_array_length(out); i++)
-		assert_string_not_equal(text_of(
-		    json_object_array_get_idx(out, i), "type"),
+		assert_string_not_equal(
+		    text_of(json_object_array_get_idx(out, i), "type"),
 		    "read_receipt");
 	json_object_put(out);
 }
@@ -395,17 +410,19 @@ test_merged(void **state)
 	char sql[80];
 
 	b = fixture_talk(f, &f->customer);
-	snprintf(sql, sizeof sql, "UPDATE conversations SET merged_into ="
-	    " %lld WHERE id = %lld", (long long)b, (long long)a);
+	snprintf(sql, sizeof sql,
+	    "UPDATE conversations SET merged_into ="
+	    " %lld WHERE id = %lld",
+	    (long long)b, (long long)a);
 	sqlite3_exec(f->st->db, sql, NULL, NULL, NULL);
 	/* The old id leads to the new one; nothing new goes into it. */
-	assert_int_equal(store_conversation(f->st, &f->agent, a, &out),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_conversation(f->st, &f->agent, a, &out), STORE_REPEATED);
 	assert_int_equal(strtoll(text_of(out, "id"), NULL, 10), b);
 	json_object_put(out);
 	assert_int_equal(listed(f, &f->agent, &cf), 1);
-	assert_int_equal(fixture_say(f, &f->customer, a, "x", NULL, NULL),
-	    STORE_REFUSED);
+	assert_int_equal(
+	    fixture_say(f, &f->customer, a, "x", NULL, NULL), STORE_REFUSED);
 }
 
 static void
@@ -413,13 +430,13 @@ test_public_form(void **state)
 {
 	struct fixture *f = *state;
 	int64_t c = fixture_talk(f, &f->customer);
-	static const char *const hidden[] = { "assignee_id", "team_id",
-		"tags", "priority", "participants", "channel_id", NULL };
+	static const char *const hidden[] = { "assignee_id", "team_id", "tags",
+		"priority", "participants", "channel_id", NULL };
 	struct json_object *out, *v;
 	int i;
 
-	assert_int_equal(store_conversation(f->st, &f->customer, c, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation(f->st, &f->customer, c, &out), STORE_DONE);
 	for (i = 0; hidden[i] != NULL; i++)
 		assert_false(json_object_object_get_ex(out, hidden[i], &v));
 	json_object_put(out);
@@ -432,21 +449,27 @@ test_external(void **state)
 	int64_t a, b;
 
 	a = fixture_zalo(f, "x", NULL);
-	assert_int_equal(store_conversation_external(f->st, f->zalo, "u7",
-	    f->customer.id, &b), STORE_REPEATED);
+	assert_int_equal(store_conversation_external(
+			     f->st, f->zalo, "u7", f->customer.id, &b),
+	    STORE_REPEATED);
 	assert_int_equal(a, b);
-	assert_int_equal(store_conversation_external(f->st, f->zalo, "u8",
-	    f->customer.id, &b), STORE_DONE);
+	assert_int_equal(store_conversation_external(
+			     f->st, f->zalo, "u8", f->customer.id, &b),
+	    STORE_DONE);
 	assert_int_not_equal(a, b);
-	assert_int_equal(store_conversation_current(f->st, f->customer.id,
-	    f->zalo, &a), STORE_DONE);
+	assert_int_equal(
+	    store_conversation_current(f->st, f->customer.id, f->zalo, &a),
+	    STORE_DONE);
 	assert_int_equal(a, b);
-	assert_int_equal(store_conversation_current(f->st, f->customer.id,
-	    f->web, &a), STORE_NONE);
-	assert_int_equal(store_conversation_customer(f->st, &f->agent, 999,
-	    0, NULL, &a), STORE_INVALID);
-	assert_int_equal(store_conversation_customer(f->st, &f->agent,
-	    f->customer.id, 999, NULL, &a), STORE_INVALID);
+	assert_int_equal(
+	    store_conversation_current(f->st, f->customer.id, f->web, &a),
+	    STORE_NONE);
+	assert_int_equal(
+	    store_conversation_customer(f->st, &f->agent, 999, 0, NULL, &a),
+	    STORE_INVALID);
+	assert_int_equal(store_conversation_customer(
+			     f->st, &f->agent, f->customer.id, 999, NULL, &a),
+	    STORE_INVALID);
 	assert_string_equal(store_field(f->st), "channel_id");
 }
 

@@ -1,6 +1,7 @@
 /* The log: ids, rooms, who sees what, cursors, lives, retention. */
 #include "store_fixture.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -15,8 +16,8 @@ count(struct store *st, const char *sql)
 	sqlite3_stmt *q;
 	int64_t n;
 
-	assert_int_equal(sqlite3_prepare_v2(st->db, sql, -1, &q, NULL),
-	    SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_prepare_v2(st->db, sql, -1, &q, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
 	n = sqlite3_column_int64(q, 0);
 	sqlite3_finalize(q);
@@ -31,7 +32,8 @@ event(struct fixture *f, const char *type, const char *room, bool public)
 
 	json_put_str(o, "text", type);
 	assert_int_equal(store_event_send(f->st, type, o,
-	    public ? EVENT_SAME : NULL, &room, 1, &id), STORE_DONE);
+			     public ? EVENT_SAME : NULL, &room, 1, &id),
+	    STORE_DONE);
 	json_object_put(o);
 	return id;
 }
@@ -40,8 +42,9 @@ static size_t
 since(struct fixture *f, const struct who *who, int64_t after, int limit,
     struct log_page *pg, struct json_object **out)
 {
-	assert_int_equal(store_events_since(f->st, who, after, 0, limit, out,
-	    pg), STORE_DONE);
+	assert_int_equal(
+	    store_events_since(f->st, who, after, 0, limit, out, pg),
+	    STORE_DONE);
 	return json_object_array_length(*out);
 }
 
@@ -108,10 +111,8 @@ test_purge_batches(void **state)
 	n = count(f->st, "SELECT count(*) FROM events");
 	store_set_now(f->st, NOW + 1000000);
 	/* Young ones and the newest stay. */
-	assert_int_equal(store_log_purge(f->st, 5000000, 0, &done),
-	    STORE_NONE);
-	assert_int_equal(store_log_purge(f->st, 10, 10000, &done),
-	    STORE_NONE);
+	assert_int_equal(store_log_purge(f->st, 5000000, 0, &done), STORE_NONE);
+	assert_int_equal(store_log_purge(f->st, 10, 10000, &done), STORE_NONE);
 	assert_int_equal(store_log_purge(f->st, 10, 100, &done), STORE_DONE);
 	assert_int_equal(done, 500);
 	assert_int_equal(store_log_purge(f->st, 10, 100, &done), STORE_DONE);
@@ -132,7 +133,8 @@ test_cursor_rules(void **state)
 	assert_int_equal(store_cursor(f->st, head), STORE_DONE);
 	assert_int_equal(store_cursor(f->st, s.floor), STORE_DONE);
 	assert_int_equal(store_cursor(f->st, s.floor - 1), STORE_NONE);
-	assert_int_equal(store_cursor(f->st, head + 1), STORE_NONE); /* future */
+	assert_int_equal(
+	    store_cursor(f->st, head + 1), STORE_NONE); /* future */
 	assert_int_equal(store_cursor(f->st, 0), STORE_NONE);
 	assert_int_equal(store_cursor(f->st, -5), STORE_NONE);
 	assert_int_equal(store_cursor(f->st, INT64_C(1) << 53), STORE_NONE);
@@ -156,11 +158,11 @@ test_cursor_rules(void **state)
 	assert_int_equal(store_log_lives(f->st, &lives), STORE_DONE);
 	assert_int_equal(json_object_array_length(lives), 2);
 	l = json_object_array_get_idx(lives, 0);
-	assert_int_equal(json_object_get_int64(
-	    json_object_array_get_idx(l, 1)), head);
+	assert_int_equal(
+	    json_object_get_int64(json_object_array_get_idx(l, 1)), head);
 	l = json_object_array_get_idx(lives, 1);
-	assert_int_equal(json_object_get_int64(
-	    json_object_array_get_idx(l, 0)), base);
+	assert_int_equal(
+	    json_object_get_int64(json_object_array_get_idx(l, 0)), base);
 	assert_null(json_object_array_get_idx(l, 1));
 	json_object_put(lives);
 }
@@ -196,6 +198,85 @@ test_unclean_boot(void **state)
 	fixture_open(f);
 	store_log_state(f->st, &s);
 	assert_string_equal(s.epoch, t.epoch);
+}
+
+static long
+file_size(const char *path)
+{
+	FILE *fp = fopen(path, "r");
+	long n;
+
+	assert_non_null(fp);
+	fseek(fp, 0, SEEK_END);
+	n = ftell(fp);
+	fclose(fp);
+	return n;
+}
+
+/*
+ * The same with a disk that really forgot: the log is cut back to an earlier
+ * frame.  Ids that clients saw are gone; none is taken for another event's.
+ */
+static void
+test_cut_back(void **state)
+{
+	struct fixture *f = *state;
+	char wal[128];
+	long keep;
+	int64_t ids[40], head;
+	struct log_state s;
+	int i, status;
+	pid_t pid;
+
+	assert_int_equal(store_checkpoint(f->st, true), STORE_DONE);
+	for (i = 0; i < 20; i++)
+		ids[i] = event(f, "kept", "inbox", false);
+	snprintf(wal, sizeof wal, "%s-wal", f->db);
+	keep = file_size(wal);
+	/* A process that dies without closing anything. */
+	store_close(f->st);
+	fixture_open(f);
+	for (i = 0; i < 20; i++)
+		ids[i] = event(f, "kept", "inbox", false);
+	keep = file_size(wal);
+	for (i = 20; i < 40; i++)
+		ids[i] = event(f, "lost", "inbox", false);
+	assert_true(file_size(wal) > keep);
+	head = ids[39];
+	if ((pid = fork()) == 0) {
+		/* What is on the disk now, as after the power cut. */
+		char to[80], cmd[512];
+
+		snprintf(to, sizeof to, "%s/after", f->dir);
+		snprintf(cmd, sizeof cmd,
+		    "mkdir %s && cp %s %s-wal %s && rm -f %s/*-shm", to, f->db,
+		    f->db, to, to);
+		_exit(system(cmd) == 0 ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	assert_int_equal(WEXITSTATUS(status), 0);
+
+	struct fixture g = *f;
+	char *why;
+	snprintf(g.db, sizeof g.db, "%s/after/parley.db", f->dir);
+	snprintf(wal, sizeof wal, "%s-wal", g.db);
+	assert_int_equal(truncate(wal, keep), 0);
+	g.op.path = g.db;
+	g.op.emit_arg = &g;
+	g.op.boot = "after-the-cut";
+	fixture_open(&g);
+	assert_int_equal(store_log_state(g.st, &s), STORE_DONE);
+	for (i = 0; i < 20; i++)
+		assert_int_equal(store_cursor(g.st, ids[i]), STORE_DONE);
+	for (i = 20; i < 40; i++)
+		assert_int_equal(store_cursor(g.st, ids[i]), STORE_NONE);
+	store_set_now(g.st, s.head + 1000);
+	assert_true(event(&g, "new", "inbox", false) > head);
+	assert_int_equal(store_cursor(g.st, head), STORE_NONE);
+	assert_int_equal(store_check(g.st, &why), STORE_DONE);
+	store_close(g.st);
+	snprintf(g.dir, sizeof g.dir, "%.50s/after", f->dir);
+	fixture_wipe(g.dir);
 }
 
 /* With FULL a fall loses nothing: no new life. */
@@ -237,8 +318,8 @@ test_heads_follow(void **state)
 	store_fail_commit(f->st, SQLITE_FULL);
 	struct json_object *o = json_object_new_object();
 	const char *room = "user:3";
-	assert_int_equal(store_event_send(f->st, "x", o, NULL, &room, 1, &b),
-	    STORE_FAILED);
+	assert_int_equal(
+	    store_event_send(f->st, "x", o, NULL, &room, 1, &b), STORE_FAILED);
 	json_object_put(o);
 	assert_true(heads_newest(h, "user:3") >= a);
 	assert_int_equal(heads_head(h), a);
@@ -264,8 +345,7 @@ test_audience(void **state)
 
 	store_log_state(f->st, &s);
 	from = s.head;
-	snprintf(room, sizeof room, "customer:%lld",
-	    (long long)f->customer.id);
+	snprintf(room, sizeof room, "customer:%lld", (long long)f->customer.id);
 	event(f, "all", "broadcast", true);
 	event(f, "agents", "inbox", false);
 	event(f, "mine", room, true);
@@ -282,8 +362,8 @@ test_audience(void **state)
 	json_object_put(out);
 	/* A customer: what is public, in its own rooms. */
 	assert_int_equal(since(f, &f->customer, from, 50, &pg, &out), 2);
-	assert_string_equal(text_of(json_object_array_get_idx(out, 1),
-	    "type"), "mine");
+	assert_string_equal(
+	    text_of(json_object_array_get_idx(out, 1), "type"), "mine");
 	json_object_put(out);
 	assert_int_equal(since(f, &f->stranger, from, 50, &pg, &out), 1);
 	json_object_put(out);
@@ -310,16 +390,17 @@ test_pages(void **state)
 
 		/* Some in one room, some in two: each is seen once. */
 		assert_int_equal(store_event_add(f->st, "e", o, NULL,
-		    rooms + i % 2, 2 - i % 2, NULL), STORE_DONE);
+				     rooms + i % 2, 2 - i % 2, NULL),
+		    STORE_DONE);
 		json_object_put(o);
 	}
 	assert_int_equal(store_end(f->st, STORE_DONE), STORE_DONE);
 	do {
 		n = since(f, &f->agent, cursor, 40, &pg, &out);
 		for (i = 0; i < n; i++) {
-			int64_t id = strtoll(text_of(
-			    json_object_array_get_idx(out, i), "id"), NULL,
-			    10);
+			int64_t id = strtoll(
+			    text_of(json_object_array_get_idx(out, i), "id"),
+			    NULL, 10);
 			assert_true(id > last && id > cursor);
 			last = id;
 		}
@@ -333,7 +414,8 @@ test_pages(void **state)
 
 	/* A bound from above; a quiet reader gets to the head. */
 	assert_int_equal(store_events_since(f->st, &f->agent, s.head,
-	    s.head + 10, 500, &out, &pg), STORE_DONE);
+			     s.head + 10, 500, &out, &pg),
+	    STORE_DONE);
 	assert_true(pg.last <= s.head + 10);
 	json_object_put(out);
 	assert_int_equal(since(f, &f->customer, s.head, 10, &pg, &out), 0);
@@ -353,8 +435,8 @@ test_raw(void **state)
 	store_log_state(f->st, &s);
 	event(f, "one", "inbox", true);
 	buf_init(&b, 1 << 20);
-	assert_int_equal(store_events_raw(f->st, s.head, 10, &b, &pg),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_events_raw(f->st, s.head, 10, &b, &pg), STORE_DONE);
 	assert_int_equal(event_parse(b.data, b.len, &e), 1);
 	assert_int_equal(e->id, pg.last);
 	assert_int_equal(e->prev, s.head);
@@ -365,8 +447,8 @@ test_raw(void **state)
 	event_free(e);
 	event(f, "two", "inbox", false);
 	buf_reset(&b);
-	assert_int_equal(store_events_raw(f->st, s.head, 1, &b, &pg),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_events_raw(f->st, s.head, 1, &b, &pg), STORE_DONE);
 	assert_true(pg.more);
 	buf_fini(&b);
 }
@@ -383,20 +465,22 @@ test_rights_of_now(void **state)
 
 	store_log_state(f->st, &s);
 	users[0] = f->agent.id;
-	assert_int_equal(store_conversation_group(f->st, &f->admin, users, 1,
-	    "Night shift", &g), STORE_DONE);
-	assert_int_equal(fixture_say(f, &f->admin, g, "hello", NULL, &id),
+	assert_int_equal(store_conversation_group(
+			     f->st, &f->admin, users, 1, "Night shift", &g),
 	    STORE_DONE);
+	assert_int_equal(
+	    fixture_say(f, &f->admin, g, "hello", NULL, &id), STORE_DONE);
 	assert_int_equal(since(f, &f->agent, s.head, 50, &pg, &out), 2);
 	json_object_put(out);
 	assert_int_equal(since(f, &f->other, s.head, 50, &pg, &out), 0);
 	json_object_put(out);
-	assert_int_equal(store_participant(f->st, &f->admin, g, f->agent.id,
-	    false), STORE_DONE);
+	assert_int_equal(
+	    store_participant(f->st, &f->admin, g, f->agent.id, false),
+	    STORE_DONE);
 	assert_int_equal(since(f, &f->agent, s.head, 50, &pg, &out), 0);
 	json_object_put(out);
-	assert_int_equal(fixture_say(f, &f->admin, g, "alone", NULL, &id),
-	    STORE_DONE);
+	assert_int_equal(
+	    fixture_say(f, &f->admin, g, "alone", NULL, &id), STORE_DONE);
 	assert_null(strstr(f->rooms, "user:2"));
 }
 
@@ -408,16 +492,17 @@ test_rooms(void **state)
 	int64_t team;
 
 	assert_int_equal(store_team_add(f->st, "Sales", &team), STORE_DONE);
-	assert_int_equal(store_team_member(f->st, team, f->agent.id, true),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_team_member(f->st, team, f->agent.id, true), STORE_DONE);
 	assert_int_equal(store_rooms(f->st, &f->agent, &out), STORE_DONE);
-	assert_string_equal(json_object_to_json_string_ext(out,
-	    JSON_C_TO_STRING_PLAIN),
+	assert_string_equal(
+	    json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN),
 	    "[\"broadcast\",\"inbox\",\"user:2\",\"team:1\"]");
 	json_object_put(out);
 	assert_int_equal(store_rooms(f->st, &f->customer, &out), STORE_DONE);
-	assert_string_equal(json_object_to_json_string_ext(out,
-	    JSON_C_TO_STRING_PLAIN), "[\"broadcast\",\"customer:1\"]");
+	assert_string_equal(
+	    json_object_to_json_string_ext(out, JSON_C_TO_STRING_PLAIN),
+	    "[\"broadcast\",\"customer:1\"]");
 	json_object_put(out);
 }
 
@@ -453,6 +538,7 @@ main(void)
 		STORE_TEST(test_purge_batches),
 		STORE_TEST(test_cursor_rules),
 		STORE_TEST(test_unclean_boot),
+		STORE_TEST(test_cut_back),
 		STORE_TEST(test_full_boot),
 		STORE_TEST(test_heads_follow),
 		STORE_TEST(test_audience),

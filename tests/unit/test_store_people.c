@@ -19,52 +19,48 @@ test_users(void **state)
 	int64_t n;
 
 	assert_int_equal(store_user_add(f->st, &u), STORE_REFUSED);
-	assert_int_equal(store_user_by_email(f->st, "Bo@Shop.Test", &v),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_user_by_email(f->st, "Bo@Shop.Test", &v), STORE_DONE);
 	assert_int_equal(v.id, f->agent.id);
 	assert_false(v.admin);
 	assert_int_equal(store_user_by_id(f->st, 99, &v), STORE_NONE);
 	assert_int_equal(store_user_count(f->st, &n), STORE_DONE);
 	assert_int_equal(n, 3);
 	p.email = "cy@shop.test";
-	assert_int_equal(store_user_patch(f->st, f->agent.id, &p),
-	    STORE_REFUSED);
+	assert_int_equal(
+	    store_user_patch(f->st, f->agent.id, &p), STORE_REFUSED);
 	p.email = NULL;
 	p.name = "Bình";
-	assert_int_equal(store_user_patch(f->st, f->agent.id, &p),
-	    STORE_DONE);
+	assert_int_equal(store_user_patch(f->st, f->agent.id, &p), STORE_DONE);
 	assert_int_equal(store_user_patch(f->st, 99, &p), STORE_NONE);
 	/* Somebody must be left to administer. */
 	p = (struct user_patch){ .admin = 0, .disabled = -1 };
-	assert_int_equal(store_user_patch(f->st, f->admin.id, &p),
-	    STORE_REFUSED);
+	assert_int_equal(
+	    store_user_patch(f->st, f->admin.id, &p), STORE_REFUSED);
 	p = (struct user_patch){ .admin = -1, .disabled = 1 };
-	assert_int_equal(store_user_patch(f->st, f->admin.id, &p),
-	    STORE_REFUSED);
+	assert_int_equal(
+	    store_user_patch(f->st, f->admin.id, &p), STORE_REFUSED);
 	p = (struct user_patch){ .admin = 1, .disabled = -1 };
-	assert_int_equal(store_user_patch(f->st, f->other.id, &p),
-	    STORE_DONE);
+	assert_int_equal(store_user_patch(f->st, f->other.id, &p), STORE_DONE);
 	p = (struct user_patch){ .admin = 0, .disabled = -1 };
-	assert_int_equal(store_user_patch(f->st, f->admin.id, &p),
-	    STORE_DONE);
-	assert_int_equal(store_user_password(f->st, f->admin.id, "$argon2"),
-	    STORE_DONE);
+	assert_int_equal(store_user_patch(f->st, f->admin.id, &p), STORE_DONE);
+	assert_int_equal(
+	    store_user_password(f->st, f->admin.id, "$argon2"), STORE_DONE);
 	assert_int_equal(store_user_password(f->st, 99, "x"), STORE_NONE);
 
-	assert_int_equal(store_users(f->st, &f->agent, &pg, &out),
-	    STORE_DONE);
+	assert_int_equal(store_users(f->st, &f->agent, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 2);
 	assert_string_equal(text_of(out, "next"), "2");
 	assert_null(strstr(json_object_to_json_string(out), "argon2"));
 	json_object_put(out);
 	pg.after = 2;
-	assert_int_equal(store_users(f->st, &f->agent, &pg, &out),
-	    STORE_DONE);
+	assert_int_equal(store_users(f->st, &f->agent, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	json_object_put(out);
 	/* A customer: name and picture. */
-	assert_int_equal(store_user_json(f->st, &f->customer, f->agent.id,
-	    &out), STORE_DONE);
+	assert_int_equal(
+	    store_user_json(f->st, &f->customer, f->agent.id, &out),
+	    STORE_DONE);
 	assert_null(strstr(json_object_to_json_string(out), "shop.test"));
 	assert_int_equal(json_object_object_length(out), 3);
 	json_object_put(out);
@@ -132,17 +128,16 @@ test_sessions(void **state)
 
 	/* All but this one; then by a change of rights. */
 	session(f, &f->agent, "ee", &b);
-	assert_int_equal(store_session_end_user(f->st, f->agent.id, a.id),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_session_end_user(f->st, f->agent.id, a.id), STORE_DONE);
 	store_session_get(f->st, a.id, &s);
 	assert_int_equal(s.ended_at, 0);
 	struct user_patch p = { .admin = -1, .disabled = 1 };
-	assert_int_equal(store_user_patch(f->st, f->agent.id, &p),
-	    STORE_DONE);
+	assert_int_equal(store_user_patch(f->st, f->agent.id, &p), STORE_DONE);
 	store_session_get(f->st, a.id, &s);
 	assert_true(s.ended_at > 0 && s.gone);
-	assert_int_equal(store_session_end_customer(f->st, f->customer.id,
-	    0), STORE_DONE);
+	assert_int_equal(
+	    store_session_end_customer(f->st, f->customer.id, 0), STORE_DONE);
 	assert_non_null(strstr(f->data, "\"c:1:3\""));
 
 	/* Long over: forgotten. */
@@ -158,10 +153,10 @@ test_keys_and_links(void **state)
 	struct fixture *f = *state;
 	int64_t c = fixture_talk(f, &f->customer), k, id, user, customer, v;
 
-	assert_int_equal(store_key_add(f->st, f->agent.id, "bot", "kk", &k),
-	    STORE_DONE);
-	assert_int_equal(store_key_add(f->st, 99, "bot", "k2", &id),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_key_add(f->st, f->agent.id, "bot", "kk", &k), STORE_DONE);
+	assert_int_equal(
+	    store_key_add(f->st, 99, "bot", "k2", &id), STORE_NONE);
 	assert_int_equal(store_key_find(f->st, "kk", &id, &user), STORE_DONE);
 	assert_int_equal(id, k);
 	assert_int_equal(user, f->agent.id);
@@ -172,21 +167,22 @@ test_keys_and_links(void **state)
 	assert_int_equal(store_key_end(f->st, k), STORE_NONE);
 	assert_int_equal(store_key_find(f->st, "kk", &id, &user), STORE_NONE);
 
-	assert_int_equal(store_link_add(f->st, "ll", f->customer.id, c,
-	    NOW + 1000), STORE_DONE);
-	assert_int_equal(store_link_find(f->st, "ll", &customer, &v),
+	assert_int_equal(
+	    store_link_add(f->st, "ll", f->customer.id, c, NOW + 1000),
 	    STORE_DONE);
+	assert_int_equal(
+	    store_link_find(f->st, "ll", &customer, &v), STORE_DONE);
 	assert_int_equal(customer, f->customer.id);
 	assert_int_equal(v, c);
-	assert_int_equal(store_link_find(f->st, "no", &customer, &v),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_link_find(f->st, "no", &customer, &v), STORE_NONE);
 	store_set_now(f->st, NOW + 1000);
-	assert_int_equal(store_link_find(f->st, "ll", &customer, &v),
-	    STORE_REFUSED);
+	assert_int_equal(
+	    store_link_find(f->st, "ll", &customer, &v), STORE_REFUSED);
 	store_set_now(f->st, NOW);
 	assert_int_equal(store_link_end(f->st, "ll"), STORE_DONE);
-	assert_int_equal(store_link_find(f->st, "ll", &customer, &v),
-	    STORE_REFUSED);
+	assert_int_equal(
+	    store_link_find(f->st, "ll", &customer, &v), STORE_REFUSED);
 }
 
 static void
@@ -202,71 +198,80 @@ test_customers(void **state)
 
 	p.tags = json_tokener_parse("[\"vip\"]");
 	p.attributes = json_tokener_parse("{\"size\":\"L\"}");
-	assert_int_equal(store_customer_patch(f->st, &f->agent,
-	    f->customer.id, &p), STORE_DONE);
+	assert_int_equal(
+	    store_customer_patch(f->st, &f->agent, f->customer.id, &p),
+	    STORE_DONE);
 	json_object_put(p.tags);
 	json_object_put(p.attributes);
 	assert_string_equal(f->type, "customer_updated");
 	assert_string_equal(f->rooms, "inbox ");
 	assert_string_equal(f->pub, "");
-	assert_int_equal(store_customer(f->st, &f->agent, f->customer.id,
-	    &out), STORE_DONE);
+	assert_int_equal(
+	    store_customer(f->st, &f->agent, f->customer.id, &out), STORE_DONE);
 	assert_string_equal(text_of(out, "notes"), "rich");
 	assert_string_equal(text_of(out, "name"), "Xuân Chào");
 	json_object_put(out);
 	/* Itself: no notes, no tags; nobody else. */
-	assert_int_equal(store_customer(f->st, &f->customer, f->customer.id,
-	    &out), STORE_DONE);
+	assert_int_equal(
+	    store_customer(f->st, &f->customer, f->customer.id, &out),
+	    STORE_DONE);
 	assert_null(strstr(json_object_to_json_string(out), "rich"));
 	json_object_put(out);
-	assert_int_equal(store_customer(f->st, &f->stranger, f->customer.id,
-	    &out), STORE_NONE);
-	assert_int_equal(store_customer_patch(f->st, &f->stranger,
-	    f->customer.id, &p), STORE_NONE);
+	assert_int_equal(
+	    store_customer(f->st, &f->stranger, f->customer.id, &out),
+	    STORE_NONE);
+	assert_int_equal(
+	    store_customer_patch(f->st, &f->stranger, f->customer.id, &p),
+	    STORE_NONE);
 
-	assert_int_equal(store_customers(f->st, &f->agent, "CHAO", &pg,
-	    &out), STORE_DONE);
+	assert_int_equal(
+	    store_customers(f->st, &f->agent, "CHAO", &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	json_object_put(out);
-	assert_int_equal(store_customers(f->st, &f->agent, "0901", &pg,
-	    &out), STORE_DONE);
+	assert_int_equal(
+	    store_customers(f->st, &f->agent, "0901", &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	json_object_put(out);
 	pg.limit = 1;
-	assert_int_equal(store_customers(f->st, &f->agent, NULL, &pg, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_customers(f->st, &f->agent, NULL, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	assert_int_equal(store_page_parse(text_of(out, "next"),
-	    strlen(text_of(out, "next")), &pg), 0);
+			     strlen(text_of(out, "next")), &pg),
+	    0);
 	json_object_put(out);
-	assert_int_equal(store_customers(f->st, &f->agent, NULL, &pg, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_customers(f->st, &f->agent, NULL, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	assert_string_equal(text_of(out, "next"), "");
 	json_object_put(out);
 	pg = (struct store_page){ .limit = 9 };
-	assert_int_equal(store_customer_conversations(f->st, &f->agent,
-	    f->customer.id, &pg, &out), STORE_DONE);
+	assert_int_equal(store_customer_conversations(
+			     f->st, &f->agent, f->customer.id, &pg, &out),
+	    STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	json_object_put(out);
 
 	/* Deleted: nobody's session, nobody's name. */
 	session(f, &f->customer, "cc", &s);
-	assert_int_equal(store_customer_delete(f->st, &f->agent,
-	    f->customer.id), STORE_DONE);
+	assert_int_equal(
+	    store_customer_delete(f->st, &f->agent, f->customer.id),
+	    STORE_DONE);
 	assert_string_equal(f->type, "customer_deleted");
-	assert_int_equal(store_customer_delete(f->st, &f->agent,
-	    f->customer.id), STORE_NONE);
-	assert_int_equal(store_customer(f->st, &f->agent, f->customer.id,
-	    &out), STORE_NONE);
+	assert_int_equal(
+	    store_customer_delete(f->st, &f->agent, f->customer.id),
+	    STORE_NONE);
+	assert_int_equal(
+	    store_customer(f->st, &f->agent, f->customer.id, &out), STORE_NONE);
 	store_session_get(f->st, s.id, &s);
 	assert_true(s.ended_at > 0 && s.gone);
 	store_conversation_may(f->st, NULL, c, MAY_SEE, &v);
 	assert_string_equal(v.status, "closed");
-	assert_int_equal(store_conversation_may(f->st, &f->customer, c,
-	    MAY_SEE, NULL), STORE_NONE);
-	assert_int_equal(store_customers(f->st, &f->agent, NULL, &pg, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_conversation_may(f->st, &f->customer, c, MAY_SEE, NULL),
+	    STORE_NONE);
+	assert_int_equal(
+	    store_customers(f->st, &f->agent, NULL, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	json_object_put(out);
 	(void)id;
@@ -282,51 +287,56 @@ test_identities(void **state)
 	char ext[64], name[64];
 	size_t sent;
 
-	assert_int_equal(store_identity(f->st, f->zalo, "u1", &p, &a),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_identity(f->st, f->zalo, "u1", &p, &a), STORE_DONE);
 	assert_string_equal(f->type, "customer_created");
 	sent = f->sent;
-	assert_int_equal(store_identity(f->st, f->zalo, "u1", &p, &b),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_identity(f->st, f->zalo, "u1", &p, &b), STORE_REPEATED);
 	assert_int_equal(a, b);
 	assert_int_equal(f->sent, sent);
-	assert_int_equal(store_identity_of(f->st, f->zalo, a, ext,
-	    sizeof ext), STORE_DONE);
+	assert_int_equal(
+	    store_identity_of(f->st, f->zalo, a, ext, sizeof ext), STORE_DONE);
 	assert_string_equal(ext, "u1");
-	assert_int_equal(store_identity_of(f->st, f->web, a, ext,
-	    sizeof ext), STORE_NONE);
+	assert_int_equal(
+	    store_identity_of(f->st, f->web, a, ext, sizeof ext), STORE_NONE);
 
 	/* Marks: the newer one wins. */
-	assert_int_equal(store_identity_follow(f->st, f->zalo, "u1", false,
-	    2000), STORE_DONE);
-	assert_int_equal(store_identity_follow(f->st, f->zalo, "u1", true,
-	    1000), STORE_REPEATED);
-	assert_int_equal(store_identity_follow(f->st, f->zalo, "u1", true,
-	    3000), STORE_DONE);
+	assert_int_equal(
+	    store_identity_follow(f->st, f->zalo, "u1", false, 2000),
+	    STORE_DONE);
+	assert_int_equal(
+	    store_identity_follow(f->st, f->zalo, "u1", true, 1000),
+	    STORE_REPEATED);
+	assert_int_equal(
+	    store_identity_follow(f->st, f->zalo, "u1", true, 3000),
+	    STORE_DONE);
 	assert_non_null(strstr(f->data, "\"unfollowed_at\":null"));
-	assert_int_equal(store_identity_follow(f->st, f->zalo, "no", true,
-	    3000), STORE_NONE);
+	assert_int_equal(
+	    store_identity_follow(f->st, f->zalo, "no", true, 3000),
+	    STORE_NONE);
 
 	/* Nameless ones are looked up once. */
-	assert_int_equal(store_customers_bare(f->st, "zalo", 10, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_customers_bare(f->st, "zalo", 10, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 1);
-	assert_string_equal(text_of(json_object_array_get_idx(out, 0),
-	    "external_id"), "u1");
+	assert_string_equal(
+	    text_of(json_object_array_get_idx(out, 0), "external_id"), "u1");
 	json_object_put(out);
 	sent = f->sent;
-	assert_int_equal(store_customer_profiled(f->st, a, NULL, NULL),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_customer_profiled(f->st, a, NULL, NULL), STORE_DONE);
 	assert_int_equal(f->sent, sent);
-	assert_int_equal(store_customers_bare(f->st, "zalo", 10, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_customers_bare(f->st, "zalo", 10, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 0);
 	json_object_put(out);
-	assert_int_equal(store_customer_profiled(f->st, a, "Lan",
-	    "https://there/p.jpg"), STORE_DONE);
-	assert_string_equal(f->type, "customer_updated");
-	assert_int_equal(store_customer_name(f->st, a, name, sizeof name),
+	assert_int_equal(
+	    store_customer_profiled(f->st, a, "Lan", "https://there/p.jpg"),
 	    STORE_DONE);
+	assert_string_equal(f->type, "customer_updated");
+	assert_int_equal(
+	    store_customer_name(f->st, a, name, sizeof name), STORE_DONE);
 	assert_string_equal(name, "Lan");
 }
 
@@ -339,45 +349,46 @@ test_presence(void **state)
 	size_t sent;
 
 	/* The first that comes: customers learn that somebody is here. */
-	assert_int_equal(store_presence_connected(f->st, &f->agent, true),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, true), STORE_DONE);
 	assert_string_equal(f->type, "presence_update");
 	assert_string_equal(f->rooms, "inbox broadcast ");
 	assert_string_equal(f->pub, "{\"here\":true}");
 	sent = f->sent;
-	assert_int_equal(store_presence_connected(f->st, &f->agent, true),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, true), STORE_REPEATED);
 	assert_int_equal(f->sent, sent);
-	assert_int_equal(store_presence_connected(f->st, &f->other, true),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->other, true), STORE_DONE);
 	assert_string_equal(f->pub, "");
 	/* Busy by choice, also after coming back. */
-	assert_int_equal(store_presence_set(f->st, f->agent.id, "busy",
-	    "at lunch"), STORE_DONE);
-	assert_int_equal(store_presence_set(f->st, f->agent.id, "busy",
-	    NULL), STORE_REPEATED);
-	assert_int_equal(store_presence_connected(f->st, &f->agent, false),
+	assert_int_equal(
+	    store_presence_set(f->st, f->agent.id, "busy", "at lunch"),
 	    STORE_DONE);
-	assert_int_equal(store_presence_connected(f->st, &f->agent, true),
-	    STORE_DONE);
+	assert_int_equal(store_presence_set(f->st, f->agent.id, "busy", NULL),
+	    STORE_REPEATED);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, false), STORE_DONE);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, true), STORE_DONE);
 	ids[0] = f->agent.id;
-	assert_int_equal(store_presence(f->st, &f->admin, ids, 1, &out),
-	    STORE_DONE);
-	assert_string_equal(text_of(json_object_array_get_idx(items_of(out),
-	    0), "status"), "busy");
+	assert_int_equal(
+	    store_presence(f->st, &f->admin, ids, 1, &out), STORE_DONE);
+	assert_string_equal(
+	    text_of(json_object_array_get_idx(items_of(out), 0), "status"),
+	    "busy");
 	json_object_put(out);
-	assert_int_equal(store_presence(f->st, &f->admin, NULL, 0, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_presence(f->st, &f->admin, NULL, 0, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 3);
 	json_object_put(out);
 
 	/* Who only polls is here for a while. */
-	assert_int_equal(store_presence_seen(f->st, &f->customer),
-	    STORE_DONE);
+	assert_int_equal(store_presence_seen(f->st, &f->customer), STORE_DONE);
 	assert_string_equal(f->type, "customer_status");
 	sent = f->sent;
-	assert_int_equal(store_presence_seen(f->st, &f->customer),
-	    STORE_REPEATED);
+	assert_int_equal(
+	    store_presence_seen(f->st, &f->customer), STORE_REPEATED);
 	store_set_now(f->st, NOW + 61000);
 	assert_int_equal(store_presence_seen(f->st, &f->customer),
 	    STORE_DONE); /* the time alone */
@@ -404,7 +415,8 @@ test_typing(void **state)
 	size_t sent = f->sent;
 
 	assert_int_equal(store_typing_set(f->st, &f->customer, c, true,
-	    NOW + 3000, name, sizeof name), STORE_DONE);
+			     NOW + 3000, name, sizeof name),
+	    STORE_DONE);
 	assert_string_equal(name, "Xuân Chào");
 	assert_int_equal(f->sent, sent); /* no event */
 	snprintf(path, sizeof path, "%s/heads.map", f->dir);
@@ -413,33 +425,34 @@ test_typing(void **state)
 	assert_true(heads_signalled(h, "inbox", NOW + 2000));
 	assert_false(heads_signalled(h, "inbox", NOW + 3000));
 	heads_close(h);
-	assert_int_equal(store_typing(f->st, &f->agent, NOW + 1000, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_typing(f->st, &f->agent, NOW + 1000, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 1);
-	assert_string_equal(text_of(json_object_array_get_idx(out, 0),
-	    "kind"), "customer");
+	assert_string_equal(
+	    text_of(json_object_array_get_idx(out, 0), "kind"), "customer");
 	json_object_put(out);
 	/* Not oneself, not a stranger, not for ever. */
-	assert_int_equal(store_typing(f->st, &f->customer, NOW, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_typing(f->st, &f->customer, NOW, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 0);
 	json_object_put(out);
-	assert_int_equal(store_typing(f->st, &f->stranger, NOW, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_typing(f->st, &f->stranger, NOW, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 0);
 	json_object_put(out);
-	assert_int_equal(store_typing(f->st, &f->agent, NOW + 3000, &out),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_typing(f->st, &f->agent, NOW + 3000, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 0);
 	json_object_put(out);
 	assert_int_equal(store_typing_set(f->st, &f->customer, c, false, 0,
-	    name, sizeof name), STORE_DONE);
-	assert_int_equal(store_typing(f->st, &f->agent, NOW, &out),
+			     name, sizeof name),
 	    STORE_DONE);
+	assert_int_equal(store_typing(f->st, &f->agent, NOW, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 0);
 	json_object_put(out);
 	assert_int_equal(store_typing_set(f->st, &f->stranger, c, true,
-	    NOW + 3000, name, sizeof name), STORE_NONE);
+			     NOW + 3000, name, sizeof name),
+	    STORE_NONE);
 }
 
 static void
@@ -451,16 +464,16 @@ test_teams(void **state)
 
 	assert_int_equal(store_team_add(f->st, "Sales", &t), STORE_DONE);
 	assert_int_equal(store_team_add(f->st, "Sales", &u), STORE_REFUSED);
-	assert_int_equal(store_team_member(f->st, t, f->agent.id, true),
-	    STORE_DONE);
+	assert_int_equal(
+	    store_team_member(f->st, t, f->agent.id, true), STORE_DONE);
 	assert_int_equal(store_team_member(f->st, t, 99, true), STORE_NONE);
 	assert_int_equal(store_teams(f->st, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 1);
 	json_object_put(out);
-	assert_int_equal(store_team_member(f->st, t, f->agent.id, false),
-	    STORE_DONE);
-	assert_int_equal(store_team_member(f->st, t, f->agent.id, false),
-	    STORE_NONE);
+	assert_int_equal(
+	    store_team_member(f->st, t, f->agent.id, false), STORE_DONE);
+	assert_int_equal(
+	    store_team_member(f->st, t, f->agent.id, false), STORE_NONE);
 }
 
 int

@@ -98,8 +98,8 @@ evaluate(const struct source *s, const char *p, size_t len, char *out)
 			for (i = 0; i < s->nmacros; i++)
 				if (strcmp(name, s->macros[i].name) == 0)
 					break;
-			if (i == s->nmacros || !evaluate(s,
-			    s->macros[i].body, s->macros[i].len, out))
+			if (i == s->nmacros || !evaluate(s, s->macros[i].body,
+						   s->macros[i].len, out))
 				return false;
 			n = strlen(out);
 		} else
@@ -222,8 +222,10 @@ test_one_write_path(void **state)
 	(void)state;
 	assert_int_equal(occurrences("fcgi/*.c", "INSERT INTO messages"), 1);
 	assert_int_equal(occurrences("fcgi/*.c", "INSERT INTO events"), 1);
-	assert_int_equal(occurrences("fcgi/*.c", "INSERT INTO event_rooms") +
-	    occurrences("fcgi/*.c", "INSERT OR IGNORE INTO event_rooms"), 1);
+	assert_int_equal(
+	    occurrences("fcgi/*.c", "INSERT INTO event_rooms") +
+		occurrences("fcgi/*.c", "INSERT OR IGNORE INTO event_rooms"),
+	    1);
 }
 
 int
