@@ -134,7 +134,7 @@ req_header(const struct req *rq, const char *name)
 	if (strcasecmp(name, "Content-Length") == 0)
 		return req_param(rq, "CONTENT_LENGTH");
 	memcpy(param, "HTTP_", 5);
-	for (i = 0; name[i] != '\0' && i < sizeof(param) - 6; i++)
+	for (i = 0; i < sizeof(param) - 6 && name[i] != '\0'; i++)
 		param[5 + i] = name[i] == '-'
 				   ? '_'
 				   : (char)toupper((unsigned char)name[i]);
