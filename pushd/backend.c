@@ -21,8 +21,12 @@
 #include "log.h"
 #include "sock.h"
 
-enum { RETRY_MIN_MS = 100, RETRY_MAX_MS = 1000, TRIES_MAX = 2,
-	KEEP_MAX = 262144 /* bytes of an answer's buffer kept for the next */ };
+enum {
+	RETRY_MIN_MS = 100,
+	RETRY_MAX_MS = 1000,
+	TRIES_MAX = 2,
+	KEEP_MAX = 262144 /* bytes of an answer's buffer kept for the next */
+};
 
 enum slot_state { SLOT_DOWN, SLOT_CONNECTING, SLOT_IDLE, SLOT_BUSY };
 
@@ -31,7 +35,7 @@ struct backend_call {
 	struct backend *b;
 	backend_fn *fn; /* NULL: cancelled in flight */
 	void *arg;
-	int64_t until; /* monotonic ms */
+	int64_t until;     /* monotonic ms */
 	struct slot *slot; /* NULL: waits */
 	int line, tries;
 	const char *method, *uri, *ref, *addr, *body; /* in ${text} */
@@ -48,7 +52,7 @@ struct slot {
 	int64_t retry_at; /* DOWN: not before this */
 	int retry_ms;
 	struct backend_call *call; /* BUSY: whose answer comes */
-	int heard;		   /* bytes of the answer have come */
+	int heard;                 /* bytes of the answer have come */
 	struct buf out, in;
 	struct fcgirec rec;
 };
@@ -107,8 +111,8 @@ line_add(struct backend *b, struct backend_call *k, int front)
 static void
 slot_watch(struct slot *s, int events)
 {
-	if (ev_is_active(&s->io) && (s->io.events & (EV_READ | EV_WRITE)) ==
-		events)
+	if (ev_is_active(&s->io) &&
+	    (s->io.events & (EV_READ | EV_WRITE)) == events)
 		return;
 	ev_io_stop(s->b->loop, &s->io);
 	ev_io_set(&s->io, s->fd, events);
@@ -323,8 +327,9 @@ slot_answer(struct slot *s, uint32_t status)
 		a.body_len = s->in.len - (size_t)n;
 	} else {
 		a.status = 0;
-		log_warn("backend answer why=%s",
-		    s->in.err ? "size" : status ? "refused" : "malformed");
+		log_warn("backend answer why=%s", s->in.err ? "size"
+						  : status  ? "refused"
+							    : "malformed");
 	}
 	s->state = SLOT_IDLE;
 	s->retry_ms = 0;
@@ -537,7 +542,7 @@ backend_call(struct backend *b, enum backend_line line, const char *method,
 		return NULL;
 	}
 	k = malloc(sizeof(*k) + size(method) + size(uri) + size(ref) +
-	    size(addr) + len + 1);
+		   size(addr) + len + 1);
 	if (k == NULL)
 		return NULL;
 	memset(k, 0, sizeof(*k));

@@ -15,15 +15,15 @@
 
 /* Lines in front of the pool; served in turn, so that none starves another. */
 enum backend_line {
-	BACKEND_LOG,	/* what we missed */
-	BACKEND_WHO,	/* who somebody is; presence */
-	BACKEND_SEND,	/* what clients send; the one that may be full */
+	BACKEND_LOG,    /* what we missed */
+	BACKEND_WHO,    /* who somebody is; presence */
+	BACKEND_SEND,   /* what clients send; the one that may be full */
 	BACKEND_REPLAY, /* what a client missed */
 	BACKEND_LINES
 };
 
 struct backend_answer {
-	int status;	  /* HTTP status, or 0: no answer */
+	int status;       /* HTTP status, or 0: no answer */
 	const char *why;  /* of status 0: "timeout" or "lost" */
 	const char *head; /* CGI head, see fcgirec_field */
 	size_t head_len;
@@ -41,9 +41,9 @@ struct backend_call;
 struct backend_conf {
 	const char *socket; /* api.fcgi's */
 	const char *key;    /* proves that we are pushd; borrowed */
-	unsigned pool;	    /* connections */
+	unsigned pool;      /* connections */
 	size_t waiting_max; /* in the line of sends */
-	int timeout_ms;	    /* from the call to the answer */
+	int timeout_ms;     /* from the call to the answer */
 };
 
 struct backend_stats {
@@ -51,8 +51,8 @@ struct backend_stats {
 	unsigned waiting, busy, up;
 };
 
-struct backend *backend_new(struct ev_loop *loop,
-    const struct backend_conf *cf);
+struct backend *backend_new(
+    struct ev_loop *loop, const struct backend_conf *cf);
 
 /* backend_free(b): forget all; no callback is called any more. */
 void backend_free(struct backend *b);

@@ -29,8 +29,15 @@
 #include "origin.h"
 #include "sock.h"
 
-enum { ACCEPT_BUDGET = 64, IOV_LOT = 64, HEAD_S = 10, LINGER_S = 2,
-	SCRATCH = 65536, STASH_MAX = 262144, USER_TIMEOUT_MS = 30000 };
+enum {
+	ACCEPT_BUDGET = 64,
+	IOV_LOT = 64,
+	HEAD_S = 10,
+	LINGER_S = 2,
+	SCRATCH = 65536,
+	STASH_MAX = 262144,
+	USER_TIMEOUT_MS = 30000
+};
 
 struct conn_listener {
 	ev_io io;
@@ -46,7 +53,6 @@ struct conn_peer {
 	char net[ADDR_TEXT_MAX]; /* what they are counted by */
 	char addr[];
 };
-
 
 unsigned
 conn_jitter(unsigned n)
@@ -197,7 +203,6 @@ conn_close(struct conn *c, const char *why)
 	turn_add(c);
 }
 
-
 static void
 watch(struct conn *c, int events)
 {
@@ -214,8 +219,8 @@ watch(struct conn *c, int events)
 static void
 watch_again(struct conn *c)
 {
-	watch(c, (c->paused || c->eof ? 0 : EV_READ) |
-		(c->blocked ? EV_WRITE : 0));
+	watch(c,
+	    (c->paused || c->eof ? 0 : EV_READ) | (c->blocked ? EV_WRITE : 0));
 }
 
 /* All is sent: FIN, and wait for the client's for a little. */
@@ -347,7 +352,8 @@ push_out(struct conn *c)
 void
 conn_send(struct conn *c, struct frame *f)
 {
-	if (c->state > CONN_OPEN || c->slow || c->broken || f == NULL || f->len == 0)
+	if (c->state > CONN_OPEN || c->slow || c->broken || f == NULL ||
+	    f->len == 0)
 		return;
 	if (c->q_at + c->q_n == c->q_cap && queue_grow(c) == -1) {
 		c->slow = 1;
@@ -428,13 +434,13 @@ conn_reply(struct conn *c, int head_only, int status, const char *headers,
 	buf_printf(&b, "HTTP/1.1 %d %s\r\n", status, reason);
 	if (headers != NULL)
 		buf_puts(&b, headers);
-	if (body != NULL && (headers == NULL ||
-		strstr(headers, "Content-Type:") == NULL))
-		buf_puts(&b,
-		    "Content-Type: application/json; charset=utf-8\r\n");
+	if (body != NULL &&
+	    (headers == NULL || strstr(headers, "Content-Type:") == NULL))
+		buf_puts(
+		    &b, "Content-Type: application/json; charset=utf-8\r\n");
 	if (status != 204)
-		buf_printf(&b, "Content-Length: %zu\r\n",
-		    body ? strlen(body) : 0);
+		buf_printf(
+		    &b, "Content-Length: %zu\r\n", body ? strlen(body) : 0);
 	buf_puts(&b,
 	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 	    "Referrer-Policy: no-referrer\r\n");
@@ -470,8 +476,8 @@ conn_error(struct conn *c, int head_only, int status, const char *headers,
 }
 
 void
-conn_cors(const struct conn *c, const struct request *rq, char *out,
-    size_t size)
+conn_cors(
+    const struct conn *c, const struct request *rq, char *out, size_t size)
 {
 	static const char rest[] =
 	    "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
@@ -487,8 +493,8 @@ conn_cors(const struct conn *c, const struct request *rq, char *out,
 	out[0] = '\0';
 	p = http_field(rq->head, rq->p, "Origin", &len);
 	if (star) {
-		snprintf(out, size, "Access-Control-Allow-Origin: *\r\n%s",
-		    rest);
+		snprintf(
+		    out, size, "Access-Control-Allow-Origin: *\r\n%s", rest);
 		return;
 	}
 	if (cf->cors_origins[0] == '\0')
@@ -620,9 +626,10 @@ route(struct conn *c, const struct request *rq)
 		len -= base;
 	}
 	for (tp = c->all->paths; tp->path != NULL; tp++)
-		if (strlen(tp->path) == len && memcmp(tp->path, path, len) == 0) {
-			log_debug("conn request fd=%d path=%s", c->fd,
-			    tp->path);
+		if (strlen(tp->path) == len &&
+		    memcmp(tp->path, path, len) == 0) {
+			log_debug(
+			    "conn request fd=%d path=%s", c->fd, tp->path);
 			tp->transport->open(c, rq);
 			return;
 		}
@@ -634,16 +641,16 @@ static void
 head_refused(struct conn *c, int status)
 {
 	conn_error(c, 0, status, NULL,
-	    status == 400 || status == 505 ? "bad_request" :
-					     "headers_too_large",
-	    status == 400     ? "The request could not be read" :
-		status == 505 ? "Use HTTP/1.1" :
-				"The request's head is too large");
+	    status == 400 || status == 505 ? "bad_request"
+					   : "headers_too_large",
+	    status == 400   ? "The request could not be read"
+	    : status == 505 ? "Use HTTP/1.1"
+			    : "The request's head is too large");
 }
 
 static void
-request_whole(struct conn *c, const struct http_head *h, char *p, size_t head,
-    size_t len)
+request_whole(
+    struct conn *c, const struct http_head *h, char *p, size_t head, size_t len)
 {
 	struct request rq = { h, p };
 
@@ -843,8 +850,8 @@ tick(struct conn *c)
 	}
 	switch (c->state) {
 	case CONN_HEAD:
-		conn_error(c, 0, 408, NULL, "timeout",
-		    "The request took too long");
+		conn_error(
+		    c, 0, 408, NULL, "timeout", "The request took too long");
 		break;
 	case CONN_OPEN:
 		if (all->draining) {
@@ -871,8 +878,8 @@ listeners_wake(struct conns *all)
 	struct conn_listener *l;
 
 	for (l = all->listeners; l != NULL; l = l->next)
-		if (l->rest_until_s != 0 &&
-		    l->rest_until_s <= all->now_s && all->n < all->max) {
+		if (l->rest_until_s != 0 && l->rest_until_s <= all->now_s &&
+		    all->n < all->max) {
 			l->rest_until_s = 0;
 			ev_io_start(all->loop, &l->io);
 		}
@@ -1051,13 +1058,13 @@ descriptors(const struct conf *cf)
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
 		if (getrlimit(RLIMIT_NOFILE, &r) == 0)
-			n = r.rlim_cur > 10000000 ? 10000000 :
-						    (size_t)r.rlim_cur;
+			n = r.rlim_cur > 10000000 ? 10000000
+						  : (size_t)r.rlim_cur;
 	}
-	n -= n > (size_t)cf->descriptors_spare ? (size_t)cf->descriptors_spare :
-						 n - 1;
-	return n < (size_t)cf->connections_max ? n :
-						 (size_t)cf->connections_max;
+	n -= n > (size_t)cf->descriptors_spare ? (size_t)cf->descriptors_spare
+					       : n - 1;
+	return n < (size_t)cf->connections_max ? n
+					       : (size_t)cf->connections_max;
 }
 
 int
@@ -1068,12 +1075,11 @@ conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
 	all->loop = loop;
 	all->cf = cf;
 	all->paths = paths;
-	all->limits.head = cf->head_bytes_max > 65535 ?
-	    65535 :
-	    (uint16_t)cf->head_bytes_max;
-	all->limits.field = cf->header_bytes_max > 65535 ?
-	    65535 :
-	    (uint16_t)cf->header_bytes_max;
+	all->limits.head =
+	    cf->head_bytes_max > 65535 ? 65535 : (uint16_t)cf->head_bytes_max;
+	all->limits.field = cf->header_bytes_max > 65535
+				? 65535
+				: (uint16_t)cf->header_bytes_max;
 	all->limits.target = (uint16_t)cf->url_bytes_max;
 	all->limits.fields = (uint16_t)cf->headers_max;
 	all->now_s = (uint32_t)(clock_mono_ms() / 1000);

@@ -37,18 +37,18 @@ struct conn {
 	ev_io io;
 	struct conns *all;
 	const struct transport *tr; /* NULL until taken */
-	void *t;		    /* the transport's own */
+	void *t;                    /* the transport's own */
 	struct conn *wheel_next, **wheel_at;
-	struct conn *turn_next;	 /* to be looked at before the loop sleeps */
-	struct conn_peer *peer;	 /* counted by address; NULL: not yet */
-	struct buf *in;		 /* bytes kept for later, else NULL */
-	struct http_head *head;	 /* of a request that came in pieces */
-	struct frame **q;	 /* the queue: ${inl} or heap */
+	struct conn *turn_next; /* to be looked at before the loop sleeps */
+	struct conn_peer *peer; /* counted by address; NULL: not yet */
+	struct buf *in;         /* bytes kept for later, else NULL */
+	struct http_head *head; /* of a request that came in pieces */
+	struct frame **q;       /* the queue: ${inl} or heap */
 	struct frame *inl[CONN_QUEUE_INLINE];
 	uint32_t q_at, q_n, q_cap;
-	uint32_t q_off;	     /* bytes of the first that are sent */
+	uint32_t q_off;      /* bytes of the first that are sent */
 	uint32_t queued;     /* bytes in all */
-	uint32_t due_s;	     /* the wheel calls then */
+	uint32_t due_s;      /* the wheel calls then */
 	uint32_t life_s;     /* a held stream ends then */
 	uint32_t progress_s; /* when the kernel last took bytes, or END began */
 	uint32_t active_s;   /* when the client last did something */
@@ -65,8 +65,8 @@ struct conns {
 	struct http_limits limits;
 	const struct transport_path *paths; /* ends with a NULL path */
 	struct conn *wheel[CONN_WHEEL];
-	uint32_t now_s; /* monotonic */
-	struct conn *turn; /* queued or resumed in this turn */
+	uint32_t now_s;     /* monotonic */
+	struct conn *turn;  /* queued or resumed in this turn */
 	struct table peers; /* connections by address */
 	struct conn_listener *listeners;
 	ev_timer timer;
@@ -91,8 +91,8 @@ int conns_listen(struct conns *all, const char *addr);
  * conns_each(all, fn, arg):
  * Call ${fn} for each connection; it may close that one.
  */
-void conns_each(struct conns *all, void (*fn)(struct conn *, void *),
-    void *arg);
+void conns_each(
+    struct conns *all, void (*fn)(struct conn *, void *), void *arg);
 
 /*
  * conns_drain(all, over_s):
@@ -122,12 +122,12 @@ void conn_write(struct conn *c, const void *p, size_t len);
  * A plain HTTP answer, then the end.  ${headers}: more lines, each with CRLF,
  * or NULL; ${body}: JSON text or NULL; HEAD gets none.
  */
-void conn_reply(struct conn *c, int head_only, int status,
-    const char *headers, const char *body);
+void conn_reply(struct conn *c, int head_only, int status, const char *headers,
+    const char *body);
 
 /* conn_error(c, head_only, status, headers, code, error): as JSON. */
-void conn_error(struct conn *c, int head_only, int status,
-    const char *headers, const char *code, const char *error);
+void conn_error(struct conn *c, int head_only, int status, const char *headers,
+    const char *code, const char *error);
 
 /* conn_end(c, why): send what is queued, FIN, wait shortly, close. */
 void conn_end(struct conn *c, const char *why);
@@ -157,8 +157,8 @@ int conn_method(const struct request *rq, const char *name);
  * conn_cors(c, rq, out, size):
  * The CORS header lines for the request's Origin, "" if none are due.
  */
-void conn_cors(const struct conn *c, const struct request *rq, char *out,
-    size_t size);
+void conn_cors(
+    const struct conn *c, const struct request *rq, char *out, size_t size);
 
 /* conn_jitter(n): a number in 0..n-1. */
 unsigned conn_jitter(unsigned n);

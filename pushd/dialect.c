@@ -133,8 +133,8 @@ message(const char *type, const char *payload, size_t len, int64_t id,
 }
 
 struct frame *
-dialect_message(const char *type, struct json_object *payload, int64_t id,
-    int64_t stamp)
+dialect_message(
+    const char *type, struct json_object *payload, int64_t id, int64_t stamp)
 {
 	struct frame *f = NULL;
 	struct buf b;
@@ -290,8 +290,8 @@ sse(const struct event *e, enum dialect d, enum hub_form form)
 
 	data = data_of(e, form, &len);
 	buf_init(&b, EVENT_LINE_MAX * 2 + 1024);
-	dialect_sse(&b, d, e->type, data, len, e->id > 0 ? e->id : -1,
-	    stamp_of(e));
+	dialect_sse(
+	    &b, d, e->type, data, len, e->id > 0 ? e->id : -1, stamp_of(e));
 	if (!b.err)
 		f = frame_new(b.data, b.len);
 	buf_fini(&b);
@@ -306,10 +306,10 @@ encode(const struct event *e, enum dialect d, enum hub_form form)
 
 	data = data_of(e, form, &len);
 	/* Nothing from outside reaches the framing (security.md F3). */
-	if (data == NULL || memchr(data, '\n', len) || memchr(data, '\r', len) ||
-	    !dialect_type_ok(e->type)) {
-		log_error("dialect event id=%lld why=malformed",
-		    (long long)e->id);
+	if (data == NULL || memchr(data, '\n', len) ||
+	    memchr(data, '\r', len) || !dialect_type_ok(e->type)) {
+		log_error(
+		    "dialect event id=%lld why=malformed", (long long)e->id);
 		return NULL;
 	}
 	switch (d) {

@@ -15,11 +15,11 @@
 #include "hub.h"
 
 enum dialect {
-	DIALECT_NAMED,	  /* SSE: id, event, data */
+	DIALECT_NAMED,    /* SSE: id, event, data */
 	DIALECT_ENVELOPE, /* SSE: id, data with type and data inside */
-	DIALECT_BOTH,	  /* SSE: one after the other */
-	DIALECT_SOCKET,	  /* WebSocket: every event under its own name */
-	DIALECT_LIVE,	  /* WebSocket: the live dialect's names */
+	DIALECT_BOTH,     /* SSE: one after the other */
+	DIALECT_SOCKET,   /* WebSocket: every event under its own name */
+	DIALECT_LIVE,     /* WebSocket: the live dialect's names */
 	DIALECTS
 };
 
@@ -28,15 +28,14 @@ enum dialect {
  * The event as it goes out, borrowed from it.  NULL if this dialect does not
  * show it, or without memory.
  */
-struct frame *dialect_frame(struct hub_event *he, enum dialect d,
-    enum hub_form form);
+struct frame *dialect_frame(
+    struct hub_event *he, enum dialect d, enum hub_form form);
 
 /*
  * dialect_envelope(b, e, form):
  * Append {"type","data","timestamp","id"} of an event.
  */
-void dialect_envelope(struct buf *b, const struct event *e,
-    enum hub_form form);
+void dialect_envelope(struct buf *b, const struct event *e, enum hub_form form);
 
 /*
  * dialect_sse(b, d, type, data, len, id, stamp):
@@ -51,8 +50,8 @@ void dialect_sse(struct buf *b, enum dialect d, const char *type,
  * Returns a new frame with a WebSocket message {type, payload, timestamp} and
  * `id` if it is above 0; NULL without memory.  Takes ${payload}.
  */
-struct frame *dialect_message(const char *type, struct json_object *payload,
-    int64_t id, int64_t stamp);
+struct frame *dialect_message(
+    const char *type, struct json_object *payload, int64_t id, int64_t stamp);
 
 /*
  * dialect_websocket(text, len):

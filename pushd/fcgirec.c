@@ -45,8 +45,8 @@ param_len(struct buf *b, size_t n)
 }
 
 void
-fcgirec_param(struct buf *params, const char *name, const char *value,
-    size_t len)
+fcgirec_param(
+    struct buf *params, const char *name, const char *value, size_t len)
 {
 	size_t n = strlen(name);
 
@@ -112,8 +112,8 @@ record_end(struct fcgirec *r, struct fcgirec_got *got)
 }
 
 size_t
-fcgirec_read(struct fcgirec *r, const char *p, size_t len,
-    struct fcgirec_got *got)
+fcgirec_read(
+    struct fcgirec *r, const char *p, size_t len, struct fcgirec_got *got)
 {
 	size_t at = 0, n;
 

@@ -78,7 +78,7 @@ parse_request_line(struct http_head *h, const char *p, const char *s, size_t n)
 		if (strncasecmp(target, "http://", 7) == 0)
 			target += 7;
 		else if (stop - target > 8 &&
-		    strncasecmp(target, "https://", 8) == 0)
+			 strncasecmp(target, "https://", 8) == 0)
 			target += 8;
 		else
 			return refuse(h, 400);
@@ -215,7 +215,7 @@ named(const struct http_head *h, const char *p, unsigned i, const char *name,
     size_t len)
 {
 	return h->field[i].name.len == len &&
-	    strncasecmp(p + h->field[i].name.at, name, len) == 0;
+	       strncasecmp(p + h->field[i].name.at, name, len) == 0;
 }
 
 const char *
@@ -266,7 +266,7 @@ http_lists(const struct http_head *h, const char *p, const char *name,
 				s++;
 			len = (size_t)(stop - s);
 			while (len > 0 &&
-			    (s[len - 1] == ' ' || s[len - 1] == '\t'))
+			       (s[len - 1] == ' ' || s[len - 1] == '\t'))
 				len--;
 			if (len == tlen && strncasecmp(s, token, len) == 0)
 				return 1;
@@ -384,7 +384,7 @@ http_ws_key(const struct http_head *h, const char *p, char accept[29])
 	memcpy(text, key, 24);
 	memcpy(text + 24, guid, sizeof(guid));
 	SHA1((const unsigned char *)text, 24 + sizeof(guid) - 1, digest);
-	sodium_bin2base64(accept, 29, digest, sizeof(digest),
-	    sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(
+	    accept, 29, digest, sizeof(digest), sodium_base64_VARIANT_ORIGINAL);
 	return 101;
 }

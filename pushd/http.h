@@ -19,7 +19,10 @@ struct http_limits {
 };
 
 /* security.md 2 */
-#define HTTP_LIMITS_DEFAULT { 16384, 8192, 4096, 100 }
+#define HTTP_LIMITS_DEFAULT            \
+	{                              \
+		16384, 8192, 4096, 100 \
+	}
 
 /* Where a piece of the head lies: offset and length in bytes. */
 struct http_span {

@@ -58,7 +58,7 @@ static size_t
 event_bytes(const struct hub_event *he)
 {
 	return sizeof(*he) + he->e->data_len * 2 +
-	    (he->e->public != he->e->data ? he->e->public_len * 2 : 0) + 256;
+	       (he->e->public != he->e->data ? he->e->public_len * 2 : 0) + 256;
 }
 
 static struct hub_event *
@@ -145,7 +145,7 @@ int
 hub_covers(const struct hub *h, int64_t cursor)
 {
 	return h->ready && cursor >= h->base && cursor >= h->stale_max &&
-	    cursor <= h->head;
+	       cursor <= h->head;
 }
 
 static int
@@ -194,9 +194,9 @@ ring_outdate(struct hub *h, const struct event *e)
 	int gone, members;
 
 	gone = strcmp(e->type, "message_deleted") == 0 ||
-	    strcmp(e->type, "customer_deleted") == 0;
+	       strcmp(e->type, "customer_deleted") == 0;
 	members = strcmp(e->type, "conversation_updated") == 0 &&
-	    memmem(e->data, e->data_len, "\"participants\"", 14) != NULL;
+		  memmem(e->data, e->data_len, "\"participants\"", 14) != NULL;
 	if (!gone && !members)
 		return;
 	if (json_parse(e->data, e->data_len, JSON_DEPTH_MAX, 1000000,
@@ -261,8 +261,8 @@ deliver(struct hub *h, struct hub_event *he)
 			h->deliveries++;
 			/* May empty the room, and so free it. */
 			sub->event(sub, he);
-			r = table_get(&h->rooms, e->rooms[i],
-			    strlen(e->rooms[i]));
+			r = table_get(
+			    &h->rooms, e->rooms[i], strlen(e->rooms[i]));
 			if (r == NULL)
 				break;
 		}
@@ -287,8 +287,8 @@ hub_append(struct hub *h, struct event *e)
 	}
 	ring_outdate(h, e);
 	while (h->ring_n > 0 &&
-	    (h->ring_n == h->ring_max ||
-		h->ring_bytes + event_bytes(he) > h->ring_bytes_max))
+	       (h->ring_n == h->ring_max ||
+		   h->ring_bytes + event_bytes(he) > h->ring_bytes_max))
 		ring_drop_oldest(h);
 	h->ring[(h->ring_at + h->ring_n) % h->ring_max] = he;
 	h->ring_n++;

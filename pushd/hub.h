@@ -23,7 +23,7 @@ enum hub_form { HUB_AGENT, HUB_CUSTOMER };
 /* An event in the ring or on its way; counted. */
 struct hub_event {
 	uint32_t refs;
-	int stale;	 /* changed by a later event: replay asks the log */
+	int stale;       /* changed by a later event: replay asks the log */
 	struct event *e; /* owned */
 	struct frame *frame[HUB_DIALECTS][2]; /* made when first asked for */
 };
@@ -33,7 +33,7 @@ struct hub_sub;
 /* Somebody's place in a room. */
 struct hub_link {
 	struct hub_room *room;
-	uint32_t at;   /* in the room's list */
+	uint32_t at;    /* in the room's list */
 	uint16_t flags; /* the subscriber's own */
 };
 
@@ -42,11 +42,11 @@ struct hub_sub {
 	/* Called for each event of its rooms, never twice for the same. */
 	void (*event)(struct hub_sub *, struct hub_event *);
 	struct hub_link *links;
-	int64_t cursor;	 /* newest event given to it; older are skipped */
-	uint32_t mark;	 /* the last delivery it was part of */
+	int64_t cursor; /* newest event given to it; older are skipped */
+	uint32_t mark;  /* the last delivery it was part of */
 	uint16_t nlinks, links_cap;
-	uint8_t form;	 /* enum hub_form */
-	uint8_t live;	 /* 0: still catching up, gets nothing */
+	uint8_t form; /* enum hub_form */
+	uint8_t live; /* 0: still catching up, gets nothing */
 };
 
 struct hub_room {
@@ -57,11 +57,11 @@ struct hub_room {
 };
 
 struct hub {
-	int ready;	    /* the log's state is known */
-	int64_t head;	    /* newest event seen */
-	int64_t base;	    /* the ring has every event above it */
-	int64_t stale_max;  /* a replay from below this asks the log */
-	int64_t floor;	    /* oldest cursor that the log can honour */
+	int ready;         /* the log's state is known */
+	int64_t head;      /* newest event seen */
+	int64_t base;      /* the ring has every event above it */
+	int64_t stale_max; /* a replay from below this asks the log */
+	int64_t floor;     /* oldest cursor that the log can honour */
 	char epoch[64];
 	struct hub_event **ring;
 	size_t ring_max, ring_at, ring_n; /* slots, the oldest, how many */
@@ -110,15 +110,15 @@ int hub_join(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
  * Take ${flags} from its place in the room, and it out of the room when none
  * are left.  Nothing if it is not there.
  */
-void hub_leave(struct hub *h, struct hub_sub *sub, const char *room,
-    size_t len, unsigned flags);
+void hub_leave(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
+    unsigned flags);
 
 /* hub_leave_all(h, sub): out of every room. */
 void hub_leave_all(struct hub *h, struct hub_sub *sub);
 
 /* hub_link_find(sub, room, len): its place in a room, or NULL. */
-struct hub_link *hub_link_find(const struct hub_sub *sub, const char *room,
-    size_t len);
+struct hub_link *hub_link_find(
+    const struct hub_sub *sub, const char *room, size_t len);
 
 /* hub_sees(sub, he): whether the event is for it: a room of its, a form. */
 int hub_sees(const struct hub_sub *sub, const struct hub_event *he);

@@ -48,7 +48,7 @@ struct ident_ask {
 struct batch {
 	struct idents *x;
 	struct ident_ask *asks; /* new credentials, or */
-	struct ident **idents;	/* identities asked about again */
+	struct ident **idents;  /* identities asked about again */
 	size_t n;
 };
 
@@ -197,8 +197,8 @@ ident_fill(struct ident *id, struct json_object *o)
 	id->nrooms = (uint16_t)nrooms;
 	id->nconversations = (uint16_t)nconversations;
 	p = member(o, "kind", &len);
-	id->form = len == 8 && memcmp(p, "customer", 8) == 0 ? HUB_CUSTOMER :
-							       HUB_AGENT;
+	id->form = len == 8 && memcmp(p, "customer", 8) == 0 ? HUB_CUSTOMER
+							     : HUB_AGENT;
 	return 0;
 }
 
@@ -370,8 +370,8 @@ cred_item(const struct ident_cred *c)
 }
 
 struct ident_wait *
-ident_ask(struct idents *x, const struct ident_cred *cred, ident_fn *fn,
-    void *arg)
+ident_ask(
+    struct idents *x, const struct ident_cred *cred, ident_fn *fn, void *arg)
 {
 	unsigned char hash[CRED_BYTES];
 	struct ident_ask *a;
@@ -447,8 +447,8 @@ ask_end(struct idents *x, struct ident_ask *a, struct ident *id, int status,
 }
 
 static void
-ask_answer(struct idents *x, struct ident_ask *a, struct json_object *o,
-    int64_t head)
+ask_answer(
+    struct idents *x, struct ident_ask *a, struct json_object *o, int64_t head)
 {
 	char code[64] = "unauthenticated", error[256];
 	struct ident *id = NULL;
@@ -477,8 +477,8 @@ ask_answer(struct idents *x, struct ident_ask *a, struct json_object *o,
 		}
 	}
 	if (id == NULL) {
-		ask_end(x, a, NULL, status == 403 || status == 503 ? (int)status :
-								     401,
+		ask_end(x, a, NULL,
+		    status == 403 || status == 503 ? (int)status : 401,
 		    status == 503 ? "busy" : code, error);
 		return;
 	}
@@ -610,7 +610,7 @@ ask_new(struct idents *x)
 	end = &b->asks;
 	items = json_object_new_array();
 	while (b->n < IDENTIFY_ITEMS_MAX && (a = x->first) != NULL &&
-	    a->known == NULL) {
+	       a->known == NULL) {
 		x->first = a->next;
 		if (x->first == NULL)
 			x->last = NULL;
@@ -642,7 +642,7 @@ ask_again(struct idents *x, uint32_t now)
 	}
 	items = json_object_new_array();
 	while (b->n < IDENTIFY_ITEMS_MAX && (id = x->due) != NULL &&
-	    id->check_s <= now) {
+	       id->check_s <= now) {
 		due_take(x, id);
 		id->asked = 1;
 		id->again = 0;
@@ -678,7 +678,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 		ask_new(x);
 	}
 	while (x->due != NULL && x->due->check_s <= now &&
-	    x->inflight <= x->inflight_max)
+	       x->inflight <= x->inflight_max)
 		ask_again(x, now);
 }
 
@@ -705,7 +705,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 
 int
 idents_init(struct idents *x, struct ev_loop *loop, struct backend *backend,
-    struct presence *presence, unsigned ttl_s, unsigned pool, const int64_t *account_max)
+    struct presence *presence, unsigned ttl_s, unsigned pool,
+    const int64_t *account_max)
 {
 	memset(x, 0, sizeof(*x));
 	x->loop = loop;
@@ -927,8 +928,7 @@ ident_join(struct hub *h, struct hub_sub *sub, const struct ident *id)
 
 		if (l != NULL)
 			l->flags &= 0x7fff;
-		else if (hub_join(h, sub, room, strlen(room), IDENT_ROOM) ==
-		    -1)
+		else if (hub_join(h, sub, room, strlen(room), IDENT_ROOM) == -1)
 			return -1;
 		if (l != NULL)
 			l->flags |= IDENT_ROOM;
@@ -939,8 +939,7 @@ ident_join(struct hub *h, struct hub_sub *sub, const struct ident *id)
 		if ((l->flags & 0x8000) == 0)
 			continue;
 		l->flags &= 0x7fff;
-		hub_leave(h, sub, l->room->name, l->room->name_len,
-		    IDENT_ROOM);
+		hub_leave(h, sub, l->room->name, l->room->name_len, IDENT_ROOM);
 	}
 	return 0;
 }

@@ -32,8 +32,8 @@ struct ident {
 	const char *rooms, *conversations;  /* NUL-parted, in ${text} */
 	char *text;
 	struct account *account;
-	struct ident *prev, *next;     /* those in use, by ${check_s} */
-	struct ident *account_next;    /* of the same account, in use */
+	struct ident *prev, *next;  /* those in use, by ${check_s} */
+	struct ident *account_next; /* of the same account, in use */
 	struct ident_use *uses;
 };
 
@@ -61,8 +61,8 @@ struct ident_cred {
 };
 
 /* Once: the identity (borrowed), or NULL and why: 401, 403, or 503. */
-typedef void ident_fn(void *arg, struct ident *id, int status,
-    const char *code, const char *error);
+typedef void ident_fn(void *arg, struct ident *id, int status, const char *code,
+    const char *error);
 
 struct idents {
 	struct ev_loop *loop;
@@ -70,8 +70,8 @@ struct idents {
 	struct presence *presence;
 	struct table refs, creds, accounts, asking;
 	struct ident_ask *first, *last; /* not yet on their way */
-	struct cred *oldest, *newest;	/* the memory, by time */
-	struct ident *due, *due_last;	/* in use, by check_s */
+	struct cred *oldest, *newest;   /* the memory, by time */
+	struct ident *due, *due_last;   /* in use, by check_s */
 	int64_t control_id; /* event of the newest change of a session */
 	unsigned inflight, inflight_max;
 	unsigned ttl_s;
@@ -85,9 +85,9 @@ struct idents {
 
 struct ident_wait;
 
-int idents_init(struct idents *x, struct ev_loop *loop,
-    struct backend *backend, struct presence *presence, unsigned ttl_s,
-    unsigned pool, const int64_t *account_max);
+int idents_init(struct idents *x, struct ev_loop *loop, struct backend *backend,
+    struct presence *presence, unsigned ttl_s, unsigned pool,
+    const int64_t *account_max);
 void idents_fini(struct idents *x);
 
 /*
@@ -95,8 +95,8 @@ void idents_fini(struct idents *x);
  * Ask who shows ${cred}.  ${fn} is called later, never from within.  Returns a
  * handle good until then, or NULL without memory.
  */
-struct ident_wait *ident_ask(struct idents *x, const struct ident_cred *cred,
-    ident_fn *fn, void *arg);
+struct ident_wait *ident_ask(
+    struct idents *x, const struct ident_cred *cred, ident_fn *fn, void *arg);
 
 /* ident_cancel(x, w): ${fn} will not be called.  Takes NULL. */
 void ident_cancel(struct idents *x, struct ident_wait *w);

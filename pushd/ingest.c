@@ -20,8 +20,14 @@
 #include "log.h"
 #include "sock.h"
 
-enum { PAGE = 500, PAGE_SMALL = 20, RETRY_MS = 1000, SOURCES_MAX = 1024,
-	PACKETS_A_TURN = 256, WINDOW_MS = 120000 /* kept for resumes at start */ };
+enum {
+	PAGE = 500,
+	PAGE_SMALL = 20,
+	RETRY_MS = 1000,
+	SOURCES_MAX = 1024,
+	PACKETS_A_TURN = 256,
+	WINDOW_MS = 120000 /* kept for resumes at start */
+};
 
 /* A writer's connection. */
 struct ingest_source {
@@ -205,8 +211,8 @@ backfill(struct ingest *g)
 	if (g->started) {
 		g->after = g->hub->head;
 		snprintf(uri, sizeof(uri),
-		    "/internal/events?after=%lld&limit=%d",
-		    (long long)g->after, g->limit);
+		    "/internal/events?after=%lld&limit=%d", (long long)g->after,
+		    g->limit);
 	}
 	g->backfills++;
 	g->call = backend_call(g->backend, BACKEND_LOG, "GET", uri, NULL, NULL,

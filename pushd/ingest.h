@@ -41,13 +41,13 @@ struct ingest {
 	ev_io io;
 	ev_timer timer;
 	struct backend_call *call; /* the one question in flight */
-	int64_t after;		   /* ... asked from here on */
-	int again;		   /* a gap was seen meanwhile */
-	int started;		   /* the state was answered once */
-	int64_t heard_ms;	   /* last hint or answer, monotonic */
-	int64_t retry_ms;	   /* not before this, after a failure */
+	int64_t after;             /* ... asked from here on */
+	int again;                 /* a gap was seen meanwhile */
+	int started;               /* the state was answered once */
+	int64_t heard_ms;          /* last hint or answer, monotonic */
+	int64_t retry_ms;          /* not before this, after a failure */
 	int64_t silence_ms;
-	int limit;		   /* events of a page */
+	int limit; /* events of a page */
 	uint64_t hints, late, gaps, backfills, failures, malformed, refused;
 };
 

@@ -29,8 +29,12 @@
 #define PARLEY_VERSION "0"
 #endif
 
-enum { WAITING_MAX = 4096, CALL_MS = 10000, RING_BYTES_MAX = 64 << 20,
-	CONNECTIONS_A_SECOND = 200 /* told to come back, in a drain */ };
+enum {
+	WAITING_MAX = 4096,
+	CALL_MS = 10000,
+	RING_BYTES_MAX = 64 << 20,
+	CONNECTIONS_A_SECOND = 200 /* told to come back, in a drain */
+};
 
 /* A new protocol is a file and its paths here. */
 static const struct transport_path paths[] = {
@@ -165,8 +169,8 @@ on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 	log_reopen();
 	buf_init(&err, 65536);
 	memset(&cf, 0, sizeof(cf));
-	if (conf_load(&cf, conf_path[0] ? conf_path : NULL, CONF_PUSHD,
-		&err) == -1) {
+	if (conf_load(&cf, conf_path[0] ? conf_path : NULL, CONF_PUSHD, &err) ==
+	    -1) {
 		log_error("conf not reread: %s", err.data);
 		conf_free(&cf);
 	} else {
@@ -251,28 +255,28 @@ start(struct push *p, const char *const *listens, int nlistens)
 	p->backend = backend_new(p->loop, &bc);
 	if (p->backend == NULL)
 		return -1;
-	presence_init(&p->presence, p->loop, p->backend,
-	    (int)p->cf.presence_grace_ms);
+	presence_init(
+	    &p->presence, p->loop, p->backend, (int)p->cf.presence_grace_ms);
 	idents_init(&p->idents, p->loop, p->backend, &p->presence,
 	    (unsigned)p->cf.identity_s, (unsigned)p->cf.push_pool,
 	    &p->cf.account_connections_max);
 	p->replays.hub = &p->hub;
 	p->replays.backend = p->backend;
-	typing_init(&p->typing, p->loop, (int)p->cf.typing_ms, typing_publish,
-	    p);
+	typing_init(
+	    &p->typing, p->loop, (int)p->cf.typing_ms, typing_publish, p);
 	conns_init(&p->conns, p->loop, &p->cf, paths);
 	/* Its lock is what a second pushd finds held. */
 	if (ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
-		p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops, p) ==
-	    -1)
+		p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops,
+		p) == -1)
 		return -1;
 	for (i = 0; i < nlistens; i++)
 		if (conns_listen(&p->conns, listen_address(&p->cf, listens[i],
-			path, sizeof(path))) == -1)
+						path, sizeof(path))) == -1)
 			return -1;
 	if (nlistens == 0 &&
 	    conns_listen(&p->conns, listen_address(&p->cf, p->cf.push_listen,
-		path, sizeof(path))) == -1)
+					path, sizeof(path))) == -1)
 		return -1;
 	return 0;
 }
@@ -297,12 +301,11 @@ stop(struct push *p)
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "conf", required_argument, NULL, 'c' },
+	static const struct option options[] = { { "conf", required_argument,
+						     NULL, 'c' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 }
-	};
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	const char *conf = NULL, *listens[16];
 	struct buf err;
 	int opt, nlistens = 0, rc;
@@ -359,8 +362,8 @@ main(int argc, char **argv)
 	signals(&push);
 	rc = start(&push, listens, nlistens);
 	if (rc == 0) {
-		log_info("start pid=%ld max=%zu", (long)getpid(),
-		    push.conns.max);
+		log_info(
+		    "start pid=%ld max=%zu", (long)getpid(), push.conns.max);
 		ev_run(push.loop, 0);
 		log_info("end");
 	}

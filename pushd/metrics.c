@@ -81,7 +81,7 @@ allowed(const struct conn *c)
 	struct addr a;
 
 	return addr_parse(text, strlen(text), &a) == 0 &&
-	    addr_listed(push_of(c)->cf.metrics_addresses, &a);
+	       addr_listed(push_of(c)->cf.metrics_addresses, &a);
 }
 
 /* Methods other than GET and HEAD; 1 if it was one. */
@@ -109,9 +109,9 @@ health_open(struct conn *c, const struct request *rq)
 		return;
 	o = json_object_new_object();
 	json_put_str(o, "status",
-	    p->conns.draining	? "draining" :
-		p->hub.ready	? "ok" :
-				  "starting");
+	    p->conns.draining ? "draining"
+	    : p->hub.ready    ? "ok"
+			      : "starting");
 	if (allowed(c)) {
 		backend_stats(p->backend, &bs);
 		conns_each(&p->conns, count, &n);
@@ -225,8 +225,7 @@ metrics_open(struct conn *c, const struct request *rq)
 	    "Events below the head that were never seen; must stay 0.",
 	    p->hub.regress);
 	put(&b, "hints_total", "counter", "Hints heard.", g->hints);
-	put(&b, "hints_late_total", "counter", "Hints known already.",
-	    g->late);
+	put(&b, "hints_late_total", "counter", "Hints known already.", g->late);
 	put(&b, "gaps_total", "counter", "Hints that showed a gap.", g->gaps);
 	put(&b, "backfills_total", "counter", "Questions to the log.",
 	    g->backfills);
@@ -238,10 +237,8 @@ metrics_open(struct conn *c, const struct request *rq)
 	    p->replays.from_ring);
 	put(&b, "resumes_log_total", "counter", "Pages asked of the log.",
 	    p->replays.from_log);
-	put(&b, "resets_total", "counter", "Cursors not honoured.",
-	    p->resets);
-	put(&b, "identities", "gauge", "Sessions known.",
-	    p->idents.refs.used);
+	put(&b, "resets_total", "counter", "Cursors not honoured.", p->resets);
+	put(&b, "identities", "gauge", "Sessions known.", p->idents.refs.used);
 	put(&b, "identify_asked_total", "counter", "Credentials asked about.",
 	    p->idents.asked);
 	put(&b, "identify_remembered_total", "counter",

@@ -18,7 +18,7 @@ enum { AGAIN_MS = 1000, NEWS_BYTES_MAX = 65536 };
 struct presence_one {
 	struct presence_one *next_dirty;
 	struct presence_one *prev, *next; /* in the line of those in grace */
-	long long due;			  /* end of the grace */
+	long long due;                    /* end of the grace */
 	char *ref;
 	signed char want, told, asked; /* 1 online, 0 offline, -1 neither */
 	char in_dirty, in_grace;
@@ -120,8 +120,8 @@ tell(struct presence *p)
 	json_object_put(root);
 	if (p->nasked > 0 && !b.err)
 		p->call = backend_call(p->backend, BACKEND_WHO, "POST",
-		    "/internal/presence", NULL, NULL, b.data, b.len,
-		    on_answer, p);
+		    "/internal/presence", NULL, NULL, b.data, b.len, on_answer,
+		    p);
 	if (p->nasked > 0 && p->call == NULL)
 		on_answer(p, &(struct backend_answer){ .why = "memory" });
 	buf_fini(&b);
@@ -148,8 +148,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 void
-presence_init(struct presence *p, struct ev_loop *loop,
-    struct backend *backend, int grace_ms)
+presence_init(struct presence *p, struct ev_loop *loop, struct backend *backend,
+    int grace_ms)
 {
 	memset(p, 0, sizeof(*p));
 	p->loop = loop;
@@ -214,8 +214,7 @@ presence_up(struct presence *p, const char *account, const char *ref)
 void
 presence_down(struct presence *p, const char *account)
 {
-	struct presence_one *o =
-	    table_get(&p->all, account, strlen(account));
+	struct presence_one *o = table_get(&p->all, account, strlen(account));
 
 	if (o == NULL || o->in_grace)
 		return;

@@ -17,7 +17,7 @@ struct presence_one;
 struct presence {
 	struct ev_loop *loop;
 	struct backend *backend;
-	struct table all; /* by account */
+	struct table all;                        /* by account */
 	struct presence_one *dirty, **dirty_end; /* to be told */
 	struct presence_one *grace, *grace_last; /* in order of time */
 	struct backend_call *call;

@@ -30,12 +30,12 @@ push_cred(const struct conn *c, const struct request *rq,
 	if (push_of(c)->cf.url_tokens) {
 		if (http_query(h, rq->p, "token", token, PUSH_TOKEN_MAX) > 0)
 			cred->token = token;
-		else if (http_query(h, rq->p, "session", session,
-			     PUSH_TOKEN_MAX) > 0)
+		else if (http_query(
+			     h, rq->p, "session", session, PUSH_TOKEN_MAX) > 0)
 			cred->session = session;
 	}
 	return cred->authorization != NULL || cred->token != NULL ||
-	    cred->session != NULL || cred->cookie != NULL;
+	       cred->session != NULL || cred->cookie != NULL;
 }
 
 int64_t

@@ -22,10 +22,10 @@ struct replay {
 	const struct replay_ops *ops;
 	void *arg;
 	int64_t cursor; /* all up to here was given, or was not for it */
-	int64_t upto;	/* of the page asked for */
+	int64_t upto;   /* of the page asked for */
 	struct backend_call *call;
 	struct json_object *page; /* being given; NULL: none */
-	size_t at;		  /* next of its items */
+	size_t at;                /* next of its items */
 	int64_t page_last;
 	int page_more;
 	int waiting, busy, dead;
@@ -231,7 +231,7 @@ on_page(void *arg, const struct backend_answer *a)
 	if (reset)
 		end(r, REPLAY_RESET);
 	else if (r->page == NULL || (more && last <= r->cursor &&
-		     json_object_array_length(r->page) == 0))
+					json_object_array_length(r->page) == 0))
 		end(r, REPLAY_FAILED);
 	else
 		replay_go(r);

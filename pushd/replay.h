@@ -43,9 +43,9 @@ struct replays {
 /*
  * replay_new(x, sub, ref, room, cursor, ops, arg):
  * For the subscriber ${sub} of the identity ${ref} (copied); ${room} (copied)
- * or NULL for all its rooms.  ${cursor} REPLAY_NOW has missed nothing, but waits
- * until the log's state is known; any other below 0 is refused then.  Nothing happens before replay_go.  NULL without
- * memory.
+ * or NULL for all its rooms.  ${cursor} REPLAY_NOW has missed nothing, but
+ * waits until the log's state is known; any other below 0 is refused then.
+ * Nothing happens before replay_go.  NULL without memory.
  */
 struct replay *replay_new(struct replays *x, struct hub_sub *sub,
     const char *ref, const char *room, int64_t cursor,

@@ -73,8 +73,8 @@ say(struct sse *s, const char *type, struct json_object *data, int64_t id)
 	buf_init(&b, 262144);
 	json_write(data, &text);
 	json_object_put(data);
-	dialect_sse(&b, s->dialect, type, text.data, text.len, id,
-	    clock_now_ms());
+	dialect_sse(
+	    &b, s->dialect, type, text.data, text.len, id, clock_now_ms());
 	if (!b.err && !text.err)
 		conn_write(s->c, b.data, b.len);
 	buf_fini(&text);
@@ -135,8 +135,8 @@ batch_flush(struct sse *s)
 	}
 	b->n = 0;
 	buf_puts(&text, "]}");
-	dialect_sse(&out, s->dialect, "batch", text.data, text.len, id,
-	    clock_now_ms());
+	dialect_sse(
+	    &out, s->dialect, "batch", text.data, text.len, id, clock_now_ms());
 	if (!out.err && !text.err)
 		conn_write(s->c, out.data, out.len);
 	buf_fini(&text);
@@ -234,8 +234,7 @@ static const struct replay_ops replay_ops = { on_missed, on_caught_up };
 static void
 on_changed(struct ident_use *use)
 {
-	struct sse *s =
-	    (struct sse *)((char *)use - offsetof(struct sse, use));
+	struct sse *s = (struct sse *)((char *)use - offsetof(struct sse, use));
 
 	if (ident_join(&push_of(s->c)->hub, &s->sub, use->ident) == -1)
 		conn_end(s->c, "memory");
@@ -244,8 +243,7 @@ on_changed(struct ident_use *use)
 static void
 on_gone(struct ident_use *use, const char *why)
 {
-	struct sse *s =
-	    (struct sse *)((char *)use - offsetof(struct sse, use));
+	struct sse *s = (struct sse *)((char *)use - offsetof(struct sse, use));
 
 	conn_end(s->c, why);
 }
@@ -253,8 +251,7 @@ on_gone(struct ident_use *use, const char *why)
 static uint32_t
 on_idle_since(struct ident_use *use)
 {
-	struct sse *s =
-	    (struct sse *)((char *)use - offsetof(struct sse, use));
+	struct sse *s = (struct sse *)((char *)use - offsetof(struct sse, use));
 
 	return s->c->active_s;
 }
@@ -268,12 +265,11 @@ send_head(struct sse *s)
 	struct buf b;
 
 	buf_init(&b, 4096);
-	buf_puts(&b,
-	    "HTTP/1.1 200 OK\r\n"
-	    "Content-Type: text/event-stream; charset=utf-8\r\n"
-	    "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
-	    "X-Content-Type-Options: nosniff\r\n"
-	    "Referrer-Policy: no-referrer\r\n");
+	buf_puts(&b, "HTTP/1.1 200 OK\r\n"
+		     "Content-Type: text/event-stream; charset=utf-8\r\n"
+		     "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
+		     "X-Content-Type-Options: nosniff\r\n"
+		     "Referrer-Policy: no-referrer\r\n");
 	buf_puts(&b, s->open->cors);
 	buf_puts(&b, "Connection: close\r\n\r\n");
 	if (!s->open->head_only)
@@ -289,9 +285,9 @@ refuse(struct sse *s, int status, const char *code, const char *error)
 	int head_only = s->open->head_only;
 
 	snprintf(headers, sizeof(headers), "%s%s", s->open->cors,
-	    status == 401     ? "WWW-Authenticate: Bearer\r\n" :
-		status == 503 ? "Retry-After: 2\r\n" :
-				"");
+	    status == 401   ? "WWW-Authenticate: Bearer\r\n"
+	    : status == 503 ? "Retry-After: 2\r\n"
+			    : "");
 	conn_error(s->c, head_only, status, headers, code, error);
 }
 
@@ -379,8 +375,8 @@ other_method(struct conn *c, const struct request *rq, const char *cors)
 
 	if (conn_method(rq, "GET") || conn_method(rq, "HEAD"))
 		return 0;
-	snprintf(headers, sizeof(headers), "%sAllow: GET, HEAD, OPTIONS\r\n",
-	    cors);
+	snprintf(
+	    headers, sizeof(headers), "%sAllow: GET, HEAD, OPTIONS\r\n", cors);
 	if (conn_method(rq, "OPTIONS"))
 		conn_reply(c, 0, 204, headers, NULL);
 	else
@@ -416,8 +412,8 @@ sse_open(struct conn *c, const struct request *rq)
 	conn_take(c, &sse_transport, s);
 	shown = push_cred(c, rq, &cred, token, session);
 	s->open->cursor = cursor_of(rq);
-	s->dialect = (uint8_t)dialect_of(rq,
-	    !cred.authorization && (cred.token || cred.session));
+	s->dialect = (uint8_t)dialect_of(
+	    rq, !cred.authorization && (cred.token || cred.session));
 	if (http_query(rq->head, rq->p, "batch", text, sizeof(text)) > 0 &&
 	    strcmp(text, "1") == 0) {
 		s->batch = calloc(1, sizeof(*s->batch));

@@ -20,8 +20,8 @@ hash(const char *key, size_t len)
 		randombytes_buf(secret, sizeof(secret));
 		made = 1;
 	}
-	crypto_shorthash((unsigned char *)&h, (const unsigned char *)key, len,
-	    secret);
+	crypto_shorthash(
+	    (unsigned char *)&h, (const unsigned char *)key, len, secret);
 	return (uint32_t)h;
 }
 
@@ -32,8 +32,8 @@ find(const struct table *t, const char *key, size_t len, uint32_t h)
 	size_t i = h & (t->size - 1);
 
 	while (t->slots[i].value != NULL &&
-	    (t->slots[i].hash != h || t->slots[i].len != len ||
-		memcmp(t->slots[i].key, key, len) != 0))
+	       (t->slots[i].hash != h || t->slots[i].len != len ||
+		   memcmp(t->slots[i].key, key, len) != 0))
 		i = (i + 1) & (t->size - 1);
 	return i;
 }

@@ -112,8 +112,8 @@ end(struct typing *t, struct typing_one *o)
 	struct buf data, public, line;
 
 	ended_data(&data, e.data, e.data_len);
-	ended_data(&public, e.public ? e.public : "0", e.public ?
-		e.public_len : 1);
+	ended_data(
+	    &public, e.public ? e.public : "0", e.public ? e.public_len : 1);
 	buf_init(&line, EVENT_LINE_MAX);
 	e.data = data.data;
 	e.data_len = data.len;

@@ -18,7 +18,7 @@ struct typing {
 	void (*publish)(void *arg, struct event *e); /* takes it */
 	void *arg;
 	int life_ms;
-	struct table all; /* by conversation and person */
+	struct table all;                /* by conversation and person */
 	struct typing_one *first, *last; /* by the time of their end */
 	ev_timer timer;
 };

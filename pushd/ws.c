@@ -26,9 +26,17 @@
 #include "ws.h"
 #include "wsframe.h"
 
-enum { JOINED = 2, PENDING = 4, /* flags of a room, beside IDENT_ROOM */
-	ID_MAX = 64, BEARER_MAX = 8192, FULL = 4 /* of queue_bytes_max */, LATE_S = 60,
-	SETTLE_BEATS = 2, COMMANDS_PER_MESSAGE = 2, COMMANDS_BURST = 100 };
+enum {
+	JOINED = 2,
+	PENDING = 4, /* flags of a room, beside IDENT_ROOM */
+	ID_MAX = 64,
+	BEARER_MAX = 8192,
+	FULL = 4 /* of queue_bytes_max */,
+	LATE_S = 60,
+	SETTLE_BEATS = 2,
+	COMMANDS_PER_MESSAGE = 2,
+	COMMANDS_BURST = 100
+};
 
 enum ws_state { WS_NOBODY, WS_ASKING, WS_IN };
 
@@ -36,7 +44,7 @@ enum ws_state { WS_NOBODY, WS_ASKING, WS_IN };
 struct ws_room {
 	struct ws_room *next;
 	uint32_t typed_ms; /* when typing was last passed on; low bits */
-	char *alias;	   /* what else the client calls it, or NULL */
+	char *alias;       /* what else the client calls it, or NULL */
 	char id[ID_MAX];
 };
 
@@ -68,7 +76,7 @@ struct ws_send {
 	enum send_state state;
 	int64_t event_id; /* of DONE */
 	uint32_t since_s;
-	int named; /* the client named ${client_id} itself */
+	int named;        /* the client named ${client_id} itself */
 	const char *what; /* last segment of the route: "messages", ... */
 	char client_id[260];
 	char conversation[ID_MAX], name[ID_MAX];
@@ -81,21 +89,21 @@ struct ws {
 	struct ident_use use;
 	struct conn *c;
 	struct wsframe frame;
-	struct buf *message;	/* of several pieces, else NULL */
-	struct ident *cookie;	/* whom the upgrade's cookie names */
+	struct buf *message;  /* of several pieces, else NULL */
+	struct ident *cookie; /* whom the upgrade's cookie names */
 	struct ident_wait *wait;
 	struct replay *replay;
 	struct ws_room *rooms;
 	struct ws_join *joins;
 	struct ws_send *sends;
-	struct ws_open *open;	/* while the upgrade is not answered */
-	int64_t cursor;		/* the client's, where joins begin */
-	int64_t sent_id;	/* the newest event id it was sent */
-	uint32_t heard_s; /* when any byte came */
+	struct ws_open *open;    /* while the upgrade is not answered */
+	int64_t cursor;          /* the client's, where joins begin */
+	int64_t sent_id;         /* the newest event id it was sent */
+	uint32_t heard_s;        /* when any byte came */
 	uint16_t nrooms, open_n; /* joined; requests without answer */
-	uint16_t credit;	 /* commands it may give at once */
-	uint16_t peer_code;	 /* of its Close; 1: it had none; 0: none yet */
-	uint8_t pings;		 /* in this second */
+	uint16_t credit;         /* commands it may give at once */
+	uint16_t peer_code;      /* of its Close; 1: it had none; 0: none yet */
+	uint8_t pings;           /* in this second */
 	uint8_t state, all, beats;
 	uint32_t credit_s, pings_s;
 };
@@ -221,7 +229,7 @@ is_text(struct json_object *o, const char *key, const char *text)
 	size_t len;
 
 	return json_get_str(o, key, &p, &len) == 1 && len == strlen(text) &&
-	    memcmp(p, text, len) == 0;
+	       memcmp(p, text, len) == 0;
 }
 
 static void send_free(struct ws_send *m);
@@ -287,10 +295,10 @@ own_presence(const struct ws *w, const struct event *e)
 
 	if (strcmp(e->type, "presence_update") != 0)
 		return 0;
-	n = snprintf(text, sizeof(text), "\"user_id\":\"%s\"",
-	    w->use.ident->id);
+	n = snprintf(
+	    text, sizeof(text), "\"user_id\":\"%s\"", w->use.ident->id);
 	return n > 0 && w->sub.form == HUB_AGENT &&
-	    memmem(e->data, e->data_len, text, (size_t)n) != NULL;
+	       memmem(e->data, e->data_len, text, (size_t)n) != NULL;
 }
 
 /* Whether the event goes to this client at all, in whatever shape. */
@@ -314,9 +322,9 @@ shows(struct ws *w, struct hub_event *he)
 static void
 give(struct ws *w, struct hub_event *he)
 {
-	conn_send(w->c,
-	    dialect_frame(he, w->all ? DIALECT_SOCKET : DIALECT_LIVE,
-		w->sub.form));
+	conn_send(
+	    w->c, dialect_frame(
+		      he, w->all ? DIALECT_SOCKET : DIALECT_LIVE, w->sub.form));
 	if (he->e->id > w->sent_id)
 		w->sent_id = he->e->id;
 }
@@ -356,8 +364,8 @@ auth_success(struct ws *w, int64_t cursor)
 	char text[24];
 
 	json_put_str(o, "userId", id->id);
-	json_put_str(o, w->sub.form == HUB_AGENT ? "admin_id" : "customer_id",
-	    id->id);
+	json_put_str(
+	    o, w->sub.form == HUB_AGENT ? "admin_id" : "customer_id", id->id);
 	json_put_str(o, "role", id->role);
 	json_put_str(o, "userName", id->name);
 	if (cursor >= 0) {
@@ -470,8 +478,8 @@ login(struct ws *w, struct ident *id)
 	conn_due(w->c, 1 + conn_jitter((unsigned)p->cf.ws_ping_s));
 	if (w->cursor != PUSH_NOW)
 		auth_success(w, -1);
-	w->replay = replay_new(&p->replays, &w->sub, id->ref, NULL, w->cursor,
-	    &replay_ops, w);
+	w->replay = replay_new(
+	    &p->replays, &w->sub, id->ref, NULL, w->cursor, &replay_ops, w);
 	if (w->replay == NULL)
 		ws_close(w, 1011, "memory");
 	else
@@ -634,7 +642,7 @@ ws_open(struct conn *c, const struct request *rq)
 	w->cursor = url_cursor(rq);
 	w->credit = COMMANDS_BURST;
 	w->all = http_query(rq->head, rq->p, "events", token, 8) == 3 &&
-	    strcmp(token, "all") == 0;
+		 strcmp(token, "all") == 0;
 	conn_take(c, &ws_transport, w);
 	if (!push_cred(c, rq, &cred, token, session)) {
 		switch_protocols(w);
@@ -681,8 +689,8 @@ member(struct json_object *o, const char *key, char *out, size_t size)
 }
 
 static int
-first_member(struct json_object *o, const char *const *keys, char *out,
-    size_t size)
+first_member(
+    struct json_object *o, const char *const *keys, char *out, size_t size)
 {
 	int rc = 0;
 
@@ -744,12 +752,11 @@ conversation_or_only(struct ws *w, struct json_object *o, char *name, char *id)
 		return rc;
 	if (w->nrooms == 1)
 		memcpy(id, w->rooms->id, ID_MAX);
-	else if (w->nrooms == 0 && w->joins != NULL &&
-	    w->joins->next == NULL && id_parse(w->joins->name,
-		strlen(w->joins->name)) > 0)
+	else if (w->nrooms == 0 && w->joins != NULL && w->joins->next == NULL &&
+		 id_parse(w->joins->name, strlen(w->joins->name)) > 0)
 		memcpy(id, w->joins->name, ID_MAX); /* about to be it */
 	else if (w->nrooms == 0 && who->nconversations == 1 &&
-	    strlen(who->conversations) < ID_MAX)
+		 strlen(who->conversations) < ID_MAX)
 		strcpy(id, who->conversations);
 	else
 		return 0;
@@ -762,11 +769,11 @@ static void
 say_no_conversation(struct ws *w, int rc, const char *name)
 {
 	if (rc == 0)
-		say_error(w, "bad_request", "Name the conversation", NULL,
-		    NULL, 0);
+		say_error(
+		    w, "bad_request", "Name the conversation", NULL, NULL, 0);
 	else
-		say_error(w, "not_found", "There is no such conversation",
-		    name, NULL, 0);
+		say_error(w, "not_found", "There is no such conversation", name,
+		    NULL, 0);
 }
 
 /* --- auth --- */
@@ -886,8 +893,7 @@ on_join_caught_up(void *arg, enum replay_end how, int64_t cursor)
 		ws_close(w, 1011, "try again retry=2000");
 }
 
-static const struct replay_ops join_ops = { on_join_missed,
-	on_join_caught_up };
+static const struct replay_ops join_ops = { on_join_missed, on_join_caught_up };
 
 /* Let in: what was missed in the conversation since the client's cursor. */
 static void
@@ -929,8 +935,8 @@ room_add(struct ws *w, const char *id, const char *alias)
 	}
 	if (r->alias == NULL && strcmp(alias, id) != 0)
 		r->alias = strdup(alias);
-	return hub_join(&push_of(w->c)->hub, &w->sub, room, n,
-	    JOINED | PENDING);
+	return hub_join(
+	    &push_of(w->c)->hub, &w->sub, room, n, JOINED | PENDING);
 }
 
 static void
@@ -967,10 +973,12 @@ on_join(void *arg, const struct backend_answer *a)
 	said = json_object_new_object();
 	json_put_str(said, "conversationId", j->id);
 	json_put_str(said, "line_user_id",
-	    j->by_alias ? j->name : alias[0] ? alias : j->id);
+	    j->by_alias ? j->name
+	    : alias[0]  ? alias
+			: j->id);
 	/* Whatever is newer than this comes over this connection. */
-	snprintf(cursor, sizeof(cursor), "%lld",
-	    (long long)push_of(w->c)->hub.head);
+	snprintf(
+	    cursor, sizeof(cursor), "%lld", (long long)push_of(w->c)->hub.head);
 	json_put_str(said, "cursor", cursor);
 	say(w, "conversation_joined", said, 0);
 	join_missed(j);
@@ -1068,15 +1076,14 @@ refused(struct ws *w, const struct backend_answer *a, const char *name,
 	int64_t retry = a->status == 0 ? 2 : 0;
 	int n;
 
-	if (a->status != 0 &&
-	    json_parse(a->body, a->body_len, JSON_DEPTH_MAX, 10000, 65536, &o,
-		&why) == 0) {
+	if (a->status != 0 && json_parse(a->body, a->body_len, JSON_DEPTH_MAX,
+				  10000, 65536, &o, &why) == 0) {
 		member(o, "code", code, sizeof(code));
 		member(o, "error", error, sizeof(error));
 	}
 	json_object_put(o);
-	n = a->status ? fcgirec_field(a->head, a->head_len, "Retry-After", &v) :
-			-1;
+	n = a->status ? fcgirec_field(a->head, a->head_len, "Retry-After", &v)
+		      : -1;
 	if (n > 0)
 		retry = id_parse(v, (size_t)n);
 	say_error(w, code, error, name, client_id, (int)retry);
@@ -1227,8 +1234,8 @@ on_stored(struct ws *w, struct ws_send *m, const struct backend_answer *a)
 			EVENT_LINE_MAX, &o, &why) == 0)
 			sent(w, m, o, m->event_id);
 	} else if (m->seen != NULL &&
-	    json_parse(m->seen->e->data, m->seen->e->data_len, JSON_DEPTH_MAX,
-		100000, EVENT_LINE_MAX, &o, &why) == 0) {
+		   json_parse(m->seen->e->data, m->seen->e->data_len,
+		       JSON_DEPTH_MAX, 100000, EVENT_LINE_MAX, &o, &why) == 0) {
 		/* No answer, but it is in the log: that is one. */
 		sent(w, m, o, m->seen->e->id);
 	} else {
@@ -1334,8 +1341,8 @@ send_add(struct ws *w, const char *what, const char *id, const char *name,
 
 /* The body of the request, from what the client may say of a message. */
 static int
-send_body(struct buf *b, struct json_object *o, int in_payload,
-    const char *client_id)
+send_body(
+    struct buf *b, struct json_object *o, int in_payload, const char *client_id)
 {
 	static const char *const as_is[] = { "kind", "attachments", "reply_to",
 		"seen" };
@@ -1376,9 +1383,8 @@ do_send(struct ws *w, struct json_object *o, int in_payload)
 
 	named = first_member(o, client_id_keys, client_id, sizeof(client_id));
 	if (named == -1 ||
-	    (named == 1 &&
-		(int64_t)strlen(client_id) >
-		    w->c->all->cf->client_id_bytes_max)) {
+	    (named == 1 && (int64_t)strlen(client_id) >
+			       w->c->all->cf->client_id_bytes_max)) {
 		say_error(w, "invalid", "The message's id is too long", NULL,
 		    NULL, 0);
 		return;
@@ -1417,11 +1423,11 @@ may_command(struct ws *w)
 	if (w->c->unlimited)
 		return 1;
 	gain = (now - w->credit_s) * (uint32_t)cf->user_message_rate_max *
-	    COMMANDS_PER_MESSAGE;
+	       COMMANDS_PER_MESSAGE;
 	w->credit_s = now;
-	w->credit = (uint16_t)(w->credit + gain > COMMANDS_BURST ?
-		COMMANDS_BURST :
-		w->credit + gain);
+	w->credit =
+	    (uint16_t)(w->credit + gain > COMMANDS_BURST ? COMMANDS_BURST
+							 : w->credit + gain);
 	if (w->credit == 0)
 		return 0;
 	w->credit--;
@@ -1429,8 +1435,8 @@ may_command(struct ws *w)
 }
 
 static void
-do_command(struct ws *w, const char *type, struct json_object *o,
-    int in_payload)
+do_command(
+    struct ws *w, const char *type, struct json_object *o, int in_payload)
 {
 	char name[ID_MAX], client_id[260];
 
@@ -1455,11 +1461,11 @@ do_command(struct ws *w, const char *type, struct json_object *o,
 	else if (strcmp(type, "typing_stop") == 0)
 		do_typing(w, o, 0);
 	else if (strcmp(type, "message_read") == 0 ||
-	    strcmp(type, "read_receipt") == 0)
+		 strcmp(type, "read_receipt") == 0)
 		do_read(w, o);
 	else
-		say_error(w, "unknown_type", "There is no such type", NULL,
-		    NULL, 0);
+		say_error(
+		    w, "unknown_type", "There is no such type", NULL, NULL, 0);
 }
 
 static void
@@ -1469,8 +1475,8 @@ on_object(struct ws *w, struct json_object *root)
 	char type[64];
 
 	if (member(root, "type", type, sizeof(type)) != 1) {
-		say_error(w, "bad_request", "A message has a type", NULL, NULL,
-		    0);
+		say_error(
+		    w, "bad_request", "A message has a type", NULL, NULL, 0);
 		return;
 	}
 	if (json_get_obj(root, "payload", &payload) == 1)
@@ -1480,15 +1486,15 @@ on_object(struct ws *w, struct json_object *root)
 		return;
 	}
 	if (!may_command(w)) {
-		say_error(w, "rate_limited", "Too many messages", NULL, NULL,
-		    1);
+		say_error(
+		    w, "rate_limited", "Too many messages", NULL, NULL, 1);
 		return;
 	}
 	if (strcmp(type, "auth") == 0)
 		do_auth(w, root, o);
 	else if (w->state != WS_IN)
-		say_error(w, "unauthenticated", "Authentication required",
-		    NULL, NULL, 0);
+		say_error(w, "unauthenticated", "Authentication required", NULL,
+		    NULL, 0);
 	else
 		do_command(w, type, o, payload != NULL);
 }
@@ -1506,15 +1512,15 @@ on_text(struct ws *w, const char *p, size_t len)
 	else if (json_parse(p, len, (size_t)cf->json_depth_max,
 		     (size_t)cf->json_members_max,
 		     (size_t)cf->json_string_bytes_max, &root, &why) == 0 &&
-	    json_object_is_type(root, json_type_object)) {
+		 json_object_is_type(root, json_type_object)) {
 		on_object(w, root);
 		json_object_put(root);
 		return;
 	}
 	json_object_put(root);
 	say_error(w, why,
-	    strcmp(why, "too_large") == 0 ? "The message is too large" :
-					    "A message is a JSON object",
+	    strcmp(why, "too_large") == 0 ? "The message is too large"
+					  : "A message is a JSON object",
 	    NULL, NULL, 0);
 }
 
@@ -1526,8 +1532,8 @@ on_data(struct ws *w, const struct wsframe_got *got)
 
 	if (got->opcode == WS_BINARY) {
 		if (got->fin)
-			say_error(w, "binary", "Messages are text", NULL, NULL,
-			    0);
+			say_error(
+			    w, "binary", "Messages are text", NULL, NULL, 0);
 		return;
 	}
 	if (b == NULL && got->fin) {
@@ -1564,8 +1570,7 @@ on_ping(struct ws *w, const char *p, size_t len)
 		w->pings_s = now;
 		w->pings = 0;
 	}
-	if (++w->pings > w->c->all->cf->ws_ping_rate_max &&
-	    !w->c->unlimited) {
+	if (++w->pings > w->c->all->cf->ws_ping_rate_max && !w->c->unlimited) {
 		ws_close(w, 1008, "too many pings");
 		return;
 	}
@@ -1613,10 +1618,10 @@ ws_input(struct conn *c, char *p, size_t len)
 			return;
 		case WSFRAME_FAIL:
 			ws_close(w, got.code,
-			    got.code == 1009	 ? "too large" :
-				got.code == 1007 ? "not UTF-8" :
-				got.code == 1002 ? "protocol error" :
-						   "fault");
+			    got.code == 1009   ? "too large"
+			    : got.code == 1007 ? "not UTF-8"
+			    : got.code == 1002 ? "protocol error"
+					       : "fault");
 			return;
 		}
 	}

@@ -16,7 +16,7 @@ int
 wsframe_code_ok(int code)
 {
 	return (code >= 1000 && code <= 1003) ||
-	    (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+	       (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
 size_t
@@ -81,10 +81,9 @@ check_start(struct wsframe *w)
 	if ((w->head[0] & 0x70) != 0 || (w->head[1] & 0x80) == 0)
 		return 1002;
 	if (opcode >= WS_CLOSE)
-		return opcode > WS_PONG || !fin ||
-			(w->head[1] & 0x7f) > 125 ?
-		    1002 :
-		    0;
+		return opcode > WS_PONG || !fin || (w->head[1] & 0x7f) > 125
+			   ? 1002
+			   : 0;
 	if (opcode > WS_BINARY || (opcode == WS_CONT) != (w->message != 0))
 		return 1002;
 	if (opcode != WS_CONT)
@@ -256,9 +255,10 @@ wsframe_read(struct wsframe *w, char *p, size_t len, struct wsframe_got *got)
 			/* An empty payload is read without a byte. */
 			if (taken == len && w->left > 0)
 				break;
-			taken += (w->head[0] & 0x0f) >= WS_CLOSE ?
-			    read_control(w, p + taken, len - taken, got) :
-			    read_data(w, p + taken, len - taken, got);
+			taken +=
+			    (w->head[0] & 0x0f) >= WS_CLOSE
+				? read_control(w, p + taken, len - taken, got)
+				: read_data(w, p + taken, len - taken, got);
 			continue;
 		}
 		if (taken == len)
@@ -267,7 +267,7 @@ wsframe_read(struct wsframe *w, char *p, size_t len, struct wsframe_got *got)
 		if (w->have == 2 && (code = check_start(w)) != 0)
 			fail(w, got, code);
 		else if (w->have > 2 && w->have == head_size(w) &&
-		    (code = begin_payload(w)) != 0)
+			 (code = begin_payload(w)) != 0)
 			fail(w, got, code);
 	}
 	return taken;

@@ -52,9 +52,9 @@ read_in(const struct buf *in, size_t first, size_t step, struct buf *out)
 			if (got.what == FCGIREC_OUT ||
 			    got.what == FCGIREC_ERR) {
 				if (open != (int)got.what)
-					buf_puts(out,
-					    got.what == FCGIREC_OUT ? "|o:" :
-								      "|e:");
+					buf_puts(out, got.what == FCGIREC_OUT
+							  ? "|o:"
+							  : "|e:");
 				open = (int)got.what;
 				buf_append(out, got.p, got.len);
 				continue;
@@ -141,8 +141,7 @@ test_request(void **state)
 	buf_init(&p, 1 << 20);
 	fcgirec_begin(&b);
 	assert_int_equal(b.len, 16);
-	assert_memory_equal(
-	    b.data, "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0", 16);
+	assert_memory_equal(b.data, "\1\1\0\1\0\10\0\0\0\1\1\0\0\0\0\0", 16);
 	fcgirec_param(&p, "A", "bc", 2);
 	assert_memory_equal(p.data, "\1\2Abc", 5);
 	buf_reset(&p);

@@ -103,8 +103,8 @@ test_other_forms(void **state)
 	assert_int_equal(h.minor, 0);
 	assert_int_equal(status("GET http://a.b/x?y HTTP/1.1\r\n\r\n"), 0);
 	assert_int_equal(status("OPTIONS /x HTTP/1.1\r\nHost: a\r\n\r\n"), 0);
-	assert_int_equal(status("GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"),
-	    0);
+	assert_int_equal(
+	    status("GET / HTTP/1.1\r\nContent-Length: 5\r\n\r\n"), 0);
 	assert_int_equal(h.content_length, 5);
 	assert_int_equal(
 	    status("GET / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"), 0);
@@ -115,20 +115,29 @@ static void
 test_refused(void **state)
 {
 	static const char *const bad[] = {
-		"\r\n", "\n", " GET / HTTP/1.1\r\n\r\n",
-		"GET  / HTTP/1.1\r\n\r\n", "GET /\r\n\r\n",
-		"GET / HTTP/1.1 \r\n\r\n", "GET / http/1.1\r\n\r\n",
-		"GET / HTTP/1.1\n\r\n", "GET / HTTP/1.1\r\nA: b\n\r\n",
+		"\r\n",
+		"\n",
+		" GET / HTTP/1.1\r\n\r\n",
+		"GET  / HTTP/1.1\r\n\r\n",
+		"GET /\r\n\r\n",
+		"GET / HTTP/1.1 \r\n\r\n",
+		"GET / http/1.1\r\n\r\n",
+		"GET / HTTP/1.1\n\r\n",
+		"GET / HTTP/1.1\r\nA: b\n\r\n",
 		"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
 		"GET / HTTP/1.1\r\n A: b\r\n\r\n",
 		"GET / HTTP/1.1\r\nA : b\r\n\r\n",
-		"GET / HTTP/1.1\r\n: b\r\n\r\n", "GET / HTTP/1.1\r\nA\r\n\r\n",
+		"GET / HTTP/1.1\r\n: b\r\n\r\n",
+		"GET / HTTP/1.1\r\nA\r\n\r\n",
 		"GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
 		"GET / HTTP/1.1\r\nA: b\001c\r\n\r\n",
 		"GET / HTTP/1.1\r\nA(: b\r\n\r\n",
-		"GET x HTTP/1.1\r\n\r\n", "GET * HTTP/1.1\r\n\r\n",
-		"GET /a#b HTTP/1.1\r\n\r\n", "GET ftp://a/ HTTP/1.1\r\n\r\n",
-		"GET http://a HTTP/1.1\r\n\r\n", "GET /\x7f HTTP/1.1\r\n\r\n",
+		"GET x HTTP/1.1\r\n\r\n",
+		"GET * HTTP/1.1\r\n\r\n",
+		"GET /a#b HTTP/1.1\r\n\r\n",
+		"GET ftp://a/ HTTP/1.1\r\n\r\n",
+		"GET http://a HTTP/1.1\r\n\r\n",
+		"GET /\x7f HTTP/1.1\r\n\r\n",
 		"ABCDEFGHIJKLMNOPQ / HTTP/1.1\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
 		"GET / HTTP/1.1\r\nContent-Length: 1\r\n"
@@ -145,7 +154,8 @@ test_refused(void **state)
 		"GET / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n",
 		"GET / HTTP/1.1\r\nContent-Length:\r\n\r\n",
 		"GET / HTTP/1.1\r\nContent-Length: 99999999999999999\r\n\r\n",
-		"GET / HTTP/x.1\r\n\r\n", "GET / HTTQ/1.1\r\n\r\n",
+		"GET / HTTP/x.1\r\n\r\n",
+		"GET / HTTQ/1.1\r\n\r\n",
 	};
 	size_t i;
 
@@ -264,8 +274,8 @@ test_handshake(void **state)
 
 	assert_int_equal(
 	    shake("POST / HTTP/1.1", "Host: a\r\n" UP KEY V13), 405);
-	assert_int_equal(shake("GET / HTTP/1.0", "Host: a\r\n" UP KEY V13),
-	    426);
+	assert_int_equal(
+	    shake("GET / HTTP/1.0", "Host: a\r\n" UP KEY V13), 426);
 	assert_int_equal(shake("GET / HTTP/1.1", "Host: a\r\n" KEY V13), 426);
 	assert_int_equal(shake("GET / HTTP/1.1", UP KEY V13), 400);
 	assert_int_equal(shake("GET / HTTP/1.1",
@@ -274,9 +284,9 @@ test_handshake(void **state)
 	assert_int_equal(shake("GET / HTTP/1.1", "Host: a\r\n" UP V13), 400);
 	assert_int_equal(
 	    shake("GET / HTTP/1.1", "Host: a\r\n" UP KEY KEY V13), 400);
-	assert_int_equal(shake("GET / HTTP/1.1",
-			     "Host: a\r\n" UP
-			     "Sec-WebSocket-Key: dGhlIHNhbXBs\r\n" V13),
+	assert_int_equal(
+	    shake("GET / HTTP/1.1",
+		"Host: a\r\n" UP "Sec-WebSocket-Key: dGhlIHNhbXBs\r\n" V13),
 	    400);
 	/* The last character's spare bits must be zero. */
 	assert_int_equal(
@@ -284,12 +294,11 @@ test_handshake(void **state)
 		"Host: a\r\n" UP
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n" V13),
 	    400);
-	assert_int_equal(shake("GET / HTTP/1.1",
-			     "Host: a\r\n" UP KEY
-			     "Sec-WebSocket-Version: 8\r\n"),
-	    4260);
 	assert_int_equal(
-	    shake("GET / HTTP/1.1", "Host: a\r\n" UP KEY), 400);
+	    shake("GET / HTTP/1.1",
+		"Host: a\r\n" UP KEY "Sec-WebSocket-Version: 8\r\n"),
+	    4260);
+	assert_int_equal(shake("GET / HTTP/1.1", "Host: a\r\n" UP KEY), 400);
 	assert_int_equal(shake("GET / HTTP/1.1",
 			     "Host: a\r\nContent-Length: 2\r\n" UP KEY V13),
 	    400);

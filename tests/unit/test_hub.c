@@ -141,9 +141,9 @@ test_ephemeral(void **state)
 	reader(&a, &h, "inbox", HUB_AGENT);
 	reader(&b, &h, "inbox", HUB_AGENT);
 	hub_join(&h, &b.sub, "user:5", 6, 1);
-	hub_ephemeral(&h,
-	    event("{\"id\":0,\"type\":\"typing_indicator\",\"rooms\":"
-		  "[\"inbox\"],\"except\":\"user:5\",\"data\":{}}"));
+	hub_ephemeral(
+	    &h, event("{\"id\":0,\"type\":\"typing_indicator\",\"rooms\":"
+		      "[\"inbox\"],\"except\":\"user:5\",\"data\":{}}"));
 	assert_int_equal(a.n, 1);
 	assert_int_equal(b.n, 0);
 	assert_int_equal(a.sub.cursor, 0);
@@ -269,8 +269,8 @@ test_outdated(void **state)
 	hub_start(&h, 0, 0, "e");
 	append(&h, 1, "new_message", "\"inbox\"", "\"data\":{\"id\":\"12\"}");
 	append(&h, 2, "new_message", "\"inbox\"", "\"data\":{\"id\":\"13\"}");
-	append(&h, 3, "message_deleted", "\"inbox\"",
-	    "\"data\":{\"id\":\"12\"}");
+	append(
+	    &h, 3, "message_deleted", "\"inbox\"", "\"data\":{\"id\":\"12\"}");
 	assert_false(hub_covers(&h, 0));
 	assert_true(hub_covers(&h, 1));
 	append(&h, 4, "new_message", "\"user:1\",\"conversation:5\"",

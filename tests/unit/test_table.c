@@ -38,8 +38,8 @@ test_table(void **state)
 			    table_del(&t, keys[k], strlen(keys[k])), keys[k]);
 			used--;
 		} else {
-			assert_int_equal(table_put(&t, keys[k],
-					     strlen(keys[k]), keys[k]),
+			assert_int_equal(
+			    table_put(&t, keys[k], strlen(keys[k]), keys[k]),
 			    0);
 			used++;
 		}

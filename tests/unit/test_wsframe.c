@@ -207,10 +207,12 @@ test_protocol_errors(void **state)
 	for (i = 3; i < 16; i++) /* opcodes that are none */
 		if (i < 8 || i > 10)
 			one(0x80 | i, "a", 1, "F1002");
-	raw("\x81\x01" "a", 3, "F1002");   /* no mask */
-	one(0x09, "a", 1, "F1002");	   /* fragmented ping */
+	raw("\x81\x01"
+	    "a",
+	    3, "F1002");                            /* no mask */
+	one(0x09, "a", 1, "F1002");                 /* fragmented ping */
 	raw("\x89\xfe\0\x01\0\0\0\0a", 9, "F1002"); /* long ping */
-	one(0x80, "a", 1, "F1002");	   /* nothing to continue */
+	one(0x80, "a", 1, "F1002");                 /* nothing to continue */
 	one(0x00, "a", 1, "F1002");
 	raw("\x81\xff\x80\0\0\0\0\0\0\0\0\0\0\0", 14, "F1002");
 	buf_init(&b, 1000);
@@ -241,8 +243,8 @@ static void
 test_bad_utf8(void **state)
 {
 	static const char *const bad[] = { "\xc0\xaf", "\xe0\x80\xaf",
-		"\xf0\x80\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-		"\xff", "\x80", "\xce" };
+		"\xf0\x80\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
+		"\x80", "\xce" };
 	struct wsframe w;
 	struct wsframe_got got;
 	struct buf b;
