@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "emit.h"
 #include "log.h"
@@ -42,6 +43,7 @@ struct statement {
 static struct statement statements[STATEMENTS_MAX];
 static size_t nstatements;
 static int recording;
+static char client_id[48]; /* of the recorded message */
 
 /* The literal at ${p}: where it ends; what it is into ${v}. */
 static const char *
@@ -133,7 +135,7 @@ record(const char *path, int64_t user, int64_t conversation)
 	struct store_options op = { .path = path };
 	struct message m = { .conversation = conversation,
 		.content = "Message of the benchmark, of a usual length.",
-		.client_id = "bench-client-id-0" };
+		.client_id = client_id };
 	struct who who = { .kind = WHO_USER, .confirmed = true };
 	struct store *st;
 	int64_t id;
@@ -172,7 +174,7 @@ bind_all(struct statement *s, int64_t first, int64_t prev, int64_t id)
 			    v->number == first  ? id
 			    : v->number == prev ? id - 1
 						: v->number);
-		} else if (strcmp(v->text, "bench-client-id-0") == 0) {
+		} else if (strcmp(v->text, client_id) == 0) {
 			snprintf(
 			    client, sizeof(client), "b%lld", (long long)id);
 			sqlite3_bind_text(
@@ -222,6 +224,8 @@ main(int argc, char **argv)
 	if (argc != 6 || token_init() == -1)
 		return 2;
 	log_open("bare_post", NULL, LOG_WARN);
+	snprintf(client_id, sizeof(client_id), "bench-%ld-%ld", (long)getpid(),
+	    (long)time(NULL));
 	first = record(
 	    argv[1], strtoll(argv[2], NULL, 10), strtoll(argv[3], NULL, 10));
 	if (sqlite3_open(argv[1], &db) != SQLITE_OK)

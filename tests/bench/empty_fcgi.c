@@ -3,6 +3,7 @@
  * looks at nothing.  As plain CGI it does the same once.
  */
 #include <fcgiapp.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,9 @@ main(void)
 
 	if (FCGX_IsCGI())
 		return fputs(answer, stdout) < 0;
+	/* The socket comes non-blocking, which FCGX_Accept_r cannot use. */
+	if (fcntl(0, F_SETFL, fcntl(0, F_GETFL) & ~O_NONBLOCK) == -1)
+		return 1;
 	if (FCGX_Init() != 0 || FCGX_InitRequest(&rq, 0, 0) != 0)
 		return 1;
 	while (FCGX_Accept_r(&rq) == 0) {

@@ -369,6 +369,8 @@ bare_server(int listener, int go, int events, size_t size)
 		      b.ru_stime.tv_usec - a.ru_stime.tv_usec);
 	printf("%.3f\n", us);
 	fflush(stdout);
+	while (read(go, &c, 1) == 1) /* till all was read */
+		;
 	_exit(0);
 }
 
@@ -392,6 +394,7 @@ bare(int events, size_t size)
 	    pipe(go) == -1 || pipe(out) == -1)
 		die("listen");
 	if (fork() == 0) {
+		close(go[1]);
 		dup2(out[1], 1);
 		bare_server(listener, go[0], events, size);
 	}
@@ -416,6 +419,7 @@ bare(int events, size_t size)
 	}
 	n = read(out[0], text, sizeof(text) - 1);
 	text[n > 0 ? n : 0] = '\0';
+	close(go[1]);
 	wait(NULL);
 	printf("{\"deliveries\":%ld,\"cpu_us\":%.3f}\n",
 	    rounds * (long)nstreams,

@@ -8,7 +8,7 @@ import { cli, root } from './lib/harness.js';
 
 test('docs/configuration.md lists every setting with its default', async () => {
 	const text = readFileSync(join(root, 'docs/configuration.md'), 'utf8');
-	const rows = new Map([...text.matchAll(/^\| `(\w+)` \| (.*?) \|/gm)]
+	const rows = new Map([...text.matchAll(/^\| `(\w+)` \|(.*?)\|/gm)]
 		.map((m) => [m[1], m[2].replace(/`/g, '').trim()]));
 	const keys = new Map();
 	for (const m of (await cli(['check', '--keys'])).matchAll(/^(\w+) = (.*)\n\t(.*)$/gm))

@@ -105,7 +105,7 @@ export class Parley {
 		Object.assign(this, { web: o.web, mode: o.mode, demo: o.demo, port: o.port });
 		this.env = o.env ?? {};
 		this.parley = o.parley ?? parley; // whose neighbours are the programs
-		this.extra = o.conf ?? {};
+		this.extra = { ...o.conf };
 		this.mine = !o.var;
 		this.var = o.var ?? mkdtempSync(join(tmpdir(), 'parley-'));
 		this.conf = join(this.var, 'parley.conf');
@@ -117,6 +117,11 @@ export class Parley {
 		this.port ??= await freePort();
 		this.url = `http://127.0.0.1:${this.port}`;
 		const fresh = !existsSync(this.conf);
+		// Web servers pass no environment on to CGI programs.
+		if (this.mode === 'cgi')
+			for (const [k, v] of Object.entries(this.env))
+				if (k.startsWith('PARLEY_') && k !== 'PARLEY_CONF')
+					this.extra[k.slice(7).toLowerCase()] ??= v;
 		const args = ['init', '--port', String(this.port), '--url', this.url];
 		if (this.demo)
 			args.push('--demo');
