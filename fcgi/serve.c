@@ -32,6 +32,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define STREAK_MAX 64 /* requests between two looks at signals */
+
 #ifndef PARLEY_VERSION
 #define PARLEY_VERSION "0"
 #endif
@@ -417,6 +419,7 @@ serve_fcgi(void)
 	struct sigaction sa;
 	sigset_t block, open_mask;
 	FCGX_Request fr;
+	unsigned streak = 0; /* requests since serve_wait */
 	size_t i;
 	int rc, flags;
 
@@ -445,11 +448,20 @@ serve_fcgi(void)
 
 	sv.fcgi = &fr;
 	while (!stop) {
-		if ((rc = serve_wait(&fr, &open_mask)) == -1)
-			break;
-		if (rc == 0 || stop)
-			continue;
+		/*
+		 * Under load the next connection waits already and is taken
+		 * without asking; every so often signals get their turn.
+		 */
+		if (fr.ipcFd >= 0 || streak == 0 || streak >= STREAK_MAX) {
+			streak = 0;
+			if ((rc = serve_wait(&fr, &open_mask)) == -1)
+				break;
+			if (rc == 0 || stop)
+				continue;
+		}
+		streak++;
 		if ((rc = FCGX_Accept_r(&fr)) < 0) {
+			streak = 0;
 			if (rc == -EAGAIN || rc == -EINTR ||
 			    rc == -ECONNABORTED)
 				continue;
