@@ -1,0 +1,250 @@
+/*
+ * outbox.c: what one client sends.
+ *
+ * A message's event may come before its answer, after it, or instead of it;
+ * whichever way, the client hears of its message once.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "fcgirec.h"
+#include "id.h"
+#include "json.h"
+#include "limits.h"
+#include "outbox.h"
+
+enum { LATE_MS = 60000 /* an event may be the answer for so long */ };
+
+/* The line's own copy of whose it is, behind the body. */
+struct origin {
+	const char *ref, *addr;
+};
+
+static void next(struct outbox *o);
+
+static void
+item_free(struct outbox_item *m)
+{
+	struct outbox_item **at;
+
+	backend_cancel(m->call);
+	hub_event_unref(m->seen);
+	for (at = &m->box->items; *at != m; at = &(*at)->next)
+		;
+	*at = m->next;
+	free(m);
+}
+
+void
+outbox_fini(struct outbox *o)
+{
+	struct outbox_item *m, *after;
+
+	for (m = o->items; m != NULL; m = after) {
+		after = m->next;
+		backend_cancel(m->call);
+		hub_event_unref(m->seen);
+		free(m);
+	}
+	o->items = NULL;
+	o->open = 0;
+}
+
+static struct json_object *
+parse(const char *p, size_t len)
+{
+	struct json_object *o = NULL;
+	const char *why;
+
+	if (json_parse(p, len, JSON_DEPTH_MAX, 1000000, EVENT_LINE_MAX, &o,
+		&why) == -1)
+		return NULL;
+	return o;
+}
+
+/* Tell it from the event, which proves it as well as an answer. */
+static int
+stored_by(struct outbox_item *m, const struct event *e)
+{
+	struct json_object *data = parse(e->data, e->data_len);
+
+	if (data == NULL)
+		return 0;
+	m->box->ops->stored(m->box->arg, m, data, e->id);
+	json_object_put(data);
+	return 1;
+}
+
+/* The answer to a message: its acknowledgement. */
+static void
+message_answer(struct outbox_item *m, const struct backend_answer *a)
+{
+	struct outbox *o = m->box;
+	struct json_object *message;
+	const char *v;
+	int n;
+
+	if (a->status == 200 || a->status == 201) {
+		n = fcgirec_field(a->head, a->head_len, "X-Event-Id", &v);
+		m->event_id = n > 0 ? id_parse(v, (size_t)n) : 0;
+		message = parse(a->body, a->body_len);
+		if (message != NULL)
+			o->ops->stored(o->arg, m, message, m->event_id);
+		json_object_put(message);
+	} else if (m->seen == NULL || !stored_by(m, m->seen->e)) {
+		o->ops->refused(o->arg, m, a);
+		if (a->status == 0 || a->status >= 500)
+			m->state = OUTBOX_LOST;
+	}
+	if (m->state == OUTBOX_DONE &&
+	    (m->seen != NULL || m->event_id <= o->hub->head))
+		item_free(m);
+}
+
+static void
+on_answer(void *arg, const struct backend_answer *a)
+{
+	struct outbox_item *m = arg;
+	struct outbox *o = m->box;
+
+	m->call = NULL;
+	m->state = OUTBOX_DONE;
+	m->since_ms = clock_mono_ms();
+	o->open--;
+	if (m->client_id[0] != '\0') {
+		message_answer(m, a);
+	} else {
+		/* A rate limit here only means that a signal is dropped. */
+		if ((a->status < 200 || a->status > 299) && a->status != 429)
+			o->ops->refused(o->arg, m, a);
+		item_free(m);
+	}
+	next(o);
+	o->ops->answered(o->arg);
+}
+
+/* The oldest that waits goes out, if none is out. */
+static void
+next(struct outbox *o)
+{
+	struct backend_answer busy = { .why = "busy" };
+	struct outbox_item *m, *after;
+	struct origin from;
+	char uri[160];
+
+	for (m = o->items; m != NULL; m = after) {
+		after = m->next;
+		if (m->state == OUTBOX_ASKED)
+			return;
+		if (m->state != OUTBOX_WAITS)
+			continue;
+		m->state = OUTBOX_ASKED;
+		snprintf(uri, sizeof(uri), "/api/conversations/%s/%s",
+		    m->conversation, m->what);
+		from.ref = m->body + m->body_len;
+		from.addr = from.ref + strlen(from.ref) + 1;
+		m->call = backend_call(o->backend, BACKEND_SEND, "POST", uri,
+		    from.ref, from.addr, m->body, m->body_len, on_answer, m);
+		if (m->call != NULL)
+			return;
+		o->open--;
+		o->ops->refused(o->arg, m, &busy);
+		item_free(m);
+	}
+}
+
+int
+outbox_add(struct outbox *o, const char *ref, const char *addr,
+    const char *what, const char *conversation, const char *name,
+    const char *client_id, int named, const struct buf *body)
+{
+	size_t rlen = strlen(ref) + 1, alen = strlen(addr) + 1;
+	struct outbox_item *m, **at;
+
+	m = calloc(1, sizeof(*m) + body->len + rlen + alen);
+	if (m == NULL)
+		return -1;
+	m->box = o;
+	m->what = what;
+	m->named = named;
+	snprintf(m->client_id, sizeof(m->client_id), "%s", client_id);
+	snprintf(m->conversation, sizeof(m->conversation), "%s", conversation);
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	memcpy(m->body, body->data, body->len);
+	m->body_len = body->len;
+	memcpy(m->body + m->body_len, ref, rlen);
+	memcpy(m->body + m->body_len + rlen, addr, alen);
+	outbox_forget(o);
+	for (at = &o->items; *at != NULL; at = &(*at)->next)
+		;
+	*at = m;
+	o->open++;
+	next(o);
+	return 0;
+}
+
+static int
+is_text(struct json_object *o, const char *key, const char *text)
+{
+	const char *p;
+	size_t len;
+
+	return json_get_str(o, key, &p, &len) == 1 && len == strlen(text) &&
+	       memcmp(p, text, len) == 0;
+}
+
+struct outbox_item *
+outbox_own(
+    struct outbox *o, const struct event *e, const char *id, const char *kind)
+{
+	struct json_object *data, *sender = NULL;
+	struct outbox_item *m = NULL;
+
+	if (o->items == NULL || strcmp(e->type, "new_message") != 0)
+		return NULL;
+	data = parse(e->data, e->data_len);
+	if (data != NULL && json_get_obj(data, "sender", &sender) == 1 &&
+	    is_text(sender, "id", id) && is_text(sender, "kind", kind))
+		for (m = o->items; m != NULL; m = m->next)
+			if (m->client_id[0] != '\0' &&
+			    is_text(data, "client_id", m->client_id))
+				break;
+	json_object_put(data);
+	return m;
+}
+
+void
+outbox_seen(struct outbox *o, struct outbox_item *m, struct hub_event *he)
+{
+	(void)o;
+	switch (m->state) {
+	case OUTBOX_LOST:
+		stored_by(m, he->e);
+		item_free(m);
+		break;
+	case OUTBOX_DONE:
+		item_free(m);
+		break;
+	default:
+		if (m->seen == NULL) {
+			he->refs++;
+			m->seen = he;
+		}
+	}
+}
+
+void
+outbox_forget(struct outbox *o)
+{
+	struct outbox_item *m, *after;
+	int64_t now = clock_mono_ms();
+
+	for (m = o->items; m != NULL; m = after) {
+		after = m->next;
+		if ((m->state == OUTBOX_DONE && m->event_id <= o->hub->head) ||
+		    (m->state == OUTBOX_LOST && now - m->since_ms > LATE_MS))
+			item_free(m);
+	}
+}

@@ -1,0 +1,98 @@
+#ifndef PARLEY_OUTBOX_H
+#define PARLEY_OUTBOX_H
+
+/*
+ * What one client sends, as ordinary requests to api.fcgi: one at a time, so
+ * that its messages keep their order, and each answered once.  Remembers the
+ * client's own messages until their events have passed, since on this
+ * connection the answer stands for the event.
+ */
+
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "backend.h"
+#include "buf.h"
+#include "hub.h"
+
+#define OUTBOX_ID_MAX 64 /* bytes of a conversation's name, with NUL */
+#define OUTBOX_CLIENT_ID_MAX                            \
+	260 /* bytes of a message's client_id, with NUL \
+	     */
+
+enum outbox_state {
+	OUTBOX_WAITS,
+	OUTBOX_ASKED,
+	OUTBOX_DONE, /* answered; its event is still to come */
+	OUTBOX_LOST  /* no answer; its event, if it comes, is the answer */
+};
+
+struct outbox_item {
+	struct outbox_item *next;
+	struct outbox *box;
+	struct backend_call *call;
+	struct hub_event *seen; /* came before the answer */
+	enum outbox_state state;
+	int64_t event_id; /* of DONE */
+	int64_t since_ms; /* when it was answered, monotonic */
+	int named;        /* the client named ${client_id} itself */
+	const char *what; /* the route's last segment: "messages", "typing" */
+	char client_id[OUTBOX_CLIENT_ID_MAX]; /* "": no message */
+	char conversation[OUTBOX_ID_MAX];     /* its id */
+	char name[OUTBOX_ID_MAX];             /* ... as the client calls it */
+	size_t body_len;
+	char body[];
+};
+
+/* The answers.  None of these may free the outbox, but for idle. */
+struct outbox_ops {
+	/* A message is stored; ${event_id} is 0 if it is not known. */
+	void (*stored)(void *arg, const struct outbox_item *m,
+	    struct json_object *message, int64_t event_id);
+	/* Something was refused, or nobody answered (status 0). */
+	void (*refused)(void *arg, const struct outbox_item *m,
+	    const struct backend_answer *a);
+	/* An answer came; the last call made about it. */
+	void (*answered)(void *arg);
+};
+
+struct outbox {
+	struct outbox_item *items;
+	unsigned open; /* without answer */
+	struct backend *backend;
+	const struct hub *hub;
+	const struct outbox_ops *ops;
+	void *arg;
+};
+
+/*
+ * outbox_add(o, ref, addr, what, conversation, name, client_id, named, body):
+ * Put a request into the line: POST /api/conversations/ID/WHAT as ${ref} from
+ * ${addr}, both the same at each call.  ${client_id} is "" for what is no
+ * message.  0, or -1 without memory.
+ */
+int outbox_add(struct outbox *o, const char *ref, const char *addr,
+    const char *what, const char *conversation, const char *name,
+    const char *client_id, int named, const struct buf *body);
+
+/*
+ * outbox_own(o, e, id, kind):
+ * Whether the event is one of this client's own messages, sent by the person
+ * ${id} of ${kind}; NULL if not.
+ */
+struct outbox_item *outbox_own(
+    struct outbox *o, const struct event *e, const char *id, const char *kind);
+
+/*
+ * outbox_seen(o, m, he):
+ * The event of ${m} came by.  ${m} may be gone after it.
+ */
+void outbox_seen(struct outbox *o, struct outbox_item *m, struct hub_event *he);
+
+/* outbox_forget(o): what was answered long ago. */
+void outbox_forget(struct outbox *o);
+
+void outbox_fini(struct outbox *o);
+
+#endif
