@@ -90,6 +90,22 @@ line_take(struct backend *b, struct backend_call *k)
 	b->waiting[n]--;
 }
 
+/* The oldest of a line that is not empty. */
+static struct backend_call *
+line_pop(struct backend *b, int n)
+{
+	struct backend_call *k = b->first[n];
+
+	b->first[n] = k->next;
+	if (k->next != NULL)
+		k->next->prev = NULL;
+	else
+		b->last[n] = NULL;
+	k->next = k->prev = NULL;
+	b->waiting[n]--;
+	return k;
+}
+
 static void
 line_add(struct backend *b, struct backend_call *k, int front)
 {
@@ -142,7 +158,7 @@ slot_down(struct slot *s, const char *why)
 {
 	struct backend_call *k = s->call;
 	struct backend_answer a = { .why = "lost" };
-	int was = s->state;
+	enum slot_state was = s->state;
 
 	if (s->fd != -1) {
 		ev_io_stop(s->b->loop, &s->io);
@@ -280,8 +296,7 @@ next_call(struct backend *b)
 		k = b->first[(b->turn + i) % BACKEND_LINES];
 		if (k != NULL) {
 			b->turn = k->line;
-			line_take(b, k);
-			return k;
+			return line_pop(b, k->line);
 		}
 	}
 	return NULL;
@@ -439,9 +454,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	for (i = 0; i < BACKEND_LINES; i++)
 		while ((k = b->first[i]) != NULL && k->until <= now) {
-			line_take(b, k);
 			b->timeouts++;
-			finish(k, &a);
+			finish(line_pop(b, (int)i), &a);
 		}
 	for (i = 0; i < b->cf.pool; i++) {
 		k = b->slots[i].call;
@@ -487,7 +501,6 @@ backend_new(struct ev_loop *loop, const struct backend_conf *cf)
 void
 backend_free(struct backend *b)
 {
-	struct backend_call *k;
 	unsigned i;
 
 	if (b == NULL)
@@ -501,10 +514,8 @@ backend_free(struct backend *b)
 		slot_down(&b->slots[i], "end");
 	}
 	for (i = 0; i < BACKEND_LINES; i++)
-		while ((k = b->first[i]) != NULL) {
-			line_take(b, k);
-			free(k);
-		}
+		while (b->first[i] != NULL)
+			free(line_pop(b, (int)i));
 	free(b->slots);
 	free(b);
 }

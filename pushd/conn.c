@@ -262,17 +262,17 @@ queue_grow(struct conn *c)
 	uint32_t cap = c->q_cap * 2;
 
 	if (c->q_at > 0) {
-		memmove(c->q, c->q + c->q_at, c->q_n * sizeof(*q));
+		memmove(c->q, c->q + c->q_at, c->q_n * sizeof(struct frame *));
 		c->q_at = 0;
 		if (c->q_n < c->q_cap)
 			return 0;
 	}
 	if (c->q == c->inl) {
-		q = malloc(cap * sizeof(*q));
+		q = malloc(cap * sizeof(struct frame *));
 		if (q != NULL)
 			memcpy(q, c->inl, sizeof(c->inl));
 	} else {
-		q = realloc(c->q, cap * sizeof(*q));
+		q = realloc(c->q, cap * sizeof(struct frame *));
 	}
 	if (q == NULL)
 		return -1;
@@ -563,7 +563,7 @@ forwarded(const struct request *rq, char out[ADDR_TEXT_MAX])
 static int
 peer_join(struct conn *c, const struct request *rq)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
 	socklen_t sslen = sizeof(ss);
 	char addr[ADDR_TEXT_MAX] = "", net[ADDR_TEXT_MAX];
 	struct conn_peer *p;
@@ -587,7 +587,7 @@ peer_join(struct conn *c, const struct request *rq)
 			    sizeof(addr));
 	}
 	if (addr[0] == '\0')
-		strcpy(addr, "127.0.0.1"); /* a local user of the socket */
+		snprintf(addr, sizeof(addr), "127.0.0.1"); /* of the socket */
 	c->unlimited = !c->all->cf->limits && addr_loopback(addr);
 	addr_net(addr, net);
 	p = table_get(&c->all->peers, net, strlen(net));
@@ -598,8 +598,8 @@ peer_join(struct conn *c, const struct request *rq)
 		p = calloc(1, sizeof(*p) + strlen(addr) + 1);
 		if (p == NULL)
 			return -1;
-		strcpy(p->net, net);
-		strcpy(p->addr, addr);
+		memcpy(p->net, net, sizeof(net));
+		memcpy(p->addr, addr, strlen(addr) + 1);
 		if (table_put(&c->all->peers, p->net, strlen(p->net), p) ==
 		    -1) {
 			free(p);
@@ -680,7 +680,7 @@ static void
 read_head(struct conn *c, char *p, size_t len)
 {
 	static struct http_head fresh;
-	struct http_head *h = c->head ? c->head : &fresh;
+	struct http_head *own = c->head, *h = own ? own : &fresh;
 	struct buf *b = c->in;
 	int n;
 
@@ -703,7 +703,7 @@ read_head(struct conn *c, char *p, size_t len)
 			conn_close(c, "memory");
 			return;
 		}
-		buf_init(c->in, SCRATCH * 2);
+		buf_init(c->in, (size_t)SCRATCH * 2);
 		buf_append(c->in, p, len);
 		*c->head = *h;
 		return;
@@ -720,7 +720,7 @@ read_head(struct conn *c, char *p, size_t len)
 	if (b != NULL) {
 		buf_fini(b);
 		free(b);
-		free(h);
+		free(own);
 	}
 }
 

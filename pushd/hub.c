@@ -387,8 +387,10 @@ hub_join(struct hub *h, struct hub_sub *sub, const char *name, size_t len,
 	}
 	if (sub->nlinks == sub->links_cap) {
 		cap = sub->links_cap + 4u;
+		if (cap > UINT16_MAX)
+			return -1;
 		l = realloc(sub->links, cap * sizeof(*l));
-		if (l == NULL || cap > UINT16_MAX)
+		if (l == NULL)
 			return -1;
 		sub->links = l;
 		sub->links_cap = (uint16_t)cap;

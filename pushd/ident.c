@@ -504,12 +504,12 @@ again_answer(struct idents *x, struct ident *id, struct json_object *o)
 	id->asked = 0;
 	if (json_get_bool(o, "ok", &ok) != 1 || !ok) {
 		json_get_int(o, "status", &status);
+		log_debug("ident again ref=%s status=%lld", id->ref,
+		    (long long)status);
 		if (status >= 500)
 			due_add(x, id, now_s() + 1);
 		else
 			ident_end(x, id, "session ended");
-		log_debug("ident again ref=%s status=%lld", id->ref,
-		    (long long)status);
 		return;
 	}
 	same = ident_get(x, o);

@@ -381,10 +381,14 @@ ingest_start(struct ingest *g, struct ev_loop *loop, struct hub *hub,
 void
 ingest_stop(struct ingest *g)
 {
+	struct ingest_source *s, *next;
+
 	if (g->loop == NULL || g->fd == -1)
 		return;
-	while (g->sources != NULL)
-		source_close(g->sources);
+	for (s = g->sources; s != NULL; s = next) {
+		next = s->next;
+		source_close(s);
+	}
 	ev_io_stop(g->loop, &g->io);
 	ev_timer_stop(g->loop, &g->timer);
 	close(g->fd);

@@ -148,6 +148,46 @@ own_presence(const struct live *v, const struct event *e)
 	       memmem(e->data, e->data_len, text, (size_t)n) != NULL;
 }
 
+static size_t
+room_name(char out[OUTBOX_ID_MAX + 16], const char *id)
+{
+	return (size_t)snprintf(out, OUTBOX_ID_MAX + 16, "conversation:%s", id);
+}
+
+/*
+ * Members of a group have changed: who is no longer one leaves its room, in
+ * the order of the log.  1 if that is this client.
+ */
+static int
+taken_out(struct live *v, const struct event *e)
+{
+	struct json_object *o = NULL, *list = NULL, *item;
+	char room[OUTBOX_ID_MAX + 16];
+	const char *why, *id;
+	size_t len, i;
+	int in = 1;
+
+	if (v->nrooms == 0 || v->sub.form == HUB_CUSTOMER ||
+	    strcmp(e->type, "conversation_updated") != 0 ||
+	    json_parse(e->data, e->data_len, JSON_DEPTH_MAX, 1000000,
+		EVENT_LINE_MAX, &o, &why) == -1)
+		return 0;
+	if (json_get_str(o, "id", &id, &len) == 1 && len < OUTBOX_ID_MAX &&
+	    !is_text(o, "type", "customer") &&
+	    json_get_arr(o, "participants", &list) == 1) {
+		in = 0;
+		for (i = 0; !in && i < json_object_array_length(list); i++) {
+			item = json_object_array_get_idx(list, i);
+			in = is_text(item, "id", v->use.ident->id);
+		}
+		if (!in)
+			hub_leave(&push_of(v->c)->hub, &v->sub, room,
+			    room_name(room, id), JOINED | PENDING);
+	}
+	json_object_put(o);
+	return !in;
+}
+
 /* Whether the event goes to this client at all, in whatever shape. */
 static int
 shows(struct live *v, struct hub_event *he)
@@ -160,6 +200,8 @@ shows(struct live *v, struct hub_event *he)
 		return 1;
 	if (m != NULL)
 		return 0; /* its message_sent stands for it */
+	if (taken_out(v, he->e))
+		return 0;
 	if (dialect_conversational(he->e))
 		return v->sub.form == HUB_CUSTOMER || in_joined(v, he->e);
 	return !own_presence(v, he->e);
@@ -469,7 +511,7 @@ conversation_or_only(
 		memcpy(id, v->joins->name, OUTBOX_ID_MAX); /* about to be it */
 	else if (v->nrooms == 0 && who->nconversations == 1 &&
 		 strlen(who->conversations) < OUTBOX_ID_MAX)
-		strcpy(id, who->conversations);
+		snprintf(id, OUTBOX_ID_MAX, "%s", who->conversations);
 	else
 		return 0;
 	memcpy(name, id, OUTBOX_ID_MAX);
@@ -564,12 +606,6 @@ join_free(struct live_join *j)
 		;
 	*at = j->next;
 	free(j);
-}
-
-static size_t
-room_name(char out[OUTBOX_ID_MAX + 16], const char *id)
-{
-	return (size_t)snprintf(out, OUTBOX_ID_MAX + 16, "conversation:%s", id);
 }
 
 static int
@@ -1132,12 +1168,15 @@ void
 live_fini(struct live *v)
 {
 	struct push *p = push_of(v->c);
+	struct live_join *j, *next;
 	struct live_room *r;
 
 	ident_cancel(&p->idents, v->wait);
 	replay_stop(v->replay);
-	while (v->joins != NULL)
-		join_free(v->joins);
+	for (j = v->joins; j != NULL; j = next) {
+		next = j->next;
+		join_free(j);
+	}
 	outbox_fini(&v->outbox);
 	while ((r = v->rooms) != NULL) {
 		v->rooms = r->next;

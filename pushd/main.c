@@ -6,6 +6,7 @@
  * No disk but its log, no database, no keys, no business rules.
  */
 #define _GNU_SOURCE /* sys/prctl.h with RLIMIT_NPROC */
+#include <assert.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -218,6 +219,7 @@ usage(FILE *f)
 static const char *
 listen_address(const struct conf *cf, const char *addr, char *out, size_t size)
 {
+	assert(addr != NULL);
 	if (strchr(addr, '/') == NULL || addr[0] == '/')
 		return addr;
 	snprintf(out, size, "%s/%s", cf->state_dir, addr);

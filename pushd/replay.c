@@ -303,7 +303,10 @@ replays_ready(struct replays *x)
 	struct replay *r;
 
 	while (x->hub->ready && (r = x->waiting) != NULL) {
-		wait_take(r);
+		x->waiting = r->next;
+		if (r->next != NULL)
+			r->next->prev = NULL;
+		r->waiting = 0;
 		replay_go(r);
 	}
 }

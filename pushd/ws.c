@@ -71,15 +71,10 @@ control(struct ws *w, int opcode, const void *p, size_t len)
 static void
 ws_close(struct ws *w, int code, const char *reason)
 {
-	unsigned char text[125];
-	size_t n = strlen(reason);
+	char text[125] = { (char)(code >> 8), (char)code };
 
-	if (n > sizeof(text) - 2)
-		n = sizeof(text) - 2;
-	text[0] = (unsigned char)(code >> 8);
-	text[1] = (unsigned char)code;
-	memcpy(text + 2, reason, n);
-	control(w, WS_CLOSE, text, code == 0 ? 0 : n + 2);
+	snprintf(text + 2, sizeof(text) - 2, "%s", reason);
+	control(w, WS_CLOSE, text, code == 0 ? 0 : 2 + strlen(text + 2));
 	conn_end(w->c, reason[0] ? reason : "close");
 }
 

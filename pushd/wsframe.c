@@ -189,7 +189,7 @@ read_control(struct wsframe *w, char *p, size_t len, struct wsframe_got *got)
 		unmask(w, p, n);
 	w->left -= n;
 	if (w->left > 0 || w->ctl_len > 0) {
-		if (w->ctl == NULL && (w->ctl = malloc(125)) == NULL) {
+		if (w->ctl == NULL && (w->ctl = calloc(1, 125)) == NULL) {
 			fail(w, got, 1011);
 			return n;
 		}
