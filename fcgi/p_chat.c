@@ -161,10 +161,9 @@ visit_page(struct req *rq, struct rsp *rs)
 
 /* A customer, a conversation, its first message and its link, or none of it. */
 static int
-start_store(struct req *rq, const char *hash, struct message *m, int64_t *id)
+start_store(struct req *rq, const struct customer_patch *p, const char *hash,
+    struct message *m, int64_t *id)
 {
-	struct customer_patch p = { .name = h_name(rq, "name", 0),
-		.locale = h_word(rq, "locale", "vi|th|en") };
 	struct who who = { .kind = WHO_CUSTOMER };
 	int64_t channel;
 	int rc;
@@ -179,7 +178,7 @@ start_store(struct req *rq, const char *hash, struct message *m, int64_t *id)
 	if (rc == STORE_NONE)
 		rc = store_channel_first(rq->st, "web", &channel);
 	if (rc == STORE_DONE)
-		rc = store_customer_add(rq->st, NULL, &p, id);
+		rc = store_customer_add(rq->st, NULL, p, id);
 	if (rc == STORE_DONE)
 		rc = store_conversation_customer(
 		    rq->st, NULL, *id, channel, NULL, &m->conversation);
@@ -219,6 +218,8 @@ visit_post_start(struct req *rq, struct rsp *rs)
 	    rq, "key", KEY_BYTES_MIN, (size_t)rq->cf->client_id_bytes_max);
 	const char *consent = req_form(rq, "consent", NULL), *fault;
 	char secret[TOKEN_SIZE], hash[TOKEN_HASH_SIZE], token[TOKEN_TEXT_SIZE];
+	struct customer_patch p = { .name = h_name(rq, "name", 0),
+		.locale = h_word(rq, "locale", "vi|th|en") };
 	struct draft d = { .text = "" };
 	struct message m = { .client_id = key };
 	char path[TOKEN_SIZE + 16];
@@ -239,6 +240,8 @@ visit_post_start(struct req *rq, struct rsp *rs)
 						: "error.too_long");
 	if (consent == NULL || strcmp(consent, "1") != 0)
 		return start_show(rq, rs, 422, key, &d, "chat.consent_needed");
+	if (rq->bad_field != NULL)
+		return start_show(rq, rs, 422, key, &d, "error.invalid");
 
 	token_mac(rq->cf, "visit", key, strlen(key), secret);
 	token_hash(secret, strlen(secret), hash);
@@ -249,10 +252,8 @@ visit_post_start(struct req *rq, struct rsp *rs)
 		return start_show(rq, rs, 429, key, &d, "error.rate_limited");
 	}
 	if (rc == STORE_NONE)
-		rc = start_store(rq, hash, &m, &customer);
+		rc = start_store(rq, &p, hash, &m, &customer);
 	message_fini(&m);
-	if (rq->bad_field != NULL)
-		return start_show(rq, rs, 422, key, &d, "error.invalid");
 	if (rc != STORE_DONE && rc != STORE_REPEATED)
 		return h_refuse(rq, rs, rc);
 	if (remember(rq, rs, customer, token) == -1)

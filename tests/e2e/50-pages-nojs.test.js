@@ -245,6 +245,24 @@ test('forms from elsewhere, without a token, empty or too long', async () => {
 	assert.deepEqual(await texts(v), ['kiểm tra']);
 });
 
+test('a first form that is refused leaves nothing behind', async () => {
+	const page = await fresh();
+	await page.goto(p.url + '/chat');
+	const form = { ...await fields(page, '#start'), content: 'chưa gửi được',
+		consent: '1', name: 'x'.repeat(201) };
+	const admin = await p.agent('admin');
+	const found = async () => (await admin.get('/api/conversations?q=' +
+		encodeURIComponent('chưa gửi được'))).json.items;
+	assert.equal((await post(page, '/chat/new', form)).status(), 422);
+	assert.deepEqual(await found(), []);
+	assert.equal((await post(page, '/chat/new', { ...form, name: 'Hoa',
+		locale: 'xx' })).status(), 422);
+	assert.deepEqual(await found(), []);
+	const good = await post(page, '/chat/new', { ...form, name: 'Hoa' });
+	assert.equal(good.status(), 303);
+	assert.deepEqual((await found()).map((c) => c.customer.name), ['Hoa']);
+});
+
 test('headers, next= and a page that is not there', async () => {
 	const a = await agent();
 	const page = await a.request.get(p.url + '/inbox');
