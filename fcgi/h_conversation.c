@@ -72,13 +72,19 @@ read_filter(struct req *rq, struct conversation_filter *f)
 	if (p != NULL && !h_is_word(p, "0|1|true|false"))
 		rq->bad_field = "unread";
 	f->unread = p != NULL && (*p == '1' || *p == 't');
+	/* What a customer does not see it cannot ask about either. */
+	if (rq->who.kind == WHO_CUSTOMER) {
+		f->assignee = f->team = f->channel = 0;
+		f->tag = NULL;
+	}
 }
 
 /*
  * GET /api/conversations    ?status= ?type= ?assignee=ID|me|none ?team=
  *	?channel= ?tag= ?unread=1 ?q= ?before= ?limit=
  * 200 {"items","next","cursor"}: what the asker may see, newest activity
- * first.  400 bad_request: limit, before; 422 invalid: the filter that is.
+ * first.  Of a customer assignee, team, channel and tag are ignored.
+ * 400 bad_request: limit, before; 422 invalid: the filter that is.
  */
 int
 conversation_list(struct req *rq, struct rsp *rs)

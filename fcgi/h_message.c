@@ -108,7 +108,8 @@ read_message(struct req *rq, struct rsp *rs, struct message *m)
 	m->content_len = strlen(m->content);
 
 	kind = req_opt(rq, "kind", 32, "text");
-	type = req_opt(rq, "type", 32, NULL);
+	/* A note misspelt must not become an answer. */
+	type = h_word(rq, "type", "note|incoming|outgoing");
 	m->client_id =
 	    req_opt(rq, "client_id", (size_t)rq->cf->client_id_bytes_max, NULL);
 	if (rq->bad_field == NULL && strcmp(kind, "text") != 0)

@@ -234,6 +234,9 @@ widget_post_session(struct req *rq, struct rsp *rs)
 			return h_refuse(rq, rs, rc);
 	} else if (rq->who.kind == WHO_CUSTOMER)
 		v.customer = rq->who.id;
+	else if (req_header(rq, "Authorization") != NULL &&
+		 rq->who.kind == WHO_NOBODY)
+		return rsp_error(rs, 401, "unauthenticated", NULL);
 	else if ((wait_s = rate_take(rq, RATE_CONVERSATION_NEW, 0)) != 0)
 		return rsp_retry(rs, 429, "rate_limited", wait_s);
 

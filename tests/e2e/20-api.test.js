@@ -244,6 +244,15 @@ test('the API as CGI', async (t) => {
     assert.equal(link.status, 200, link.text);
     assert.equal(link.json.conversation.id, r.json.conversation.id);
     assert.notEqual(link.json.token, r.json.token);
+
+    // A token that is good no more is refused, not taken for a new visitor;
+    // the link still opens the conversation.
+    assert.equal((await ask('POST', '/api/auth/logout', link.json, {})).status, 200);
+    refused(await start({}, link.json), 401, 'unauthenticated');
+    refused(await start({}, { token: 'x.y.z' }), 401, 'unauthenticated');
+    const again = await start({ resume: r.json.resume_url.split('/').pop() }, link.json);
+    assert.equal(again.status, 200, again.text);
+    assert.equal(again.json.conversation.id, r.json.conversation.id);
   });
 
   await t.test('widget messages', async () => {
@@ -330,6 +339,12 @@ test('the API as CGI', async (t) => {
       404, 'not_found');
     const poll = await ask('GET', '/api/events/poll?since=0', kim);
     assert.ok(!poll.text.includes('careful'));
+    // What was meant as a note and misspelt must not go out as an answer.
+    for (const type of ['Note', 'notes', 'internal', ''])
+      refused(await say(agent, kim.conversation, { content: 'careful', type }),
+        422, 'invalid', 'type');
+    const plain = await say(agent, kim.conversation, { content: 'hello', type: 'outgoing' });
+    assert.equal(plain.json.type, 'outgoing');
   });
 
   await t.test('messages: pages', async () => {
@@ -454,6 +469,10 @@ test('the API as CGI', async (t) => {
     assert.ok(!(await found('assignee=none')).includes(id));
     assert.ok((await found('q=kim')).includes(id));
     assert.deepEqual((await list('', kim)).json.items.map((c) => c.id), [id]);
+    // A customer cannot ask who has it, nor which tags it got.
+    for (const f of ['assignee=none', `assignee=${agent.id}`, `assignee=${admin.id}`, 'tag=vip',
+      'tag=other', 'team=1', 'channel=77'])
+      assert.deepEqual((await list(f, kim)).json.items.map((c) => c.id), [id], f);
     const none = await patch({ assignee_id: null, tags: [] });
     assert.equal(none.json.assignee_id, null);
     assert.deepEqual(none.json.tags, []);
