@@ -261,9 +261,10 @@ lint: includes
 	    --suppress=normalCheckLevelMaxBranches --error-exitcode=1 \
 	    -D_POSIX_C_SOURCE=200809L -Icommon -Ifcgi -Ipushd -I. \
 	    common fcgi pushd
-	printf '%s\n' $(TIDY) | xargs -P 2 -n 4 clang-tidy --quiet \
-	    --checks='$(TIDY_CHECKS)' --warnings-as-errors='*' $(TIDY_FLAGS)
-TIDY_FLAGS = -- $(STD) -Icommon -Ifcgi -Ipushd -I. 2>/dev/null
+	printf '%s\n' $(TIDY) | xargs -P 2 -n 3 sh -c 'clang-tidy --quiet \
+	    --checks="$(TIDY_CHECKS)" --warnings-as-errors="*" "$$@" -- \
+	    -std=c11 -D_POSIX_C_SOURCE=200809L -DPARLEY_VERSION=__FILE__ \
+	    -Icommon -Ifcgi -Ipushd -I. 2>/dev/null' tidy
 
 format:
 	clang-format -i $(c_files)
