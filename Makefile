@@ -253,7 +253,7 @@ $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(lib_fcgi) $(lib_pushd) $(lib_common)
 c_files := $(wildcard common/*.[ch] fcgi/*.[ch] pushd/*.[ch] \
     tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 TIDY ?= $(wildcard common/*.c fcgi/*.c pushd/*.c)
-TIDY_CHECKS := -*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-branch-clone,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-optin.performance.Padding
+TIDY_CHECKS := -*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-branch-clone,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-optin.performance.Padding,-clang-analyzer-valist.Uninitialized
 lint: includes
 	clang-format --dry-run --Werror $(c_files)
 	cppcheck --quiet --std=c11 --enable=warning,portability \

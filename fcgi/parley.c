@@ -28,7 +28,8 @@
 
 static const struct parley_cmd *const commands[] = { &parley_init, &parley_run,
 	&parley_user_add, &parley_token, &parley_channel_add,
-	&parley_channel_set, &parley_work, &parley_check, &parley_status };
+	&parley_channel_set, &parley_work, &parley_check, &parley_status,
+	NULL };
 
 static const char *conf_option; /* --conf */
 
@@ -91,7 +92,7 @@ usage(FILE *f)
 	size_t i;
 
 	fputs("usage: parley COMMAND [OPTION...] [--conf FILE]\n\n", f);
-	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+	for (i = 0; commands[i] != NULL; i++)
 		fprintf(f, "  %-12s %.*s\n", commands[i]->name,
 		    (int)strcspn(commands[i]->help, "\n"), commands[i]->help);
 	fputs("\nThe configuration is --conf FILE, else PARLEY_CONF, else a "
@@ -572,12 +573,12 @@ main(int argc, char **argv)
 		puts("parley " PARLEY_VERSION);
 		return 0;
 	}
-	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+	for (i = 0; commands[i] != NULL; i++)
 		if ((words = words_match(commands[i]->name, n, args)) > 0)
 			return commands[i]->run(
 			    commands[i], n - words, args + words);
 	/* A noun alone: its commands. */
-	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+	for (i = 0; commands[i] != NULL; i++)
 		if (strncmp(commands[i]->name, args[0], strlen(args[0])) == 0 &&
 		    commands[i]->name[strlen(args[0])] == ' ') {
 			int help = n > 1 && strcmp(args[1], "--help") == 0;
