@@ -151,6 +151,37 @@ channel_config_check(
 	return 0;
 }
 
+struct json_object *
+channel_reply_json(const char *platform, struct json_object *config,
+    int64_t last_inbound_at, int64_t sent_since, int64_t now_ms)
+{
+	static const char *const words[] = { [CHANNEL_WINDOW_OPEN] = "open",
+		[CHANNEL_WINDOW_PAID] = "paid",
+		[CHANNEL_WINDOW_CLOSED] = "closed" };
+	struct channel_account ac = { .ch = channel_find(platform),
+		.config = config };
+	struct channel_reply r;
+	struct json_object *o;
+
+	if (ac.ch == NULL)
+		return NULL;
+	r = ac.ch->window(&ac, last_inbound_at, sent_since, now_ms);
+	if (r.until == 0)
+		return NULL;
+	o = json_object_new_object();
+	json_put_str(o, "state", words[r.state]);
+	if (r.free_until != 0)
+		json_put_int(o, "free_until", r.free_until);
+	else
+		json_put_str(o, "free_until", NULL);
+	json_put_int(o, "until", r.until);
+	if (r.free_left >= 0)
+		json_put_int(o, "free_left", r.free_left);
+	else
+		json_put_str(o, "free_left", NULL);
+	return o;
+}
+
 /* --- batches --- */
 
 void

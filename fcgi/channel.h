@@ -150,7 +150,18 @@ struct channel_result {
 enum channel_window {
 	CHANNEL_WINDOW_OPEN,
 	CHANNEL_WINDOW_PAID,   /* possible, but not free */
-	CHANNEL_WINDOW_CLOSED, /* the platform surely refuses */
+	CHANNEL_WINDOW_CLOSED, /* the platform surely refuses, or we may not */
+};
+
+/*
+ * The same with its limits.  Closed before ${until}: the platform would still
+ * take it for money, which this account does not allow.
+ */
+struct channel_reply {
+	enum channel_window state; /* of a message sent now */
+	int64_t free_until;        /* ms; 0: no such limit */
+	int64_t until;             /* ms; 0: the customer never wrote */
+	int64_t free_left;         /* messages; -1: no such limit */
 };
 
 /* A contact's public face. */
@@ -191,10 +202,11 @@ struct channel {
 	    const struct channel_hook *hook, struct channel_batch *batch);
 
 	/*
-	 * window(ac, last_inbound_at, sent_since, now_ms): may a message go
-	 * that is the ${sent_since}-th since the customer's last one?
+	 * window(ac, last_inbound_at, sent_since, now_ms): may one more message
+	 * go, after ${sent_since} of ours since the customer's last one (ms; 0:
+	 * there was none)?
 	 */
-	enum channel_window (*window)(const struct channel_account *ac,
+	struct channel_reply (*window)(const struct channel_account *ac,
 	    int64_t last_inbound_at, int64_t sent_since, int64_t now_ms);
 
 	/* text_max(ac): UTF-16 units of one text. */
@@ -262,6 +274,17 @@ int64_t channel_conf_int(
  */
 int channel_config_check(
     const struct channel *ch, struct json_object *config, struct buf *why);
+
+/*
+ * channel_reply_json(platform, config, last_inbound_at, sent_since, now_ms):
+ * The reply window as agents are told of it; returns new {"state": "open",
+ * "paid" or "closed", "free_until": ms or null, "until": ms, "free_left": n or
+ * null}.  NULL where there is nothing to tell: no adapter, or the customer
+ * never wrote.
+ */
+struct json_object *channel_reply_json(const char *platform,
+    struct json_object *config, int64_t last_inbound_at, int64_t sent_since,
+    int64_t now_ms);
 
 void channel_batch_init(struct channel_batch *b);
 void channel_batch_fini(struct channel_batch *b);

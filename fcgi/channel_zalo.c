@@ -527,22 +527,25 @@ zalo_parse(const struct channel_account *ac, const struct channel_hook *hook,
 
 /* --- messages out --- */
 
-static enum channel_window
+static struct channel_reply
 zalo_window(const struct channel_account *ac, int64_t last_inbound_at,
     int64_t sent_since, int64_t now_ms)
 {
-	int64_t age = now_ms - last_inbound_at;
+	struct channel_reply r = { .state = CHANNEL_WINDOW_OPEN };
+	bool paid = channel_conf_int(ac, "zalo_allow_paid", 0, 1) == 1;
 
+	r.free_left = FREE_COUNT;
 	if (last_inbound_at == 0) /* may have followed us: the platform knows */
-		return CHANNEL_WINDOW_OPEN;
-	if (age > PAID_MS)
-		return CHANNEL_WINDOW_CLOSED;
-	if (age > FREE_MS)
-		return channel_conf_int(ac, "zalo_allow_paid", 0, 1) == 1
-			   ? CHANNEL_WINDOW_PAID
-			   : CHANNEL_WINDOW_CLOSED;
-	return sent_since > FREE_COUNT ? CHANNEL_WINDOW_PAID
-				       : CHANNEL_WINDOW_OPEN;
+		return r;
+	r.free_until = last_inbound_at + FREE_MS;
+	r.until = last_inbound_at + PAID_MS;
+	if (now_ms > r.until || (now_ms > r.free_until && !paid))
+		r.state = CHANNEL_WINDOW_CLOSED;
+	else if (now_ms > r.free_until || sent_since >= FREE_COUNT)
+		r.state = CHANNEL_WINDOW_PAID;
+	r.free_left = r.state == CHANNEL_WINDOW_OPEN ? FREE_COUNT - sent_since
+						     : 0;
+	return r;
 }
 
 static size_t

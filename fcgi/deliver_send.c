@@ -283,14 +283,17 @@ void
 send_begin(struct job *j)
 {
 	struct delivery *d = &j->d;
+	/* It counts itself, unless the customer wrote in the meantime. */
+	int64_t before = d->sent_since > 0 ? d->sent_since - 1 : 0;
 	int n;
 
 	if (!job_account(j)) {
 		end_as(j, "failed", "unsupported");
 		return;
 	}
-	switch (j->ac.ch->window(
-	    &j->ac, d->last_inbound_at, d->sent_since, clock_now_ms())) {
+	switch (j->ac.ch
+		    ->window(&j->ac, d->last_inbound_at, before, clock_now_ms())
+		    .state) {
 	case CHANNEL_WINDOW_CLOSED:
 		end_as(j, "failed", "window_closed");
 		return;

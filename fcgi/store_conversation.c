@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel.h"
 #include "json.h"
 #include "store_db.h"
 #include "store_event.h"
@@ -132,12 +133,36 @@ conversation_rooms(struct store *st, const struct conversation *c, bool public,
 	" WHEN 'customer' THEN"                                   \
 	"  (SELECT s.name FROM customers s WHERE s.id = l.sender_id) END"
 
+/*
+ * Until when the customer of ${o} can be answered, on a platform that has such
+ * limits, by the row that ${q} stands at; new, or NULL.  A state of this very
+ * moment: not for the log.
+ */
+static struct json_object *
+reply_window(struct store *st, sqlite3_stmt *q, struct json_object *o)
+{
+	const char *platform = "";
+	int64_t last_inbound_at = 0, sent_since = 0;
+	struct json_object *config, *w;
+
+	(void)json_get_str(o, "platform", &platform, NULL);
+	if (channel_find(platform) == NULL)
+		return NULL;
+	(void)json_get_int(o, "last_inbound_at", &last_inbound_at);
+	(void)json_get_int(o, "sent_since", &sent_since);
+	config = col_json(q, 0);
+	w = channel_reply_json(
+	    platform, config, last_inbound_at, sent_since, store_now(st));
+	json_object_put(config);
+	return w;
+}
+
 int
 conversation_json(struct store *st, const struct who *who, int64_t id,
     struct json_object **out)
 {
 	static const char sql[] =
-	    "SELECT c.id AS \"#id\", c.type AS type,"
+	    "SELECT h.config AS \"-config\", c.id AS \"#id\", c.type AS type,"
 	    " c.channel_id AS \"#channel_id\","
 	    " coalesce(h.platform, 'web') AS platform,"
 	    " CASE WHEN k.id IS NOT NULL THEN json_object('id',"
@@ -194,6 +219,8 @@ conversation_json(struct store *st, const struct who *who, int64_t id,
 		o = row_json(q);
 		if (who == NULL)
 			json_object_object_del(o, "unread_count");
+		if (who != NULL && who->kind == WHO_USER)
+			json_put(o, "reply_window", reply_window(st, q, o));
 		if (who != NULL && who->kind == WHO_CUSTOMER) {
 			*out = conversation_public(o);
 			json_object_put(o);

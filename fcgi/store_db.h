@@ -183,7 +183,8 @@ int conversation_rooms(struct store *st, const struct conversation *c,
     bool public, struct rooms *r);
 /*
  * conversation_json(st, who, id, out): in the asker's form; ${who} NULL: for
- * events, without anybody's unread count.  conversation_public: what the
+ * events, without anybody's unread count and without the reply window, which
+ * agents get.  conversation_public: what the
  * customer gets of that.
  */
 int conversation_json(struct store *st, const struct who *who, int64_t id,

@@ -243,6 +243,48 @@ requests_cannot_be_split(void **state)
 	http_request_fini(&rq);
 }
 
+static void
+reply_is(int64_t last, int64_t sent, int64_t now, const char *config,
+    const char *want)
+{
+	struct json_object *set = parsed(config), *o;
+	struct buf b;
+
+	o = channel_reply_json("zalo", set, last, sent, now);
+	buf_init(&b, 1000);
+	if (o != NULL)
+		json_write(o, &b);
+	assert_string_equal(b.len > 0 ? b.data : "", want);
+	buf_fini(&b);
+	json_object_put(o);
+	json_object_put(set);
+}
+
+static void
+reply_windows_are_told(void **state)
+{
+	int64_t hour = 3600000, at = INT64_C(1795000000000);
+
+	(void)state;
+	reply_is(at, 3, at + hour, "{}",
+	    "{\"state\":\"open\",\"free_until\":1795172800000,"
+	    "\"until\":1795604800000,\"free_left\":5}");
+	reply_is(at, 8, at + hour, "{}",
+	    "{\"state\":\"paid\",\"free_until\":1795172800000,"
+	    "\"until\":1795604800000,\"free_left\":0}");
+	reply_is(at, 0, at + 50 * hour, "{}",
+	    "{\"state\":\"closed\",\"free_until\":1795172800000,"
+	    "\"until\":1795604800000,\"free_left\":0}");
+	reply_is(at, 0, at + 50 * hour, "{\"zalo_allow_paid\":\"1\"}",
+	    "{\"state\":\"paid\",\"free_until\":1795172800000,"
+	    "\"until\":1795604800000,\"free_left\":0}");
+	/* Nothing to tell of who never wrote, nor where there is no limit. */
+	reply_is(0, 0, at, "{}", "");
+	assert_null(channel_reply_json("web", NULL, at, 0, at));
+	/* An account without settings has their defaults. */
+	json_object_put(channel_reply_json("zalo", NULL, at, 0, at));
+}
+
 int
 main(void)
 {
@@ -256,6 +298,7 @@ main(void)
 		cmocka_unit_test(parts_make_the_whole),
 		cmocka_unit_test(digests_are_compared_whole),
 		cmocka_unit_test(requests_cannot_be_split),
+		cmocka_unit_test(reply_windows_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -814,18 +814,41 @@ windows_are_judged(void **state)
 {
 	struct channel_account ac = account();
 	int64_t hour = 3600000, now = NOW;
+	struct channel_reply r;
 
 	(void)state;
 #define WINDOW(age, n) channel_zalo.window(&ac, now - (age), n, now)
-	assert_int_equal(WINDOW(hour, 1), CHANNEL_WINDOW_OPEN);
-	assert_int_equal(WINDOW(hour, 8), CHANNEL_WINDOW_OPEN);
-	assert_int_equal(WINDOW(hour, 9), CHANNEL_WINDOW_PAID);
-	assert_int_equal(WINDOW(49 * hour, 1), CHANNEL_WINDOW_CLOSED);
+	r = WINDOW(hour, 0);
+	assert_int_equal(r.state, CHANNEL_WINDOW_OPEN);
+	assert_int_equal(r.free_until, now + 47 * hour);
+	assert_int_equal(r.until, now + 167 * hour);
+	assert_int_equal(r.free_left, 8);
+	r = WINDOW(48 * hour, 7);
+	assert_int_equal(r.state, CHANNEL_WINDOW_OPEN);
+	assert_int_equal(r.free_left, 1);
+
+	/* The ninth costs, whatever the account allows after two days. */
+	r = WINDOW(hour, 8);
+	assert_int_equal(r.state, CHANNEL_WINDOW_PAID);
+	assert_int_equal(r.free_left, 0);
+	assert_int_equal(WINDOW(hour, 800).free_left, 0);
+
+	/* Then only paid ones, where they are allowed; then none. */
+	r = WINDOW(48 * hour + 1, 0);
+	assert_int_equal(r.state, CHANNEL_WINDOW_CLOSED);
+	assert_true(r.until > now);
+	assert_int_equal(r.free_left, 0);
 	json_put_str(ac.config, "zalo_allow_paid", "1");
-	assert_int_equal(WINDOW(49 * hour, 1), CHANNEL_WINDOW_PAID);
-	assert_int_equal(WINDOW(169 * hour, 1), CHANNEL_WINDOW_CLOSED);
-	assert_int_equal(
-	    channel_zalo.window(&ac, 0, 0, now), CHANNEL_WINDOW_OPEN);
+	assert_int_equal(WINDOW(48 * hour + 1, 0).state, CHANNEL_WINDOW_PAID);
+	assert_int_equal(WINDOW(168 * hour, 0).state, CHANNEL_WINDOW_PAID);
+	r = WINDOW(168 * hour + 1, 0);
+	assert_int_equal(r.state, CHANNEL_WINDOW_CLOSED);
+	assert_true(r.until < now);
+
+	/* Who never wrote may have followed: nothing is known. */
+	r = channel_zalo.window(&ac, 0, 0, now);
+	assert_int_equal(r.state, CHANNEL_WINDOW_OPEN);
+	assert_int_equal(r.until, 0);
 #undef WINDOW
 	json_object_put(ac.config);
 }
