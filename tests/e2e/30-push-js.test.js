@@ -82,6 +82,26 @@ test('no cursor: from now on; with one: what was missed first', async (t) => {
   assert.equal(push.transport, 'sse');
 });
 
+test('no cursor, and polled before the stream is up: nothing in between is lost',
+  async (t) => {
+    const { server, push, got } = await follow(t, { times: { ...QUICK, grace: 20,
+      poll: 10000 } });
+    server.publish('n', 'old');
+    /* The stream is asked for without a cursor and answers late. */
+    const { sse } = server;
+    let late;
+    server.sse = (...a) => (late = () => sse.apply(server, a));
+    push.start();
+    await until(() => push.transport === 'poll' && late, 'polling');
+    server.publish('n', 'between');
+    delete server.sse;
+    late();
+    await until(() => push.transport === 'sse', 'the stream');
+    server.publish('n', 'new');
+    await until(() => got.includes('new'), 'the new one');
+    assert.deepEqual(got, ['between', 'new']);
+  });
+
 test('streams cut anywhere, events doubled: each is seen once, in order',
   async (t) => {
     const { server, push, got } = await follow(t);
@@ -313,6 +333,20 @@ test('messages of a conversation go in order, whatever fails', async (t) => {
   for (const [c, p] of [['12', 'a'], ['13', 'b']])
     assert.deepEqual(server.messages.filter((m) => m.conversation_id === c)
       .map((m) => m.content), Array.from({ length: 40 }, (_, i) => p + i));
+});
+
+test('a clock set back does not hold what waits to be sent', async (t) => {
+  const { server, push } = await follow(t);
+  const now = Date.now;
+  t.after(() => (Date.now = now));
+  server.faults.post = ['lost'];
+  Date.now = () => now() + 86400000;
+  push.start();
+  push.send('12', { content: 'late' });
+  await until(() => server.faults.post.length === 0, 'the first try');
+  await until(() => push.pending()[0].tries === 1, 'its failure');
+  Date.now = now;
+  await until(() => push.pending().length === 0, 'sent', 2000);
 });
 
 test('refused: said with its reason, others pass, retry sends it', async (t) => {

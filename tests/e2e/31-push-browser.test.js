@@ -67,6 +67,26 @@ const connected = (page, by) => until(() => page.evaluate((by) =>
 by), `connected ${by ?? ''}`);
 const numbers = (n) => Array.from({ length: n }, (_, i) => i);
 
+test('where the browser gives no locks it follows and sends all the same',
+  async (t) => {
+    const { server, context } = await setup(t);
+    /* as a browser that blocks a site's storage does */
+    await context.addInitScript(() => {
+      window.asked = 0;
+      LockManager.prototype.request = () => {
+        window.asked++;
+        return Promise.reject(new DOMException('denied', 'SecurityError'));
+      };
+    });
+    const page = await tab(server, context);
+    await connected(page);
+    await page.evaluate(() => window.push.send('12', { content: 'hi' }));
+    server.publish('n', 1);
+    await until(async () => (await got(page)).length === 1, 'the event');
+    await until(() => server.messages.length === 1, 'the message');
+    assert.ok(await page.evaluate(() => window.asked) < 10);
+  });
+
 test('WebSocket first; cut and doubled, each event once', async (t) => {
   const { server, context } = await setup(t);
   server.faults.double = true;

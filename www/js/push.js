@@ -427,14 +427,21 @@ export class Push {
 
 	#open(level) {
 		const c = { name: this.streams[level], level, at: Date.now(),
-		    heard: Date.now(), pinged: Date.now(), up: 0, dead: false };
+		    heard: Date.now(), pinged: Date.now(), up: 0, dead: false,
+		    blind: this.cursor === null };
 		const h = {
 			heard: () => (c.heard = Date.now()),
 			up: (cursor) => {
-				if (!c.dead && !c.up) {
-					c.up = Date.now();
-					this.#opened(c, cursor);
+				if (c.dead || c.up)
+					return;
+				/* It begins above what was polled meanwhile. */
+				if (c.blind && this.cursor !== null &&
+				    cursorOf(cursor) > this.cursor) {
+					h.down({});
+					return;
 				}
+				c.up = Date.now();
+				this.#opened(c, cursor);
 			},
 			event: (e) => {
 				h.up(null);
@@ -546,13 +553,20 @@ export class Push {
 		});
 	}
 
+	#watched = 0;
+
 	/* Leaves streams that went silent; timers may come late, data does not. */
 	#watch() {
-		const t = this.times, now = Date.now();
+		const t = this.times, now = Date.now(), back = now < this.#watched;
 
+		this.#watched = now;
 		for (const c of [this.#live, this.#trying, this.#probe]) {
 			if (!c || c.dead)
 				continue;
+			if (back) { /* the clock was set: count from here */
+				c.at = c.heard = c.pinged = now;
+				c.up = c.up && now;
+			}
 			if (!c.up) {
 				if (now - c.at > t.open)
 					c.down({});
@@ -758,12 +772,18 @@ export class Push {
 			clearInterval(this.#timers.leader);
 			this.#lead();
 			return new Promise((done) => (this.#release = done));
-		}).catch(() => {
-			/* stopped, or the lock was taken from us */
-			if (this.#running && !abort.signal.aborted) {
-				this.#unlead();
+		}).catch((e) => {
+			if (!this.#running || abort.signal.aborted)
+				return;
+			this.#unlead();
+			if (e.name === 'AbortError') { /* taken from us */
 				this.#queue();
+				return;
 			}
+			/* a browser that blocks storage gives no locks: alone */
+			clearInterval(this.#timers.leader);
+			this.tabs = false;
+			this.#lead();
 		});
 	}
 
@@ -775,6 +795,8 @@ export class Push {
 
 		if (this.#leading || !this.#running || !this.tabs)
 			return;
+		if (silent < 0)
+			this.#heardLeader = Date.now(); /* the clock was set back */
 		if (silent > 3 * this.times.leader && !document.hidden) {
 			this.#release?.();
 			this.#queue(true);
@@ -964,7 +986,12 @@ export class Push {
 			this.#owned.add(tab);
 			this.flush();
 			return new Promise((done) => this.#give.push(done));
-		}).catch(() => {});
+		}).catch(() => {
+			if (!this.#running || this.#owned.has(tab))
+				return;
+			this.#owned.add(tab); /* no locks to be had */
+			this.flush();
+		});
 	}
 
 	#get(client_id) {
@@ -1019,7 +1046,8 @@ export class Push {
 
 		if (!e)
 			return -1;
-		if (e.due > Date.now())
+		/* A clock set back since does not count. */
+		if (e.due > Date.now() && !(e.tried > Date.now()))
 			return e.due - Date.now();
 		this.#box(e, 'sending');
 		const { status = 0, json, wait = 0 } = await this.#post(e);
@@ -1036,7 +1064,8 @@ export class Push {
 			return 0;
 		}
 		const ms = Math.max(this.#backoff(e.tries++), wait);
-		this.#save({ ...e, due: Date.now() + ms });
+		const tried = Date.now();
+		this.#save({ ...e, tried, due: tried + ms });
 		this.#box(e, 'queued');
 		return ms;
 	}
