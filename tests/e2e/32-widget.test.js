@@ -183,6 +183,18 @@ test('a message refused says so, and can be sent again', async (t) => {
     .join() === 'one,two', 'shown once');
 });
 
+test('says whether somebody is there', async (t) => {
+  const { parley, page } = await shop(t);
+  await launcher(page).click();
+  await write(page, 'hello');
+  await page.getByText('Sent').waitFor();
+  await until(() => parley.streams.size > 0, 'the stream');
+  parley.publish('presence_update', { here: true });
+  await page.getByText('Online', { exact: true }).waitFor();
+  parley.publish('presence_update', { here: false });
+  await page.getByText('We usually answer within minutes').waitFor();
+});
+
 test('texts and names are texts; only web addresses are links', async (t) => {
   const { parley, page } = await shop(t);
   await launcher(page).click();

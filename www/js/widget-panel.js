@@ -490,7 +490,7 @@ export function mount(ui) {
 		push.on('typing_indicator', here((d) =>
 		    d.kind !== 'customer' && typed(d.typing, d.user_name)));
 		push.on('presence_update', (d) => {
-			const on = d.status === 'online';
+			const on = d.here === true;
 			sub.textContent = on ? t.here : t.soon;
 			sub.classList.toggle('on', on);
 		});
