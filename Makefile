@@ -327,10 +327,7 @@ dist: all
 	@rm -rf $(BUILD)/dist && mkdir -p $(BUILD)/dist/chat
 	cp $(programs:%=$(BUILD)/%) $(BUILD)/parley $(BUILD)/dist/chat
 	strip $(BUILD)/dist/chat/*
-	cp -R www/. $(BUILD)/dist/chat
-	mkdir $(BUILD)/dist/chat/www && mv $(BUILD)/dist/chat/tmpl \
-	    $(BUILD)/dist/chat/www && cp -R $(BUILD)/dist/chat/i18n \
-	    $(BUILD)/dist/chat/www
+	cp -R www $(BUILD)/dist/chat
 	sed -n '/^Options +ExecCGI/,/^```/p' docs/install.md | sed '/^```/d' \
 	    >$(BUILD)/dist/chat/.htaccess
 	cp LICENSE docs/install.md $(BUILD)/dist/chat
