@@ -543,8 +543,8 @@ zalo_window(const struct channel_account *ac, int64_t last_inbound_at,
 		r.state = CHANNEL_WINDOW_CLOSED;
 	else if (now_ms > r.free_until || sent_since >= FREE_COUNT)
 		r.state = CHANNEL_WINDOW_PAID;
-	r.free_left = r.state == CHANNEL_WINDOW_OPEN ? FREE_COUNT - sent_since
-						     : 0;
+	r.free_left =
+	    r.state == CHANNEL_WINDOW_OPEN ? FREE_COUNT - sent_since : 0;
 	return r;
 }
 

@@ -291,9 +291,9 @@ send_begin(struct job *j)
 		end_as(j, "failed", "unsupported");
 		return;
 	}
-	switch (j->ac.ch
-		    ->window(&j->ac, d->last_inbound_at, before, clock_now_ms())
-		    .state) {
+	switch (
+	    j->ac.ch->window(&j->ac, d->last_inbound_at, before, clock_now_ms())
+		.state) {
 	case CHANNEL_WINDOW_CLOSED:
 		end_as(j, "failed", "window_closed");
 		return;

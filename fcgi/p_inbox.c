@@ -24,7 +24,7 @@
 #define MESSAGES 50
 #define HISTORY 10
 #define QUERY_BYTES_MAX 800
-#define WINDOW_HOURS 48 /* after that Zalo takes no free answer */
+#define WINDOW_SOON_MS INT64_C(7200000) /* the end of free answers is near */
 
 static const char *const filters[] = { "open", "mine", "unassigned", "closed",
 	"all" };
@@ -318,18 +318,29 @@ put_borders(struct view *v, struct json_object *conversation,
 	json_put_str(conversation, "seen", seen);
 }
 
-/* A warning where the customer's last message lies too far back. */
+/* What is to be known of the reply window before one writes, if anything. */
 static void
-put_window(const struct view *v, struct json_object *conversation,
-    const struct conversation *c)
+put_window(const struct view *v, struct json_object *conversation)
 {
-	int64_t hour = INT64_C(3600000);
+	int64_t free_until = 0, until = 0, now = v->rq->now_ms;
+	const char *state = "", *notice = NULL;
+	struct json_object *w;
 
-	if (strcmp(c->platform, "zalo") == 0 && c->last_inbound_at > 0 &&
-	    v->rq->now_ms - c->last_inbound_at > WINDOW_HOURS * hour) {
-		json_put_int(conversation, "window_hours", WINDOW_HOURS);
-		json_put_int(conversation, "hours", WINDOW_HOURS);
-	}
+	if (json_get_obj(conversation, "reply_window", &w) != 1)
+		return;
+	(void)json_get_str(w, "state", &state, NULL);
+	(void)json_get_int(w, "free_until", &free_until);
+	(void)json_get_int(w, "until", &until);
+	if (strcmp(state, "closed") == 0)
+		notice = now <= until ? "not_allowed" : "closed";
+	else if (strcmp(state, "paid") == 0)
+		notice = "paid";
+	else if (free_until != 0 && free_until - now < WINDOW_SOON_MS)
+		notice = "soon";
+	words_until(
+	    v, w, notice != NULL && *notice == 's' ? free_until : until);
+	if (notice != NULL)
+		json_put_str(w, "notice", notice);
 }
 
 static int
@@ -354,7 +365,7 @@ put_conversation(struct view *v, struct json_object *conversation,
 	json_put(conversation, "statuses",
 	    view_options(
 		statuses, strcmp(status, "snoozed") == 0 ? 4 : 3, status));
-	put_window(v, conversation, c);
+	put_window(v, conversation);
 	if ((rc = put_assignees(v, conversation)) != STORE_DONE ||
 	    (rc = put_customer(v, conversation, c->id)) != STORE_DONE ||
 	    (rc = read_upto(v->rq, c->id, eyes.among_users, &eyes.read_upto)) !=

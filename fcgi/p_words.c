@@ -229,6 +229,20 @@ words_when(const struct view *v, struct json_object *o, int64_t ms)
 }
 
 void
+words_until(const struct view *v, struct json_object *o, int64_t ms)
+{
+	char out[TEXT_MAX], day[TEXT_MAX] = "";
+	struct tm tm;
+
+	local_tm(v, ms, &tm);
+	if (days_between(v, ms, v->rq->now_ms) != 0)
+		day_write(v, "time.short", &tm, day);
+	snprintf(out, sizeof(out), "%02d:%02d%s%.400s", tm.tm_hour, tm.tm_min,
+	    *day != '\0' ? ", " : "", day);
+	json_put_str(o, "time", out);
+}
+
+void
 words_date(const struct view *v, struct json_object *o, const char *key,
     const char *iso_key, int64_t ms)
 {

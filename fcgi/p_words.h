@@ -20,6 +20,12 @@ void words_presence(const struct view *v, struct json_object *o);
 /* words_when(v, o, ms): add `iso`, `when` (short), to ${o}. */
 void words_when(const struct view *v, struct json_object *o, int64_t ms);
 
+/*
+ * words_until(v, o, ms):
+ * Add `time`, a moment to come: its clock, and its day if that is not today.
+ */
+void words_until(const struct view *v, struct json_object *o, int64_t ms);
+
 /* words_date(v, o, key, iso_key, ms): add a day as text and the moment. */
 void words_date(const struct view *v, struct json_object *o, const char *key,
     const char *iso_key, int64_t ms);

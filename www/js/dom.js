@@ -70,6 +70,10 @@ export function when(at) {
 	    date(days < 300 ? 'short' : 'day_year', at);
 }
 
+/* A moment to come. */
+export const coming = (at) => daysAgo(at) === 0 ? clock(at) :
+    clock(at) + ', ' + date('short', at);
+
 export function presence(status, seen) {
 	const ago = Date.now() - seen;
 	if (status !== 'offline' || !seen)

@@ -5,10 +5,12 @@
 
 import { Push } from './push.js';
 import { Talk } from './talk.js';
-import { $, $$, loadTexts, page, replaceParts, showConnection, showCount,
+import { $, $$, coming, loadTexts, page, replaceParts, showConnection, showCount,
     showPresence, showTimes, t, when } from './dom.js';
 
 const LIST_PAUSE = 1000; /* ms between two looks at the list */
+const WINDOW_SOON = 2 * 3600000; /* the end of free answers is near */
+const WINDOW_PAUSE = 300, TIMER_MAX = 0x7fffffff; /* ms */
 
 const push = new Push({ base: page.base, cursor: page.cursor,
     storageKey: 'parley:u:' + page.me });
@@ -105,6 +107,61 @@ push.on('presence_update', (d) => {
 		$('#my-dot').className = 'dot ' + d.status;
 });
 
+/* ---- until when the customer can be answered ---- */
+
+let windowTimer;
+
+function windowNotice(w, now) {
+	if (w.state === 'closed')
+		return now <= w.until ? 'not_allowed' : 'closed';
+	if (w.state === 'paid')
+		return 'paid';
+	return w.free_until && w.free_until - now < WINDOW_SOON ? 'soon' : '';
+}
+
+/* What the platform allows now, and again when the next limit is reached. */
+function showWindow(w) {
+	const line = $('#window'), now = Date.now();
+	const notice = windowNotice(w, now);
+	const time = coming(notice === 'soon' ? w.free_until : w.until);
+	const next = Math.min(...[w.free_until - WINDOW_SOON, w.free_until,
+	    w.until].filter((at) => at > now));
+
+	line.dataset.state = w.state;
+	line.hidden = notice === '';
+	line.textContent = notice && t('window.' + notice, { time });
+	clearTimeout(windowTimer);
+	if (next < Infinity)
+		windowTimer = setTimeout(askWindow,
+		    Math.min(next - now + 1000, TIMER_MAX));
+}
+
+async function askWindow() {
+	try {
+		const res = await push.fetch('GET',
+		    '/api/conversations/' + page.conversation);
+		const w = res.ok && (await res.json()).reply_window;
+		if (w)
+			showWindow(w);
+	} catch { /* the next message asks again */ }
+}
+
+function watchWindow() {
+	const d = $('#window')?.dataset;
+
+	if (!d)
+		return;
+	showWindow({ state: d.state, free_until: Number(d.free),
+	    until: Number(d.until) });
+	push.on('new_message', (m) => {
+		if (String(m.conversation_id) !== page.conversation ||
+		    m.type === 'note')
+			return;
+		clearTimeout(windowTimer);
+		windowTimer = setTimeout(askWindow, WINDOW_PAUSE);
+	});
+}
+
 /* ---- the conversation ---- */
 
 function openTalk() {
@@ -138,6 +195,8 @@ showTimes();
 setInterval(showTimes, 60000);
 showConnection(push);
 document.documentElement.classList.add('live');
-if (page.conversation)
+if (page.conversation) {
 	openTalk();
+	watchWindow();
+}
 push.start();
