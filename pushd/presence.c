@@ -76,7 +76,7 @@ on_answer(void *arg, const struct backend_answer *a)
 	}
 	for (i = 0; i < p->nasked; i++) {
 		o = p->asked[i];
-		if (good || a->status == 400)
+		if (good || (a->status >= 400 && a->status < 500))
 			o->told = o->asked;
 		o->asked = -1;
 		if (o->want == 0 && o->told != 1)
