@@ -107,6 +107,7 @@ for (const web of ['apache', 'lighttpd']) {
 		for (let n = 0; n < 7; n++) {
 			const pid = p.pid('pushd');
 			p.kill('pushd');
+			await until(() => !alive(pid), 2000);
 			if (n < 6)
 				await until(() => p.pid('pushd') !== pid && p.pid('pushd') > 0, 8000);
 		}
