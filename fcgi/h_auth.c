@@ -209,7 +209,8 @@ password_change(struct req *rq, struct rsp *rs, const char *password)
  * PATCH /api/me    {"name"?, "locale"?: vi|th|en, "status"?: online|away|busy,
  *                  "status_text"?, "password"?, "current_password"?}
  * 200 the user.  A new password ends every session of the user; the answer
- * then brings a new one: its cookie, X-Token (a JWT), X-CSRF-Token.
+ * then brings a new one: its cookie, X-Token (a JWT), X-CSRF-Token.  Of status
+ * and text one change a second counts, the others are dropped.
  * 403 forbidden: current_password is wrong; 422 invalid: the member that is;
  * 429, 503 busy as log-in.
  */
@@ -232,6 +233,9 @@ me_patch(struct req *rq, struct rsp *rs)
 	if (text == NULL &&
 	    json_object_object_get_ex(rq->json, "status_text", NULL))
 		text = "";
+	if ((status != NULL || text != NULL) &&
+	    rate_take(rq, RATE_PRESENCE, 0) != 0)
+		status = text = NULL; /* dropped; the answer tells */
 	if (password != NULL &&
 	    (answer = password_change(rq, rs, password)) != 0)
 		return answer;

@@ -89,7 +89,7 @@ account_post(struct req *rq, struct rsp *rs)
 
 /*
  * POST /me/status    status=online|away|busy, text
- * 303 back; 422 the page again.
+ * 303 back; 422 the page again; 429 more than one change a second.
  */
 int
 account_post_status(struct req *rq, struct rsp *rs)
@@ -97,10 +97,13 @@ account_post_status(struct req *rq, struct rsp *rs)
 	const char *status = h_word(rq, "status", "online|away|busy");
 	const char *text = req_text(rq, "text", 0,
 	    (size_t)rq->cf->name_chars_max, NAME_BYTES_MAX - 1, NULL);
+	int64_t wait_s;
 	int rc;
 
 	if (rq->bad_field != NULL)
 		return account_show(rq, rs, 422, "error.invalid");
+	if ((wait_s = rate_take(rq, RATE_PRESENCE, 0)) != 0)
+		return rsp_retry(rs, 429, "rate_limited", wait_s);
 	rc = store_presence_set(
 	    rq->st, rq->who.id, status, text != NULL ? text : "");
 	if (!h_good(rc))

@@ -823,5 +823,13 @@ test('the API as CGI', async (t) => {
     refused(late, 429, 'rate_limited');
     assert.ok(Number(late.headers['retry-after']) >= 1);
     assert.ok(r.filter((x) => x.status === 201).length >= 40);
+
+    // Of presence one change a second counts, the others are dropped.
+    const lan = await b.user('Lan');
+    const texts = [];
+    for (const status_text of ['one', 'two', 'three'])
+      texts.push((await b.request('PATCH', '/api/me', { who: lan, body: { status_text },
+        addr: '203.0.113.6' })).json.status_text);
+    assert.deepEqual(texts, ['one', 'one', 'one']);
   });
 });
