@@ -10,12 +10,11 @@
 
 #include "clock.h"
 #include "deliver_job.h"
+#include "deliver_plan.h"
 #include "inbound.h"
 #include "json.h"
 #include "log.h"
 #include "store_echo.h"
-
-#define TRIES_MAX 5
 
 /* --- how a delivery ends --- */
 
@@ -54,29 +53,17 @@ end_as(struct job *j, const char *state, const char *error)
 	send_store(j);
 }
 
-/* The pause before the next try, somewhat spread. */
-static int64_t
-backoff_ms(const struct job *j)
-{
-	static const int64_t pause_ms[TRIES_MAX] = { 1000, 5000, 30000, 120000,
-		600000 };
-	int64_t i = j->d.tries < 1 ? 0 : j->d.tries - 1;
-	int64_t ms = pause_ms[i < TRIES_MAX ? i : TRIES_MAX - 1];
-
-	ms = ms * j->dl->cf->backoff_percent / 100;
-	return ms + (int64_t)randombytes_uniform((uint32_t)(ms / 4) + 1);
-}
-
 /* Again later, as long as there are tries left. */
 void
 send_again(struct job *j, int64_t wait_s, const char *reason, const char *words)
 {
-	int64_t ms = backoff_ms(j);
+	int64_t ms = deliver_pause_ms(
+	    j->d.tries, j->dl->cf->backoff_percent, randombytes_random());
 	char error[400];
 
 	snprintf(error, sizeof(error), "%s%s%s", reason,
 	    *reason != '\0' && *words != '\0' ? ": " : "", words);
-	if (j->d.tries >= TRIES_MAX) {
+	if (ms == -1) {
 		end_as(j, "failed", error);
 		return;
 	}
@@ -115,18 +102,6 @@ end_unknown(struct job *j, const char *words)
 
 /* --- sending --- */
 
-static int
-text_parts(const char *text, size_t units)
-{
-	const char *p;
-	size_t len;
-	int n = 0;
-
-	while (channel_part(text, units, n, &p, &len))
-		n++;
-	return n;
-}
-
 static const char *
 member_text(struct json_object *o, const char *key)
 {
@@ -136,43 +111,19 @@ member_text(struct json_object *o, const char *key)
 	return json_get_str(o, key, &p, &len) == 1 ? p : NULL;
 }
 
-/* Where the platform may fetch an attachment; new, or NULL. */
-static char *
-public_url(const struct conf *cf, const char *url)
-{
-	struct buf b;
-	char *copy = NULL;
-
-	if (url == NULL)
-		return NULL;
-	buf_init(&b, 8192);
-	if (url[0] == '/' && cf->base_url[0] != '\0')
-		buf_printf(&b, "%s%s%s", cf->base_url, cf->base_path, url);
-	else if (strncmp(url, "https://", 8) == 0)
-		buf_puts(&b, url);
-	if (b.len > 0 && !b.err)
-		copy = strdup(b.data);
-	buf_fini(&b);
-	return copy;
-}
-
 /*
- * Fill j->out with the part that this delivery is: texts first, then the
- * attachments one by one.  How many parts the message has; 0 when this one is
- * none of them.
+ * Fill j->out with the part that this delivery is.  How many parts the message
+ * has; 0 when this one is none of them.
  */
 static int
 part_fill(struct job *j)
 {
+	const struct conf *cf = j->dl->cf;
 	struct delivery *d = &j->d;
 	struct channel_out *out = &j->out;
-	size_t units = j->ac.ch->text_max(&j->ac), len;
-	const char *content = d->content != NULL ? d->content : "", *p, *mime;
-	int texts = text_parts(content, units), files = 0;
-	struct json_object *at;
+	struct deliver_part part;
+	int n;
 
-	if (d->attachments != NULL)
-		files = (int)json_object_array_length(d->attachments);
 	out->number = d->id;
 	out->uuid = d->uuid;
 	out->conversation = d->conversation_external;
@@ -182,26 +133,25 @@ part_fill(struct job *j)
 			 ? d->quote_external
 			 : NULL;
 	out->last_inbound_at = d->last_inbound_at;
-	if (channel_part(content, units, d->part, &p, &len)) {
+	n = deliver_part(d->content != NULL ? d->content : "", d->attachments,
+	    j->ac.ch->text_max(&j->ac), d->part, &part);
+	if (part.text != NULL) {
 		out->kind = "text";
-		if ((j->text = strndup(p, len)) == NULL)
+		if ((j->text = strndup(part.text, part.len)) == NULL)
 			return 0;
 		out->text = j->text;
-	} else if (d->part >= texts && d->part < texts + files) {
-		at = json_object_array_get_idx(
-		    d->attachments, (size_t)(d->part - texts));
-		mime = member_text(at, "mime");
-		out->kind = mime != NULL && strncmp(mime, "image/", 6) == 0
-				? "image"
-				: "file";
-		out->mime = mime;
-		out->media_name = member_text(at, "name");
-		j->text = public_url(j->dl->cf, member_text(at, "url"));
+	} else if (part.file != NULL) {
+		out->mime = member_text(part.file, "mime");
+		out->kind =
+		    out->mime != NULL && strncmp(out->mime, "image/", 6) == 0
+			? "image"
+			: "file";
+		out->media_name = member_text(part.file, "name");
+		j->text = deliver_url(
+		    cf->base_url, cf->base_path, member_text(part.file, "url"));
 		out->media_url = j->text;
-	} else {
-		return 0;
 	}
-	return texts + files;
+	return n;
 }
 
 /* Start the request of the step that j->out is at. */
