@@ -105,11 +105,11 @@ lock_alarm(int sig)
  * just before flock sleeps does no harm.
  */
 static int
-lock_wait(int fd)
+lock_wait(int fd, int64_t wait_ms)
 {
 	struct sigaction sa, old_sa;
 	struct itimerval it = { { 0, 50000 }, { 0, 50000 } }, old_it;
-	int64_t until = clock_mono_ms() + STORE_LOCK_MS;
+	int64_t until = clock_mono_ms() + wait_ms;
 	int rc;
 
 	memset(&sa, 0, sizeof sa);
@@ -130,19 +130,28 @@ lock_wait(int fd)
 	return rc;
 }
 
+/*
+ * Who waited in vain waits shortly from then on, until it has the lock again:
+ * behind a holder that does not move requests would only pile up.
+ */
 static int
 lock_take(struct store *st)
 {
+	int64_t wait_ms = st->lock_late ? STORE_LOCK_LATE_MS : STORE_LOCK_MS;
+
 	while (flock(st->lock_fd, LOCK_EX | LOCK_NB) == -1) {
 		if (errno == EINTR)
 			continue;
-		if (errno != EWOULDBLOCK || lock_wait(st->lock_fd) == -1) {
+		if (errno != EWOULDBLOCK ||
+		    lock_wait(st->lock_fd, wait_ms) == -1) {
 			log_warn("store busy what=write.lock");
 			st->trouble = STORE_BUSY;
+			st->lock_late = true;
 			return -1;
 		}
 		break;
 	}
+	st->lock_late = false;
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #define STORE_STMTS 1024 /* slots for statements, a power of two */
 #define STORE_DEPTH 8    /* transactions within transactions */
 #define STORE_LOCK_MS 2000
+#define STORE_LOCK_LATE_MS 100 /* after waiting in vain */
 #define STORE_STOP_MS 2000 /* of one read or write, inside a request */
 
 /* An event that waits for COMMIT. */
@@ -29,6 +30,7 @@ struct store {
 	sqlite3 *db;
 	char *path;
 	int lock_fd; /* write.lock */
+	bool lock_late; /* the last wait for it was in vain */
 	enum store_mode mode;
 	bool read_only;
 	int64_t space_min;
