@@ -214,6 +214,11 @@ rate_take(struct req *rq, enum rate_kind kind, int64_t id)
 		n = snprintf(key, sizeof(key), "w%lld", (long long)id);
 		rate = cf->webhook_rate_max;
 		break;
+	case RATE_WEBHOOK_FAILURE:
+		n = snprintf(key, sizeof(key), "x%s", net);
+		rate = cf->webhook_failures_per_min_max;
+		per_ms = 60000;
+		break;
 	default:
 		return 0;
 	}

@@ -61,9 +61,29 @@ header_of(void *arg, const char *name)
 }
 
 /*
+ * Refuse what proves nothing, and say so in the log; past the limit of the
+ * address with 429 and in silence.  This comes after the look at the proof,
+ * never instead: what is well signed is taken however many forgeries its
+ * address sent, since a platform may not send it again, and a wrong secret,
+ * once mended, must not go on costing messages.
+ */
+static int
+refused(struct req *rq, struct rsp *rs, int status, const char *code)
+{
+	int64_t wait_s = rate_take(rq, RATE_WEBHOOK_FAILURE, 0);
+
+	if (wait_s > 0)
+		return rsp_retry(rs, 429, "rate_limited", wait_s);
+	log_warn("webhook refused status=%d platform=%.32s channel=%lld",
+	    status, rq->arg[0], (long long)rq->id[1]);
+	return rsp_error(rs, status, code, NULL);
+}
+
+/*
  * GET /webhooks/:platform/:channel
  * The platform's handshake: 200 with what it wants to read back.
- * 404 no such channel; 403 wrong token; 405 the platform has no handshake
+ * 404 no such channel; 403 wrong token; 405 the platform has no handshake;
+ * 429 too many of these
  */
 static int
 webhook_get(struct req *rq, struct rsp *rs)
@@ -75,7 +95,7 @@ webhook_get(struct req *rq, struct rsp *rs)
 
 	switch (account_find(rq, &row, &ac)) {
 	case 0:
-		return rsp_error(rs, 404, "not_found", NULL);
+		return refused(rq, rs, 404, "not_found");
 	case -1:
 		return rsp_error(rs, 503, "busy", NULL);
 	default:
@@ -88,8 +108,8 @@ webhook_get(struct req *rq, struct rsp *rs)
 	if (status == 200)
 		rsp_text(rs, 200, out.len > 0 && !out.err ? out.data : "");
 	else
-		rsp_error(rs, status,
-		    status == 405 ? "method_not_allowed" : "forbidden", NULL);
+		status = refused(rq, rs, status,
+		    status == 405 ? "method_not_allowed" : "forbidden");
 	buf_fini(&out);
 	channel_row_fini(&row);
 	return status;
@@ -146,7 +166,8 @@ webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 /*
  * POST /webhooks/:platform/:channel    whatever the platform sends
  * 200 stored, or known, or not for us; 400 not JSON; 401 not proven;
- * 404 no such channel; 413 too large; 503 not stored: send it again
+ * 404 no such channel; 413 too large; 429 too many that were not proven;
+ * 503 not stored: send it again
  */
 static int
 webhook_post(struct req *rq, struct rsp *rs)
@@ -162,7 +183,7 @@ webhook_post(struct req *rq, struct rsp *rs)
 
 	switch (account_find(rq, &row, &ac)) {
 	case 0:
-		return rsp_error(rs, 404, "not_found", NULL);
+		return refused(rq, rs, 404, "not_found");
 	case -1:
 		return not_stored(rq, rs);
 	default:
@@ -176,12 +197,10 @@ webhook_post(struct req *rq, struct rsp *rs)
 			status = webhook_keep(rq, rs, &ac, &hook);
 			break;
 		case CHANNEL_NOT_JSON:
-			status = rsp_error(rs, 415, "bad_media_type", NULL);
+			status = refused(rq, rs, 415, "bad_media_type");
 			break;
 		default:
-			log_warn("webhook refused platform=%s channel=%lld",
-			    ac.ch->platform, (long long)ac.id);
-			status = rsp_error(rs, 401, "bad_signature", NULL);
+			status = refused(rq, rs, 401, "bad_signature");
 			break;
 		}
 	}

@@ -121,6 +121,42 @@ test('forged, cut, stale and nameless ones are refused, and leave nothing', asyn
   assert.equal(got.text, '');
 });
 
+test('many forgeries are told to wait; what is well signed never is', async () => {
+  const own = await Shop.open({ limits: 'on', webhook_failures_per_min_max: 3 });
+  try {
+    await own.zalo('http://127.0.0.1:9');
+    const event = await sampleJson('zalo-text.json');
+    const hook = (addr, forged, path) => {
+      event.message.msg_id = `m${Math.random()}`;
+      return own.hook(event, { addr, path,
+        ...(forged && { signature: 'mac=' + '0'.repeat(64) }) });
+    };
+    const six = (i) => `2001:db8:1:2::${i}`;
+    for (let i = 1; i <= 3; i++)
+      assert.equal((await hook(six(i), true)).status, 401);
+    // An address is a whole /64.
+    const over = await hook(six(4), true);
+    assert.equal(over.status, 429);
+    assert.equal(over.json.code, 'rate_limited');
+    const wait = Number(over.headers['retry-after']);
+    assert.ok(wait >= 1 && wait <= 60, `${wait}`);
+    assert.equal((await hook(six(5), true, '/webhooks/zalo/999')).status, 429);
+    assert.equal((await own.call('webhook.fcgi', 'GET', '/webhooks/fax/1',
+      { addr: six(6) })).status, 429);
+
+    // Others are heard, and so is who signs, wherever it comes from.
+    assert.equal((await hook('2001:db8:1:3::1', true)).status, 401);
+    assert.equal((await hook('192.0.2.7', true)).status, 401);
+    assert.equal((await hook('192.0.2.8')).status, 200);
+    for (let i = 0; i < 5; i++)
+      assert.equal((await hook(six(1))).status, 200);
+    assert.equal((await hook(six(1), true)).status, 429);
+    assert.equal(await own.one('SELECT count(*) FROM messages'), 6);
+  } finally {
+    await own.close();
+  }
+});
+
 test('with a tolerance a stale one is refused, without a secret all are', async () => {
   const own = await Shop.open();
   try {

@@ -74,13 +74,13 @@ export class Shop {
   }
 
   // A request to one of the programs.
-  call(program, method, url, { body, headers = {} } = {}) {
+  call(program, method, url, { body, headers = {}, addr } = {}) {
     const bytes = Buffer.isBuffer(body) ? body
       : body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const all = { ...(bytes && !Buffer.isBuffer(body)
       ? { 'Content-Type': 'application/json' } : {}), ...headers };
     return cgi(join(build, program), params(method, url, { headers: all,
-      body: bytes, extra: { PARLEY_CONF: this.conf } }), bytes);
+      body: bytes, addr, extra: { PARLEY_CONF: this.conf } }), bytes);
   }
 
   // Connects a Zalo account, that of the samples unless told otherwise.
@@ -99,12 +99,12 @@ export class Shop {
 
   // What the platform posts: an object or exact bytes, well signed unless
   // `signature` says otherwise (null: none).
-  hook(event, { signature, path, method = 'POST' } = {}) {
+  hook(event, { signature, path, addr, method = 'POST' } = {}) {
     const body = Buffer.isBuffer(event) ? event
       : Buffer.from(JSON.stringify(event));
     const sig = signature === undefined ? this.sign(body) : signature;
     return this.call('webhook.fcgi', method,
-      path ?? `/webhooks/zalo/${this.channel}`, { body,
+      path ?? `/webhooks/zalo/${this.channel}`, { body, addr,
         headers: sig === null ? {} : { 'X-ZEvent-Signature': sig } });
   }
 
