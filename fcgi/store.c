@@ -1170,6 +1170,16 @@ rooms_add(struct rooms *r, const char *kind, int64_t id)
 	r->n++;
 }
 
+void
+rooms_quote(struct rooms *r, struct json_object *message)
+{
+	const char *id;
+	size_t len;
+
+	if (json_get_str(message, "id", &id, &len) == 1)
+		rooms_add(r, ROOM_QUOTE, id_parse(id, len));
+}
+
 struct json_object *
 json_pick(struct json_object *o, const char *const *keys)
 {

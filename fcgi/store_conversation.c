@@ -448,7 +448,7 @@ conversation_event(struct store *st, const struct who *who, int64_t id,
     const char *type, struct json_object *changed)
 {
 	struct conversation c;
-	struct json_object *o = NULL, *pub = NULL;
+	struct json_object *o = NULL, *pub = NULL, *last;
 	struct rooms r;
 	char by[40];
 	int rc;
@@ -465,6 +465,8 @@ conversation_event(struct store *st, const struct who *who, int64_t id,
 			json_put(o, "changed", json_object_get(changed));
 		json_put_str(o, "by", by);
 		rc = conversation_rooms(st, &c, true, &r);
+		if (json_get_obj(o, "last_message", &last) == 1)
+			rooms_quote(&r, last);
 	}
 	if (rc == STORE_DONE)
 		rc = store_event_add(st, type, o, pub, r.name, r.n, NULL);

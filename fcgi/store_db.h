@@ -17,7 +17,7 @@
 #define STORE_DEPTH 8    /* transactions within transactions */
 #define STORE_LOCK_MS 2000
 #define STORE_LOCK_LATE_MS 100 /* after waiting in vain */
-#define STORE_STOP_MS 2000 /* of one read or write, inside a request */
+#define STORE_STOP_MS 2000     /* of one read or write, inside a request */
 
 /* An event that waits for COMMIT. */
 struct store_queued {
@@ -29,7 +29,7 @@ struct store_queued {
 struct store {
 	sqlite3 *db;
 	char *path;
-	int lock_fd; /* write.lock */
+	int lock_fd;    /* write.lock */
 	bool lock_late; /* the last wait for it was in vain */
 	enum store_mode mode;
 	bool read_only;
@@ -152,6 +152,12 @@ struct rooms {
 void rooms_init(struct rooms *r);
 void rooms_fini(struct rooms *r);
 void rooms_add(struct rooms *r, const char *kind, int64_t id); /* 0: kind */
+/*
+ * rooms_quote(r, message): the event holds the words of that message.  Nobody
+ * is ever in this room; by it they are found when the message is deleted.
+ */
+#define ROOM_QUOTE "message"
+void rooms_quote(struct rooms *r, struct json_object *message);
 
 /* store_log_load(st): last and epoch of this transaction. */
 int store_log_load(struct store *st);

@@ -411,6 +411,8 @@ message_event(struct store *st, const struct conversation *c, const char *type,
 		pub = message_public(o);
 	rooms_init(&r);
 	rc = conversation_rooms(st, c, pub != NULL, &r);
+	if (strcmp(type, "new_message") != 0)
+		rooms_quote(&r, o);
 	if (rc == STORE_DONE)
 		rc = store_event_add(st, type, o, pub, r.name, r.n, id);
 	rooms_fini(&r);
@@ -832,8 +834,8 @@ scrub_event(struct store *st, int64_t event, struct json_object *data,
 
 /*
  * Take the message's text out of the events already logged (P20, B7): whoever
- * resumes from before sees it as deleted.  They are events of its
- * conversation, none older than the message.
+ * resumes from before sees it as deleted.  They are its own event, which has
+ * its id, and those that quote it: a conversation may have very many others.
  */
 static int
 scrub_log(struct store *st, const struct message_row *m)
@@ -841,35 +843,39 @@ scrub_log(struct store *st, const struct message_row *m)
 	static const char sql[] =
 	    "SELECT e.id, e.data, e.public FROM event_rooms r"
 	    " JOIN events e ON e.id = r.event_id"
-	    " WHERE r.room = :room AND r.event_id >= :from"
-	    " AND e.type IN ('new_message', 'message_updated',"
-	    "  'conversation_updated', 'new_conversation')"
+	    " WHERE r.room = :room AND r.event_id > :from"
 	    " ORDER BY r.event_id LIMIT 1";
+	static const char own_sql[] =
+	    "SELECT id, data, public FROM events WHERE id = :from";
 	char room[EVENT_ROOM_MAX], id[24];
 	struct json_object *data, *public;
 	int64_t from = m->id, event, now = store_now(st);
+	bool own = true;
 	sqlite3_stmt *q;
 	int rc;
 
-	snprintf(
-	    room, sizeof room, "conversation:%lld", (long long)m->conversation);
+	snprintf(room, sizeof room, ROOM_QUOTE ":%lld", (long long)m->id);
 	snprintf(id, sizeof id, "%lld", (long long)m->id);
+	q = store_stmt(st, own_sql);
 	for (;;) {
 		/* One at a time: no cursor stays open over the update. */
-		q = store_stmt(st, sql);
 		bind_str(q, ":room", room);
 		bind_int(q, ":from", from);
 		if ((rc = step_row(st, q)) == 1) {
-			event = col_int(q, 0);
+			event = from = col_int(q, 0);
 			data = scrub_text(col_str(q, 1), id, now);
 			public = scrub_text(col_str(q, 2), id, now);
-			from = event + 1;
 		}
 		stmt_end(q);
-		if (rc != 1)
-			return rc == 0 ? STORE_DONE : STORE_FAILED;
-		if (scrub_event(st, event, data, public) != STORE_DONE)
+		if (rc == -1)
 			return STORE_FAILED;
+		if (rc == 1 &&
+		    scrub_event(st, event, data, public) != STORE_DONE)
+			return STORE_FAILED;
+		if (rc == 0 && !own)
+			return STORE_DONE;
+		own = false;
+		q = store_stmt(st, sql);
 	}
 }
 

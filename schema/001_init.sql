@@ -352,7 +352,7 @@ CREATE TABLE events(
   public        TEXT                     -- customers' form; NULL: never for them; 'true': the same as data
 ) STRICT;
 CREATE TABLE event_rooms(
-  room          TEXT NOT NULL,
+  room          TEXT NOT NULL,           -- 'message:ID' is nobody's: that message is quoted
   event_id      INTEGER NOT NULL REFERENCES events ON DELETE CASCADE,
   PRIMARY KEY(room, event_id)
 ) STRICT, WITHOUT ROWID;
