@@ -44,6 +44,7 @@
 #define FIRST_STOP_MS 6000  /* web server, pushd and worker, to end */
 #define SECOND_STOP_MS 3000 /* then the pools */
 #define FAILS_MAX 5         /* starts in vain before we were ready: give up */
+#define ORPHANS_MS 10000    /* what a killed run left has to end */
 
 enum kind { WEB, PUSHD, WORKER, POOL };
 
@@ -860,13 +861,43 @@ write_secret(const struct run *r)
 	return 0;
 }
 
-/* Pid files of a run that was killed would name strangers by now. */
-static void
-remove_pids(const struct run *r)
+/* Whether ${pid} is a process of this workspace's: its command line says so. */
+static bool
+is_ours(const struct run *r, long pid)
 {
-	char path[PARLEY_PATH_MAX + 320];
+	char path[64], text[PARLEY_PATH_MAX * 2], file[PARLEY_PATH_MAX + 64];
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", pid);
+	if ((f = fopen(path, "r")) != NULL) {
+		n = fread(text, 1, sizeof(text), f);
+		fclose(f);
+	}
+	if (memmem(text, n, r->conf, strlen(r->conf)) != NULL)
+		return true;
+	/* The web server knows its own file only, which others may use too. */
+	snprintf(file, sizeof(file), "%s/apache.conf", r->home);
+	if (memmem(text, n, file, strlen(file)) != NULL)
+		return true;
+	snprintf(file, sizeof(file), "%s/lighttpd.conf", r->home);
+	return memmem(text, n, file, strlen(file)) != NULL;
+}
+
+/*
+ * What a run left that was killed: its processes end by themselves, but not at
+ * once, and until then have our ports and locks.  Then their pid files go,
+ * which would name strangers soon.
+ */
+static void
+clear_orphans(const struct run *r)
+{
+	char path[PARLEY_PATH_MAX + 320], text[32];
+	int64_t end = clock_mono_ms() + ORPHANS_MS;
 	const struct dirent *e;
+	long pid;
 	size_t len;
+	FILE *f;
 	DIR *d = opendir(r->cf.run_dir);
 
 	while (d != NULL && (e = readdir(d)) != NULL) {
@@ -874,10 +905,35 @@ remove_pids(const struct run *r)
 		if (len < 5 || strcmp(e->d_name + len - 4, ".pid") != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", r->cf.run_dir, e->d_name);
+		pid = 0;
+		if ((f = fopen(path, "r")) != NULL) {
+			if (fgets(text, sizeof(text), f) != NULL)
+				pid = strtol(text, NULL, 10);
+			fclose(f);
+		}
+		while (pid > 1 && clock_mono_ms() < end && is_ours(r, pid))
+			nanosleep(&(struct timespec){ 0, 20000000 }, NULL);
 		unlink(path);
 	}
 	if (d != NULL)
 		closedir(d);
+}
+
+/* One run a workspace: the lock is held as long as this process lives. */
+static int
+lock_run(const struct run *r)
+{
+	char path[PARLEY_PATH_MAX + 64];
+
+	snprintf(path, sizeof(path), "%s/run.lock", r->cf.run_dir);
+	if (sock_lock(path) != -1)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		parley_err(
+		    "%s is in use: this workspace is running already", path);
+	else
+		parley_err("%s: %s", path, strerror(errno));
+	return -1;
 }
 
 static int
@@ -1077,10 +1133,12 @@ run_main(const struct parley_cmd *c, int n, char **args)
 	more_files();
 	rc = 1;
 	if (make_dirs(&r) == -1 || drop_root(&r) == -1 || look_for(&r) == -1 ||
-	    take_ports(&r) == -1 || follow_port(&r) == -1 || set_up(&r) == -1 ||
+	    lock_run(&r) == -1)
+		goto out;
+	clear_orphans(&r);
+	if (take_ports(&r) == -1 || follow_port(&r) == -1 || set_up(&r) == -1 ||
 	    write_secret(&r) == -1)
 		goto out;
-	remove_pids(&r);
 	snprintf(path, sizeof(path), "%s/run.log", r.cf.log_dir);
 	log_open("run", path, log_level(r.cf.log_level));
 	rc = watch(&r);

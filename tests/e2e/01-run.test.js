@@ -185,7 +185,28 @@ test('a killed supervisor takes everything with it', async (t) => {
 	await until(() => pids.every((pid) => !alive(pid)), 8000, 'all are gone');
 	// and it starts again over what was left lying about
 	p.code = undefined;
+	p.output = '';
 	await p.run();
+	assert.equal((await p.request('GET', '/health')).status, 200);
+
+	// Also at once, while a stream keeps some of that alive for a while.
+	const s = await (await p.agent()).sse();
+	p.child.kill('SIGKILL');
+	await p.exited;
+	p.code = undefined;
+	p.output = '';
+	await p.run();
+	s.close();
+	assert.equal((await p.request('GET', '/health')).status, 200);
+});
+
+test('plain CGI: a second run of the same workspace ends, too', async (t) => {
+	const p = await start({ mode: 'cgi' });
+	t.after(() => p.stop());
+	const pid = p.pid('worker');
+	await assert.rejects(cli(['run', '--mode', 'cgi', '--port', String(await freePort())],
+		{ conf: p.conf }), /running already/);
+	assert.equal(p.pid('worker'), pid, 'its pid files are untouched');
 	assert.equal((await p.request('GET', '/health')).status, 200);
 });
 
