@@ -42,6 +42,8 @@ struct heads {
 	char boot[HEADS_NAME];
 	bool write;
 	int fd;
+	dev_t dev; /* which file is mapped */
+	ino_t ino;
 	struct heads_map *map; /* NULL: not there yet */
 	bool good;             /* as heads_good last saw it */
 };
@@ -98,6 +100,8 @@ heads_map(struct heads *h)
 		log_sys("heads stat");
 		goto fail;
 	}
+	h->dev = sb.st_dev;
+	h->ino = sb.st_ino;
 	if ((uint64_t)sb.st_size < sizeof *h->map) {
 		if (!h->write) {
 			heads_unmap(h);
@@ -187,9 +191,11 @@ heads_good(struct heads *h)
 {
 	struct stat sb;
 
-	if (h->fd != -1 && (fstat(h->fd, &sb) == -1 || sb.st_nlink == 0 ||
-			       (uint64_t)sb.st_size < sizeof *h->map))
-		heads_unmap(h); /* somebody removed it: look for the new one */
+	/* Removed, renamed, cut short: look for the one that is there now. */
+	if (h->fd != -1 &&
+	    (stat(h->path, &sb) == -1 || sb.st_ino != h->ino ||
+		sb.st_dev != h->dev || (uint64_t)sb.st_size < sizeof *h->map))
+		heads_unmap(h);
 	if (h->map == NULL && heads_map(h) != 1)
 		return false;
 	h->good = h->map->magic == HEADS_MAGIC &&
@@ -213,6 +219,8 @@ heads_fill(struct heads *h, int64_t head, const char *epoch)
 	if (h->map == NULL && heads_map(h) != 1)
 		return -1;
 	atomic_store(&h->map->valid, 0);
+	if (h->map->magic != HEADS_MAGIC || h->map->slots != HEADS_SLOTS)
+		memset(h->map, 0, sizeof *h->map); /* whatever it was */
 	for (i = 0; i < HEADS_SLOTS; i++)
 		heads_max(&h->map->newest[i], head);
 	heads_max(&h->map->head, head);

@@ -125,6 +125,56 @@ test_removed(void **state)
 	heads_close(w);
 }
 
+/* Renamed it still has a name: writers and readers must not part over it. */
+static void
+test_renamed(void **state)
+{
+	(void)state;
+	struct heads *w = heads_open(path, "boot", true);
+	struct heads *r = heads_open(path, "boot", false);
+	struct heads *late;
+	char old[128];
+
+	heads_fill(w, 100, "life");
+	assert_true(heads_good(r));
+	snprintf(old, sizeof old, "%s.old", path);
+	assert_int_equal(rename(path, old), 0);
+	/* A writer that starts now makes the file anew and uses that. */
+	late = heads_open(path, "boot", true);
+	heads_fill(late, 120, "life");
+	heads_raise(late, "inbox", 130);
+	assert_true(heads_good(r));
+	assert_int_equal(heads_newest(r, "inbox"), 130);
+	assert_true(heads_is(w, "life"));
+	heads_raise(w, "inbox", 140);
+	assert_int_equal(heads_newest(r, "inbox"), 140);
+	unlink(old);
+	heads_close(late);
+	heads_close(r);
+	heads_close(w);
+}
+
+/* Cut short it is filled again, before anybody touches what is missing. */
+static void
+test_truncated(void **state)
+{
+	(void)state;
+	struct heads *w = heads_open(path, "boot", true);
+	struct heads *r = heads_open(path, "boot", false);
+
+	heads_fill(w, 100, "life");
+	assert_true(heads_good(r));
+	assert_int_equal(truncate(path, 0), 0);
+	assert_false(heads_good(r));
+	assert_int_equal(heads_newest(r, "inbox"), INT64_MAX);
+	assert_false(heads_is(w, "life"));
+	assert_int_equal(heads_fill(w, 120, "life"), 0);
+	assert_true(heads_good(r));
+	assert_int_equal(heads_newest(r, "inbox"), 120);
+	heads_close(r);
+	heads_close(w);
+}
+
 static void
 test_garbage(void **state)
 {
@@ -141,6 +191,11 @@ test_garbage(void **state)
 	assert_true(heads_newest(r, "inbox") == INT64_MAX);
 	w = heads_open(path, "boot", true);
 	assert_false(heads_is(w, "life"));
+	/* Nothing of it is taken for an id. */
+	assert_int_equal(heads_fill(w, 100, "life"), 0);
+	assert_true(heads_good(r));
+	assert_int_equal(heads_newest(r, "inbox"), 100);
+	assert_int_equal(heads_head(r), 100);
 	heads_close(w);
 	heads_close(r);
 }
@@ -197,6 +252,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_raise, up, down),
 		cmocka_unit_test_setup_teardown(test_other_boot, up, down),
 		cmocka_unit_test_setup_teardown(test_removed, up, down),
+		cmocka_unit_test_setup_teardown(test_renamed, up, down),
+		cmocka_unit_test_setup_teardown(test_truncated, up, down),
 		cmocka_unit_test_setup_teardown(test_garbage, up, down),
 		cmocka_unit_test_setup_teardown(test_signal, up, down),
 		cmocka_unit_test_setup_teardown(test_processes, up, down),
