@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <sodium.h>
 
@@ -969,7 +970,7 @@ send_body(
 	static const char *const as_is[] = { "kind", "attachments", "reply_to",
 		"seen" };
 	struct json_object *body, *v;
-	const char *content;
+	const char *content, *type;
 	size_t len, i;
 	int rc;
 
@@ -988,7 +989,9 @@ send_body(
 			json_put(body, as_is[i], json_object_get(v));
 	if (json_object_object_get_ex(o, "replyTo", &v) && v != NULL)
 		json_put(body, "reply_to", json_object_get(v));
-	if (in_payload && is_text(o, "type", "note"))
+	/* However it is spelt, what is meant for agents stays with them. */
+	if (in_payload && json_get_str(o, "type", &type, NULL) == 1 &&
+	    strcasecmp(type, "note") == 0)
 		json_put_str(body, "type", "note");
 	json_write(body, b);
 	json_object_put(body);

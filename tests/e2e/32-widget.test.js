@@ -162,9 +162,10 @@ test('what is written while the server is away is sent when it is back',
     await write(page, 'two');
     await page.getByText('Sending...').waitFor();
     await page.getByText('Reconnecting...').waitFor();
+    const connected = page.getByText('Connected').waitFor(); // for 2 s only
     await parley.listen(parley.port);
     await until(() => parley.messages.length === 2, 'stored', 15000);
-    await page.getByText('Connected').waitFor();
+    await connected;
     await page.getByText('Connected').waitFor({ state: 'hidden' });
     assert.deepEqual(await log(page).locator('p').allTextContents(),
       ['one', 'two']);

@@ -160,11 +160,11 @@ export function showConnection(push) {
 			line.hidden = false;
 		};
 		if (state === 'connected') {
-			if (shown) {
+			/* said again when a better transport takes over */
+			if (shown)
 				show();
-				timer = setTimeout(() => (line.hidden = true), 2000);
-			}
 			shown = false;
+			timer = setTimeout(() => (line.hidden = true), 2000);
 		} else {
 			/* a page that connects at once need not say so */
 			timer = setTimeout(show, shown ? 0 : 500);
