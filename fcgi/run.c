@@ -574,6 +574,9 @@ say_ready(struct run *r)
 		while ((n = fread(text, 1, sizeof(text), f)) > 0)
 			fwrite(text, 1, n, stdout);
 		fclose(f);
+		printf("  a shop's page: http://%s:%ld/demo.html\n"
+		       "  the inbox:     http://%s:%ld/inbox\n",
+		    r->listen, r->port, r->listen, r->port);
 	}
 	fflush(stdout);
 	log_info("ready port=%ld web=%s mode=%s", r->port,
