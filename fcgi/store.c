@@ -503,6 +503,20 @@ store_space(struct store *st)
 	return -1;
 }
 
+/*
+ * Whether the database's name belongs to another file now, or to none: what
+ * is written here nobody would ever read.
+ */
+static bool
+store_moved(const struct store *st)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(st->db, "main", SQLITE_FCNTL_HAS_MOVED,
+		   &moved) == SQLITE_OK &&
+	       moved != 0;
+}
+
 /* Requests end; what the program does by itself takes its time. */
 static void
 stop_start(struct store *st)
@@ -529,6 +543,13 @@ store_begin(struct store *st)
 		st->trouble = STORE_OK;
 		if (store_space(st) == -1 || lock_take(st) == -1)
 			return -1;
+		if (store_moved(st)) {
+			lock_drop(st);
+			log_error("store replaced: the database is another "
+				  "file now, start the programs again");
+			st->trouble = STORE_BUSY;
+			return -1;
+		}
 		stop_start(st);
 		if (store_run(st, "BEGIN IMMEDIATE") == -1) {
 			lock_drop(st);
@@ -902,9 +923,12 @@ store_close(struct store *st)
 			store_rollback(st);
 		for (i = 0; i < STORE_STMTS; i++)
 			sqlite3_finalize(st->stmts[i].q);
-		/* The last one to close checkpoints: only under the lock. */
+		/*
+		 * The last one to close checkpoints: only under the lock, and
+		 * not where the log's name is another database's by now.
+		 */
 		locked = lock_take(st) == 0;
-		if (!locked)
+		if (!locked || store_moved(st))
 			sqlite3_db_config(
 			    st->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		sqlite3_close(st->db);

@@ -172,6 +172,37 @@ test_space_min(void **state)
 	store_close(st);
 }
 
+/* Another file under the database's name: nothing is taken in any more. */
+static void
+test_replaced(void **state)
+{
+	struct fixture *f = *state;
+	char old[160], wal[160], shm[160];
+	struct store *now;
+	int64_t c = fixture_talk(f, &f->customer);
+
+	snprintf(old, sizeof old, "%s.old", f->db);
+	snprintf(wal, sizeof wal, "%s-wal", f->db);
+	snprintf(shm, sizeof shm, "%s-shm", f->db);
+	assert_int_equal(store_backup(f->st, old), STORE_DONE);
+	assert_int_equal(rename(old, f->db), 0);
+	assert_int_equal(unlink(wal), 0);
+	assert_int_equal(unlink(shm), 0);
+	assert_int_equal(
+	    fixture_say(f, &f->customer, c, "hi", NULL, NULL), STORE_FAILED);
+	assert_int_equal(store_trouble(f->st), STORE_BUSY);
+
+	/* A program that starts now has the new one, and keeps it. */
+	assert_int_equal(store_init(&f->op), STORE_REPEATED);
+	assert_int_equal(store_open(&f->op, &now), STORE_DONE);
+	assert_int_equal(store_begin(now), 0);
+	assert_int_equal(store_end(now, STORE_DONE), STORE_DONE);
+	assert_int_equal(access(wal, F_OK), 0);
+	store_close(f->st);
+	assert_int_equal(access(wal, F_OK), 0);
+	f->st = now;
+}
+
 /* Somebody sits on the lock (P27): two seconds, then busy. */
 static void
 test_lock_busy(void **state)
@@ -520,6 +551,7 @@ main(void)
 		STORE_TEST(test_commit_fails),
 		STORE_TEST(test_disk_full),
 		STORE_TEST(test_space_min),
+		STORE_TEST(test_replaced),
 		STORE_TEST(test_lock_busy),
 		STORE_TEST(test_lock_waits),
 		STORE_TEST(test_nested),
