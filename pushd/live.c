@@ -911,6 +911,15 @@ on_refused(
 	    (int)retry);
 }
 
+/* Whether events up to the hub's head are still on their way to the client. */
+static int
+is_behind(void *arg)
+{
+	const struct live *v = arg;
+
+	return !v->sub.live || v->joins != NULL;
+}
+
 /* Tell the sender that it is stored.  ${message}: as the API has it. */
 static void
 on_stored(void *arg, const struct outbox_item *m, struct json_object *message,
@@ -943,9 +952,10 @@ on_stored(void *arg, const struct outbox_item *m, struct json_object *message,
 	/*
 	 * It stands for its event, and has the event's id, where that comes in
 	 * the order of the log; where the log is not so far here, or is
-	 * farther, an id would make the client's cursor wrong.
+	 * farther, or the client has older ones still to get, an id would make
+	 * the client's cursor wrong.
 	 */
-	if (!v->all && event_id > v->sent_id &&
+	if (!v->all && !is_behind(v) && event_id > v->sent_id &&
 	    event_id <= push_of(v->c)->hub.head)
 		id = event_id;
 	live_say(v, "message_sent", o, id);
@@ -960,7 +970,7 @@ on_answered(void *arg)
 }
 
 static const struct outbox_ops outbox_ops = { on_stored, on_refused,
-	on_answered };
+	on_answered, is_behind };
 
 /* The body of the request, from what the client may say of a message. */
 static int

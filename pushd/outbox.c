@@ -64,6 +64,17 @@ parse(const char *p, size_t len)
 	return o;
 }
 
+/*
+ * Whether the message's event does not come by any more.  Who catches up may
+ * meet it twice: among all that it missed, and in the conversation it joins.
+ */
+static int
+has_passed(const struct outbox *o, const struct outbox_item *m)
+{
+	return !o->ops->behind(o->arg) &&
+	       (m->seen != NULL || m->event_id <= o->hub->head);
+}
+
 /* Tell it from the event, which proves it as well as an answer. */
 static int
 stored_by(struct outbox_item *m, const struct event *e)
@@ -98,8 +109,7 @@ message_answer(struct outbox_item *m, const struct backend_answer *a)
 		if (a->status == 0 || a->status >= 500)
 			m->state = OUTBOX_LOST;
 	}
-	if (m->state == OUTBOX_DONE &&
-	    (m->seen != NULL || m->event_id <= o->hub->head))
+	if (m->state == OUTBOX_DONE && has_passed(o, m))
 		item_free(m);
 }
 
@@ -218,21 +228,16 @@ outbox_own(
 void
 outbox_seen(struct outbox *o, struct outbox_item *m, struct hub_event *he)
 {
-	(void)o;
-	switch (m->state) {
-	case OUTBOX_LOST:
-		stored_by(m, he->e);
-		item_free(m);
-		break;
-	case OUTBOX_DONE:
-		item_free(m);
-		break;
-	default:
-		if (m->seen == NULL) {
-			he->refs++;
-			m->seen = he;
-		}
+	if (m->seen == NULL) {
+		he->refs++;
+		m->seen = he;
 	}
+	if (m->state == OUTBOX_LOST) {
+		stored_by(m, he->e);
+		m->state = OUTBOX_DONE;
+	}
+	if (m->state == OUTBOX_DONE && has_passed(o, m))
+		item_free(m);
 }
 
 void
@@ -243,7 +248,7 @@ outbox_forget(struct outbox *o)
 
 	for (m = o->items; m != NULL; m = after) {
 		after = m->next;
-		if ((m->state == OUTBOX_DONE && m->event_id <= o->hub->head) ||
+		if ((m->state == OUTBOX_DONE && has_passed(o, m)) ||
 		    (m->state == OUTBOX_LOST && now - m->since_ms > LATE_MS))
 			item_free(m);
 	}

@@ -55,6 +55,8 @@ struct outbox_ops {
 	    const struct backend_answer *a);
 	/* An answer came; the last call made about it. */
 	void (*answered)(void *arg);
+	/* Whether older events are still on their way to the client. */
+	int (*behind)(void *arg);
 };
 
 struct outbox {

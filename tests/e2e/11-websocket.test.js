@@ -472,6 +472,28 @@ describe('the live dialect', { timeout: 120_000 }, () => {
 		await c.close();
 	});
 
+	it('acknowledges no id past what the sender has still to get', async () => {
+		const start = (await mai.get('/api/events/poll')).json.cursor;
+		const v = await p.visitor({ name: 'Behind' });
+		const room = v.conversation_id;
+		for (let i = 0; i < 1100; i += 20)
+			await Promise.all([...Array(20).keys()].map((n) => v.send(room, `late ${i + n}`)));
+		for (let turn = 0; turn < 3; turn++) {
+			const a = await new Live(p, som.token, { auth: { cursor: start } }).open;
+			a.say('join_conversation', { conversationId: room });
+			for (let i = 0; i < 5; i++)
+				a.say('message_send', { conversationId: room, id: `past-${turn}-${i}`, text: 'x' });
+			await until(() => a.of('message_sent').length === 5, 8000);
+			await a.until((m) => m.payload.content === 'late 1099', 8000);
+			const ids = a.got.filter((m) => m.id).map((m) => Number(m.id));
+			assert.deepEqual(ids, ids.toSorted((x, y) => x - y), 'no id goes back');
+			await pause(100);
+			assert.equal(a.of('message_received').filter((m) =>
+				m.payload.clientId?.startsWith(`past-${turn}`)).length, 0, 'told once');
+			await a.close();
+		}
+	});
+
 	it('gives every event under its own name to who asks for all', async () => {
 		const a = await live(p, mai.token, { auth: { events: 'all' } });
 		const { cursor } = a.of('auth_success')[0].payload;
