@@ -2,6 +2,10 @@
  * Renewing tokens.  A refresh token may work only once, so one process at a
  * time renews, under a lease in the database, and the new pair is stored
  * before anybody uses it; whoever else met the old token waits for that.
+ *
+ * Between the platform's answer and the commit the pair lies in a file, so
+ * that nobody who is killed there takes it along: the next one to hold the
+ * lease finds it.  What is left is the time the answer is on its way.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +13,7 @@
 
 #include "clock.h"
 #include "deliver_job.h"
+#include "deliver_pair.h"
 #include "json.h"
 #include "log.h"
 #include "store_event.h"
@@ -151,6 +156,7 @@ token_store(struct job *r)
 			return;
 		}
 	}
+	pair_drop(r->dl->cf->db, r->channel);
 	log_info("token refreshed channel=%lld", (long long)r->channel);
 	job_free(r);
 }
@@ -165,6 +171,7 @@ token_done(struct job *r, const struct http_answer *an)
 
 	r->fresh = r->ac.ch->refreshed(&r->ac, an, clock_now_ms());
 	if (r->fresh != NULL) {
+		(void)pair_keep(dl->cf->db, r->channel, token_now(r), r->fresh);
 		token_store(r);
 		return;
 	}
@@ -194,6 +201,9 @@ refresh_begin(struct job *j)
 	} else if (strcmp(token_now(r),
 		       j->token != NULL ? j->token : token_now(r)) != 0) {
 		rc = 2; /* somebody was faster */
+	} else if ((r->fresh = pair_find(
+			dl->cf->db, r->channel, token_now(r))) != NULL) {
+		rc = 4; /* somebody had it, and died */
 	} else if (r->ac.ch->refresh == NULL ||
 		   r->ac.ch->refresh(&r->ac, &rq) != 1) {
 		rc = 3;
@@ -203,6 +213,12 @@ refresh_begin(struct job *j)
 	http_request_fini(&rq);
 	if (rc == 1)
 		return;
+	if (rc == 4) {
+		log_warn(
+		    "token found again channel=%lld", (long long)r->channel);
+		token_store(r);
+		return;
+	}
 	store_lease_drop(dl->st, j->channel, dl->by);
 	if (rc == 3) {
 		token_refused(dl, j->channel, "there is no refresh token");

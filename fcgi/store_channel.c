@@ -377,8 +377,13 @@ store_lease_token(struct store *st, int64_t channel, const char *by,
 	struct json_object *all;
 	int rc;
 
-	if (store_begin(st) == -1)
+	/* The old ones are void: a loss of power must not bring them back. */
+	if (store_synchronous(st, true) == -1)
 		return STORE_FAILED;
+	if (store_begin(st) == -1) {
+		store_synchronous(st, false);
+		return STORE_FAILED;
+	}
 	rc = lease_end(st, channel, by, true);
 	if (rc == STORE_DONE)
 		rc = store_channel_get(st, channel, &c);
@@ -388,7 +393,9 @@ store_lease_token(struct store *st, int64_t channel, const char *by,
 		json_object_put(all);
 	}
 	channel_row_fini(&c);
-	return store_end(st, rc);
+	rc = store_end(st, rc);
+	store_synchronous(st, false);
+	return rc;
 }
 
 int

@@ -3,6 +3,10 @@
 // anything was not as the documents say.
 import { test, beforeEach, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { Shop, pause, until } from './lib/shop.js';
 import { startZalo } from '../standin/zalo.js';
 
@@ -325,6 +329,43 @@ test('an old token is renewed once, also by two workers at once', async () => {
   assert.equal(kept.zalo_access_token, zalo.accessToken);
   assert.equal(kept.zalo_refresh_token, zalo.refreshToken);
   assert.equal(kept.previous_zalo_refresh_token, 'zalo-sample-refresh-1');
+});
+
+test('killed between the new token and its commit: found again', async () => {
+  const first = shop.worker();
+  await shop.customerSays('30', 'hi');
+  await shop.reaches(await shop.agentSays('30', 'before'), 'sent');
+  await until(() => shop.one(`SELECT profiled_at FROM customers
+    WHERE profiled_at IS NOT NULL`));
+  zalo.script('token', { hold: true });
+  await shop.parley('channel', 'set', '--id', shop.channel,
+    '--set', `token_expires_at=${Date.now()}`);
+  const id = await shop.agentSays('30', 'once renewed');
+  await zalo.until((z) => z.calls.some((c) => c.name === 'token'));
+  // The database cannot be written: somebody else holds its lock.
+  const lock = spawn('flock', [join(shop.dir, 'write.lock'), 'sh', '-c',
+    'echo held; exec cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  await once(lock.stdout, 'data');
+  zalo.release();
+  const file = join(shop.dir, `.token-${shop.channel}`);
+  await until(() => existsSync(file));
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  first.kill('SIGKILL');
+  await first.ended;
+  lock.stdin.end();
+  assert.equal(zalo.refreshes, 1);
+  assert.notEqual(JSON.parse(await shop.one('SELECT secrets FROM channels'
+    + ` WHERE id = ${shop.channel}`)).zalo_access_token, zalo.accessToken);
+
+  shop.worker();
+  await shop.reaches(id, 'sent', 15000);
+  assert.equal(zalo.refreshes, 1);
+  assert.deepEqual(texts(), ['before', 'once renewed']);
+  const kept = JSON.parse(await shop.one(
+    `SELECT secrets FROM channels WHERE id = ${shop.channel}`));
+  assert.equal(kept.zalo_access_token, zalo.accessToken);
+  assert.equal(kept.zalo_refresh_token, zalo.refreshToken);
+  assert.equal(existsSync(file), false);
 });
 
 test('where no new token is to be had the queue stops and says so, once', async () => {
