@@ -215,7 +215,8 @@ unit: $(unit_bin)
 
 E2E ?= $(wildcard tests/e2e/*.test.js)
 e2e: all
-	PARLEY_BUILD=$(abspath $(BUILD)) node --test --test-concurrency=1 $(E2E)
+	PARLEY_BUILD=$(abspath $(BUILD)) timeout 2400 \
+	    node --test --test-concurrency=1 $(E2E)
 
 test: deps-test
 	@$(MAKE) --no-print-directory unit

@@ -24,16 +24,17 @@ let names = 0;
 async function follow(t, options = {}) {
   const server = await new LogServer().listen();
   server.token = 'secret';
-  const push = new Push({ base: server.url, token: 'secret', times: QUICK,
+  let push;
+  t.after(async () => {
+    push?.stop();
+    await server.close();
+    assert.deepEqual(server.errors, []);
+  });
+  push = new Push({ base: server.url, token: 'secret', times: QUICK,
     transports: ['sse', 'poll'], storageKey: `t${++names}`, ...options });
   const got = [], states = [];
   push.on('n', (data) => got.push(data));
   push.on('state', (s, by) => states.push(by ? `${s} ${by}` : s));
-  t.after(async () => {
-    push.stop();
-    await server.close();
-    assert.deepEqual(server.errors, []);
-  });
   return { server, push, got, states };
 }
 

@@ -6,6 +6,9 @@ import http from 'node:http';
 import crypto from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 
+// Browsers have it, node before 19 does not.
+globalThis.crypto ??= crypto.webcrypto;
+
 const WWW = new URL('../../../www/', import.meta.url);
 const TYPES = { js: 'text/javascript', css: 'text/css', html: 'text/html',
   svg: 'image/svg+xml' };
