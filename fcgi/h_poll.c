@@ -66,18 +66,17 @@ poll_next_ms(int64_t age_ms, int64_t load, uint32_t random)
 {
 	int64_t ms;
 
-	if (age_ms < 10000)
+	if (age_ms < 60000)
 		ms = NEXT_MIN_MS;
-	else if (age_ms < 60000)
-		ms = 2000;
 	else if (age_ms < 300000)
-		ms = 4000;
+		ms = 2000;
 	else if (age_ms < 1800000)
-		ms = 8000;
+		ms = 3000;
 	else
-		ms = 15000;
-	if (load > 100)
-		ms = ms * (load < 400 ? load : 400) / 100;
+		ms = 5000;
+	/* Neighbours on a shared host make load too: never much longer. */
+	if (load > 200)
+		ms = ms * (load < 600 ? load : 600) / 200;
 	return ms * 4 / 5 + ms * 2 / 5 * (int64_t)(random % 1001) / 1000;
 }
 

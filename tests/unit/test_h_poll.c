@@ -74,7 +74,7 @@ static void
 next(void **state)
 {
 	int64_t ages[] = { 0, 10000, 60000, 300000, 1800000 };
-	int64_t means[] = { 1000, 2000, 4000, 8000, 15000 };
+	int64_t means[] = { 1000, 1000, 2000, 3000, 5000 };
 	int64_t low, high;
 	size_t i;
 
@@ -86,10 +86,10 @@ next(void **state)
 		assert_int_equal(high, means[i] * 6 / 5);
 	}
 	assert_int_equal(
-	    poll_next_ms(0, 200, 500), 2 * poll_next_ms(0, 100, 500));
+	    poll_next_ms(0, 400, 500), 2 * poll_next_ms(0, 200, 500));
 	/* However high the load, somebody who waits is not forgotten. */
 	assert_int_equal(
-	    poll_next_ms(0, 100000, 500), 4 * poll_next_ms(0, 100, 500));
+	    poll_next_ms(0, 100000, 500), 3 * poll_next_ms(0, 100, 500));
 	/* A clock set back: as if it were now. */
 	assert_int_equal(poll_next_ms(-5000, 0, 0), 800);
 }

@@ -35,7 +35,7 @@ const TIMES = { /* ms */
 	steady: 30000,  /* a stream that lasted so long has not failed */
 	grace: 2000,    /* polls if no stream came up until then */
 	up: 60000, up_max: 300000,
-	poll: 3000, poll_idle: 15000, poll_max: 60000, request: 15000, tick: 5000,
+	poll: 3000, poll_idle: 5000, poll_max: 60000, request: 15000, tick: 5000,
 	leader: 10000, /* a leader silent so long is asked; thrice: replaced */
 };
 const FAILS = 5; /* then a step down */
