@@ -234,6 +234,35 @@ parley_www(char *out, size_t size)
 	return -1;
 }
 
+/*
+ * Make the folder ${dir}, for us alone, and those above it that are missing,
+ * open to others.  If one cannot be made, ${dir} ends with it.
+ */
+static int
+make_folder(char *dir)
+{
+	mode_t mask;
+	size_t i;
+	int rc, why;
+
+	for (i = 1; dir[i] != '\0'; i++) {
+		if (dir[i] != '/' ||
+		    dir[i + 1 + strspn(dir + i + 1, "/")] == '\0')
+			continue;
+		dir[i] = '\0';
+		mask = umask(022);
+		rc = mkdir(dir, 0755);
+		why = errno;
+		umask(mask);
+		if (rc == -1 && access(dir, F_OK) == -1) {
+			errno = why;
+			return -1;
+		}
+		dir[i] = '/';
+	}
+	return mkdir(dir, 0700) == -1 && errno != EEXIST ? -1 : 0;
+}
+
 int
 parley_conf_path(char *out, size_t size, int made)
 {
@@ -262,13 +291,13 @@ parley_conf_path(char *out, size_t size, int made)
 		free(real);
 		return rc;
 	}
-	/* The file may be missing, its folder may not. */
+	/* The file may be missing, and its folder. */
 	slash = strrchr(path, '/');
 	if (parley_path(dir, sizeof(dir), "%.*s",
 		slash != NULL ? (int)(slash - path) + 1 : 1,
 		slash != NULL ? path : ".") == -1)
 		return -1;
-	if (mkdir(dir, 0700) == -1 && errno != EEXIST) {
+	if (make_folder(dir) == -1) {
 		parley_err("%s: %s", dir, strerror(errno));
 		return -1;
 	}

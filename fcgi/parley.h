@@ -55,7 +55,7 @@ void parley_err(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * parley_conf_path(out, size, made):
  * The configuration's absolute path: --conf, PARLEY_CONF, or found beside the
  * program.  With ${made} it need not exist: var/parley.conf here if nothing
- * else is said.  0, or -1 after telling.
+ * else is said, and folders that it needs are made.  0, or -1 after telling.
  */
 int parley_conf_path(char *out, size_t size, int made);
 

@@ -156,17 +156,18 @@ make_store(const struct conf *cf, int demo)
 }
 
 static void
-next_steps(const char *conf, int demo)
+next_steps(const char *conf, const struct init *in)
 {
 	printf("workspace %s\n", conf);
-	if (demo)
+	if (in->demo)
 		printf("next: parley run --conf %s\n", conf);
 	else
-		printf("next: set base_url there, then\n"
+		printf("next:%s\n"
 		       "  parley user add --email YOU --name NAME --role admin "
 		       "--conf %s\n"
 		       "  parley run --conf %s\n",
-		    conf, conf);
+		    in->url == NULL ? " set base_url there, then" : "", conf,
+		    conf);
 }
 
 static int
@@ -200,7 +201,7 @@ init_main(const struct parley_cmd *c, int n, char **args)
 		return 1;
 	rc = make_dirs(&cf) == 0 && make_store(&cf, in.demo) == 0 ? 0 : 1;
 	if (rc == 0)
-		next_steps(path, in.demo);
+		next_steps(path, &in);
 	conf_free(&cf);
 	return rc;
 }

@@ -2,7 +2,8 @@
 // starts again what dies, and ends.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync,
+	statSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -176,6 +177,28 @@ test('a path longer than a socket can have is said so', async (t) => {
 	await p.stop();
 });
 
+for (const web of ['apache', 'lighttpd']) {
+	for (const mode of ['fcgi', 'cgi']) {
+		test(`${web}, ${mode}: a workspace whose path has a space`, async (t) => {
+			const above = mkdtempSync(join(tmpdir(), 'parley-'));
+			t.after(() => rmSync(above, { recursive: true, force: true }));
+			const p = await start({ web, mode, var: join(above, 'my shop') });
+			t.after(() => p.stop());
+			for (const path of ['/health', '/login', '/chat', '/js/push.js'])
+				assert.equal((await p.request('GET', path)).status, 200, path);
+			assert.equal((await p.request('GET', '/', { headers: { accept: 'text/html' } }))
+				.status < 400, true);
+			assert.equal((await p.request('GET', '/webhooks/zalo/999')).status, 404);
+			assert.equal((await p.request('GET', '/api/events/poll')).status, 401);
+			if (mode === 'fcgi') {
+				const s = await (await p.agent()).sse();
+				assert.equal(s.status, 200);
+				s.close();
+			}
+		});
+	}
+}
+
 test('a killed supervisor takes everything with it', async (t) => {
 	const p = await start({});
 	t.after(() => p.stop());
@@ -208,6 +231,21 @@ test('plain CGI: a second run of the same workspace ends, too', async (t) => {
 		{ conf: p.conf }), /running already/);
 	assert.equal(p.pid('worker'), pid, 'its pid files are untouched');
 	assert.equal((await p.request('GET', '/health')).status, 200);
+});
+
+test('init makes the folders above, and says what is left to do', async (t) => {
+	const above = mkdtempSync(join(tmpdir(), 'parley-'));
+	t.after(() => rmSync(above, { recursive: true, force: true }));
+	const mode = (...names) => statSync(join(above, ...names)).mode & 0o777;
+	const conf = join(above, 'a', 'b', 'c', 'parley.conf');
+	assert.match(await cli(['init'], { conf }), /^next: set base_url there/m);
+	assert.equal(mode('a'), 0o755);
+	assert.equal(mode('a', 'b'), 0o755);
+	assert.equal(mode('a', 'b', 'c'), 0o700);
+	const other = join(above, 'd', 'parley.conf');
+	const out = await cli(['init', '--url', 'https://chat.example.com'], { conf: other });
+	assert.doesNotMatch(out, /base_url/);
+	assert.match(out, /^next:\n {2}parley user add/m);
 });
 
 test('the command line: help, errors, and what it prints', async (t) => {
