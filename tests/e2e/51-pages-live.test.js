@@ -161,6 +161,25 @@ test('a second tab and a second agent see the same', async () => {
 	await v.locator('#closed').waitFor({ state: 'hidden' });
 });
 
+test('that it is closed is said for as long as it is so', async () => {
+	const v = await visitor('đóng rồi mở', 'Dì Tư');
+	const a = await agent(), closed = a.locator('#closed');
+	await open(a, 'Dì Tư');
+	await closed.waitFor({ state: 'hidden' });
+	await v.click('#end');
+	await connected(v);
+	await closed.waitFor();
+	await say(v, 'còn câu nữa');
+	await shows(a, 'còn câu nữa');
+	await closed.waitFor({ state: 'hidden' });
+	await a.click('#close');
+	await connected(a);
+	await closed.waitFor();
+	await say(v, 'và một câu nữa');
+	await closed.waitFor({ state: 'hidden' });
+	await a.locator('#talk-status').waitFor({ state: 'hidden' });
+});
+
 test('with nothing to hold a stream it polls', async () => {
 	const v = await visitor('chỉ hỏi thôi', 'Bà Chín');
 	const page = await fresh();
