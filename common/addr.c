@@ -78,39 +78,57 @@ addr_same(const struct addr *a, const struct addr *b, unsigned bits)
 	return ((a->b[whole] ^ b->b[whole]) & mask) == 0;
 }
 
-/* Whether ${a} is the address or in the network written at ${s}. */
-static bool
-addr_match(const char *s, size_t len, const struct addr *a)
+/* The address or network written at ${s}: its ${*bits} count.  0, or -1. */
+static int
+addr_item(const char *s, size_t len, struct addr *net, int64_t *bits)
 {
 	const char *slash = memchr(s, '/', len);
 	size_t n = slash != NULL ? (size_t)(slash - s) : len;
-	int64_t bits = 128;
-	struct addr net;
 
-	if (addr_parse(s, n, &net) == -1)
-		return false;
-	if (slash != NULL) {
-		if (id_number(slash + 1, len - n - 1, 0,
-			addr_is4(&net) ? 32 : 128, &bits) == -1)
-			return false;
-		if (addr_is4(&net))
-			bits += 96;
-	}
-	return addr_same(&net, a, (unsigned)bits);
+	*bits = 128;
+	if (addr_parse(s, n, net) == -1)
+		return -1;
+	if (slash == NULL)
+		return 0;
+	if (id_number(slash + 1, len - n - 1, 0, addr_is4(net) ? 32 : 128,
+		bits) == -1)
+		return -1;
+	if (addr_is4(net))
+		*bits += 96;
+	return 0;
 }
 
 bool
 addr_listed(const char *list, const struct addr *a)
 {
+	struct addr net;
+	int64_t bits;
 	size_t n;
 
 	for (; *list != '\0'; list += n) {
 		list += strspn(list, ", \t");
 		n = strcspn(list, ", \t");
-		if (n > 0 && addr_match(list, n, a))
+		if (n > 0 && addr_item(list, n, &net, &bits) == 0 &&
+		    addr_same(&net, a, (unsigned)bits))
 			return true;
 	}
 	return false;
+}
+
+bool
+addr_list_ok(const char *list)
+{
+	struct addr net;
+	int64_t bits;
+	size_t n;
+
+	for (; *list != '\0'; list += n) {
+		list += strspn(list, ", \t");
+		n = strcspn(list, ", \t");
+		if (n > 0 && addr_item(list, n, &net, &bits) == -1)
+			return false;
+	}
+	return true;
 }
 
 void

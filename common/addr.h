@@ -29,6 +29,9 @@ bool addr_loopback(const char *s);
  */
 bool addr_listed(const char *list, const struct addr *a);
 
+/* addr_list_ok(list): whether all of such a list can be read. */
+bool addr_list_ok(const char *list);
+
 /*
  * addr_client(peer, forwarded, trusted, out):
  * The client's address: ${peer}, or, if that is in ${trusted}, the last of the

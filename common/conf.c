@@ -6,9 +6,12 @@
 #define _XOPEN_SOURCE 700 /* realpath */
 
 #include "conf.h"
+#include "addr.h"
 #include "id.h"
 #include "limits.h"
 #include "log.h"
+#include "origin.h"
+#include "sock.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -23,7 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEY_BYTES_MIN 32 /* of a signing key */
+#define KEY_BYTES_MIN 32 /* of a signing key, as its messages say */
 
 #define F CONF_FCGI
 #define P CONF_PUSHD
@@ -47,7 +50,8 @@ struct load {
 	unsigned scope;
 	const char *dir; /* PATHs are relative to it */
 	struct buf *err;
-	int *seen; /* line of each key in the file; 0 not there */
+	int *seen; /* line of each key in the file; 0 not there, -1 environment
+		    */
 };
 
 const struct conf_key *
@@ -256,6 +260,8 @@ load_lines(struct load *ld, char *text)
 			*next++ = '\0';
 		if (strlen(line) > 32000)
 			load_error(ld, "line is too long");
+		else if (line[strspn(line, " \t")] == '[')
+			load_error(ld, "there are no [sections] here");
 		else if (ini_parse_string(line, load_pair, ld) != 0)
 			load_error(ld, "not of the form `name = value`");
 	}
@@ -317,26 +323,46 @@ load_env(struct load *ld)
 	};
 	char name[64] = "PARLEY_";
 	const char *v;
+	const struct conf_key *k;
 	size_t i, j;
 
 	ld->file = "environment";
 	for (i = 0; i < sizeof(also) / sizeof(also[0]); i++)
-		if ((v = getenv(also[i][0])) != NULL)
-			set(ld, conf_key_find(also[i][1], strlen(also[i][1])),
-			    v);
+		if ((v = getenv(also[i][0])) != NULL) {
+			k = conf_key_find(also[i][1], strlen(also[i][1]));
+			ld->seen[k - conf_keys] = -1;
+			set(ld, k, v);
+		}
 	for (i = 0; i < conf_keys_n; i++) {
 		for (j = 0; conf_keys[i].name[j] != '\0'; j++)
 			name[7 + j] =
 			    (char)toupper((unsigned char)conf_keys[i].name[j]);
 		name[7 + j] = '\0';
-		if ((v = getenv(name)) != NULL)
+		if ((v = getenv(name)) != NULL) {
+			ld->seen[i] = -1;
 			set(ld, &conf_keys[i], v);
+		}
 	}
 }
 
-/* What one setting alone cannot tell. */
+/* A fault of ${key}'s value, told where that was set. */
 static void
-load_check(struct load *ld)
+load_fault(struct load *ld, const char *key, const char *text)
+{
+	const char *file = ld->file;
+	int line = ld->seen[conf_key_find(key, strlen(key)) - conf_keys];
+
+	if (line == -1)
+		ld->file = "environment";
+	ld->line = line;
+	load_error(ld, "%s %s", key, text);
+	ld->line = 0;
+	ld->file = file;
+}
+
+/* Where we are and who may come, beyond lengths. */
+static void
+load_check_places(struct load *ld)
 {
 	struct conf *cf = ld->cf;
 	size_t i, n = strlen(cf->base_path);
@@ -344,38 +370,56 @@ load_check(struct load *ld)
 	if (cf->base_url[0] != '\0' &&
 	    strncmp(cf->base_url, "http://", 7) != 0 &&
 	    strncmp(cf->base_url, "https://", 8) != 0)
-		load_error(ld, "base_url must begin with http:// or https://");
+		load_fault(
+		    ld, "base_url", "must begin with http:// or https://");
 	if (n > 0 && (cf->base_path[0] != '/' || cf->base_path[n - 1] == '/' ||
 			 strpbrk(cf->base_path, "?# %\\") != NULL ||
 			 strstr(cf->base_path, "//") != NULL))
-		load_error(
-		    ld, "base_path must begin with / and not end with it");
+		load_fault(
+		    ld, "base_path", "must begin with / and not end with it");
 	n = strlen(cf->base_url);
 	while (n > 0 && cf->base_url[n - 1] == '/')
 		cf->base_url[--n] = '\0';
 	for (i = 0; i < conf_keys_n; i++) {
 		const struct conf_key *k = &conf_keys[i];
-		char *v;
 
-		if (k->type != CONF_PATH || k->max > SOCK_PATH_MAX)
-			continue;
-		v = *(char **)member(cf, k);
-		if (strlen(v) > SOCK_PATH_MAX)
-			load_error(ld,
-			    "%s: a socket's path has at most %d bytes", k->name,
-			    SOCK_PATH_MAX);
+		if (k->type == CONF_PATH && k->max <= SOCK_PATH_MAX &&
+		    strlen(*(char **)member(cf, k)) > SOCK_PATH_MAX)
+			load_fault(ld, k->name,
+			    "is too long: a socket's path has at most 107 "
+			    "bytes");
 	}
+	if (!sock_addr_ok(cf->push_listen))
+		load_fault(ld, "push_listen",
+		    "must be HOST:PORT, the host as a number, or a path with "
+		    "a / in it of at most 107 bytes");
+	if (!origin_list_ok(cf->cors_origins))
+		load_fault(ld, "cors_origins",
+		    "must be origins like https://shop.example, or *");
+	if (!addr_list_ok(cf->trusted_proxies))
+		load_fault(ld, "trusted_proxies",
+		    "must be addresses or networks like 10.0.0.0/8");
+	if (!addr_list_ok(cf->metrics_addresses))
+		load_fault(ld, "metrics_addresses",
+		    "must be addresses or networks like 10.0.0.0/8");
+}
+
+/* What one setting alone cannot tell. */
+static void
+load_check(struct load *ld)
+{
+	struct conf *cf = ld->cf;
+
+	load_check_places(ld);
 	if ((ld->scope & CONF_LAX) != 0)
 		return;
 	if ((ld->scope & CONF_FCGI) != 0 && strlen(cf->jwt_key) < KEY_BYTES_MIN)
-		load_error(
-		    ld, "jwt_key must have %d bytes or more", KEY_BYTES_MIN);
+		load_fault(ld, "jwt_key", "must have 32 bytes or more");
 	if (cf->integrator_key[0] != '\0' &&
 	    strlen(cf->integrator_key) < KEY_BYTES_MIN)
-		load_error(ld, "integrator_key must have %d bytes or more",
-		    KEY_BYTES_MIN);
+		load_fault(ld, "integrator_key", "must have 32 bytes or more");
 	if (cf->internal_key[0] != '\0' && strlen(cf->internal_key) < 16)
-		load_error(ld, "internal_key must have 16 bytes or more");
+		load_fault(ld, "internal_key", "must have 16 bytes or more");
 }
 
 /* Texts nobody set are empty, never NULL. */

@@ -75,3 +75,21 @@ origin_check(const char *origin, const char *list, const char *base_url,
 	}
 	return any ? ORIGIN_ANY : ORIGIN_NO;
 }
+
+bool
+origin_list_ok(const char *list)
+{
+	size_t n, len;
+
+	for (; *list != '\0'; list += n) {
+		list += strspn(list, ", \t");
+		n = strcspn(list, ", \t");
+		if (n == 0 || (n == 1 && *list == '*'))
+			continue;
+		len = list[n - 1] == '/' ? n - 1 : n;
+		if (origin_len(list) != len || list[len - 1] == '/' ||
+		    memchr(list, '@', len) != NULL)
+			return false;
+	}
+	return true;
+}

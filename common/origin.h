@@ -22,4 +22,7 @@ enum origin {
 enum origin origin_check(const char *origin, const char *list,
     const char *base_url, const char *host, bool https);
 
+/* origin_list_ok(list): whether each of such a list is an origin or `*`. */
+bool origin_list_ok(const char *list);
+
 #endif

@@ -83,6 +83,17 @@ sock_resolve(const char *addr, struct sockaddr_storage *ss)
 	return 0;
 }
 
+int
+sock_addr_ok(const char *addr)
+{
+	struct sockaddr_storage ss;
+	struct sockaddr_un un;
+
+	if (strchr(addr, '/') != NULL)
+		return sock_path(addr, &un) == 0;
+	return sock_resolve(addr, &ss) != 0;
+}
+
 static int
 sock_listen_unix(const char *path, int type, int backlog)
 {

@@ -24,6 +24,9 @@ int sock_listen(const char *addr, int type, int backlog);
  */
 int sock_connect(const char *addr, int type);
 
+/* sock_addr_ok(addr): whether ${addr} can be such an address. */
+int sock_addr_ok(const char *addr);
+
 /* sock_peer_uid(fd, uid): the peer's user of a Unix socket: 0, or -1. */
 int sock_peer_uid(int fd, uid_t *uid);
 

@@ -63,13 +63,15 @@ check_conf(const char *path, struct conf *cf)
 {
 	struct stat sb;
 	struct buf err;
+	const char *p;
 	int rc;
 
 	buf_init(&err, 65536);
 	rc = conf_load(cf, path, CONF_ALL, &err);
 	if (rc == -1) {
 		fputs(err.data, stderr);
-		faults++;
+		for (p = err.data; (p = strchr(p, '\n')) != NULL; p++)
+			faults++;
 	} else {
 		say("ok", path, "every line is understood");
 	}

@@ -293,10 +293,12 @@ test('the command line: help, errors, and what it prints', async (t) => {
 	// A fault is named by its line, without the value.
 	const { appendFileSync, chmodSync } = await import('node:fs');
 	const lines = readFileSync(p.conf, 'utf8').split('\n').length;
-	appendFileSync(p.conf, 'api_pool = many\nno_such_key = hunter2\n');
+	appendFileSync(p.conf, 'api_pool = many\nno_such_key = hunter2\ncors_origins = foo\n');
 	await assert.rejects(p.cli('check'), (e) => {
 		assert.match(e.stderr, new RegExp(`:${lines}:`));
 		assert.match(e.stderr, new RegExp(`:${lines + 1}:`));
+		assert.match(e.stderr, new RegExp(`:${lines + 2}: cors_origins`));
+		assert.match(e.stderr, /: 3 faults, /);
 		assert.doesNotMatch(e.stderr, /hunter2/);
 		return true;
 	});

@@ -102,10 +102,47 @@ faults_by_line(void **state)
 	assert_non_null(strstr(err.data, ":5: locale must be one of vi|th|en"));
 	assert_non_null(strstr(err.data, ":6: not of the form"));
 	assert_non_null(strstr(err.data, ":7: limits was set in line 4"));
-	assert_non_null(strstr(err.data, "base_url must begin"));
+	assert_non_null(strstr(err.data, ":8: base_url must begin"));
 	/* Values, which may be secrets, are never told. */
 	assert_null(strstr(err.data, "many"));
 	assert_null(strstr(err.data, "perhaps"));
+}
+
+static void
+addresses(void **state)
+{
+	static const char *const bad[] = { "trusted_proxies = 999.1.1.1",
+		"trusted_proxies = 10.0.0.0/8 10.0.0.0/33",
+		"cors_origins = foo", "cors_origins = https://",
+		"cors_origins = https://a.example/path", "[section]",
+		" [section]", "metrics_addresses = x", "push_listen = 1:2:3",
+		"push_listen = pushd.sock", "push_listen = 127.0.0.1:70000",
+		"base_path = chat", "base_url = chat.example.com" };
+	char text[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		(void)snprintf(text, sizeof(text),
+		    "jwt_key = " KEY "\n\n%s\nlocale = th\n", bad[i]);
+		assert_int_equal(load(text, CONF_ALL), -1);
+		assert_non_null(strstr(err.data, "parley.conf:3: "));
+		assert_ptr_equal(
+		    strchr(err.data, '\n'), err.data + err.len - 1);
+	}
+	assert_int_equal(
+	    load("jwt_key = " KEY "\ntrusted_proxies = 10.0.0.0/8, ::1\n"
+		 "cors_origins = https://a.example/ http://[::1]:8080,*\n"
+		 "metrics_addresses =\npush_listen = [::1]:9000\n",
+		CONF_ALL),
+	    0);
+	(void)setenv("PARLEY_TRUSTED_PROXIES", "x", 1);
+	assert_int_equal(load("jwt_key = " KEY "\n\n"
+			      "trusted_proxies = 10.0.0.1\n",
+			     CONF_ALL),
+	    -1);
+	(void)unsetenv("PARLEY_TRUSTED_PROXIES");
+	assert_non_null(strstr(err.data, "environment: trusted_proxies must"));
 }
 
 static void
@@ -203,6 +240,7 @@ main(void)
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(file_and_environment),
 		cmocka_unit_test(faults_by_line),
+		cmocka_unit_test(addresses),
 		cmocka_unit_test(keys),
 		cmocka_unit_test(who_may_read),
 		cmocka_unit_test(found_by_environment),
