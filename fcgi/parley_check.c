@@ -362,8 +362,9 @@ check_main(const struct parley_cmd *c, int n, char **args)
 }
 
 const struct parley_cmd parley_check = { "check", "[--keys]",
-	"Tell what is wrong: settings by line, permissions, file system, write\n"
-	"lock, libraries, database, channels.  Exit status 1 if something is.\n"
+	"Tell what is wrong with a workspace.\n"
+	"Settings by line, permissions, file system, write lock, libraries,\n"
+	"database, channels.  Exit status 1 if something is.\n"
 	"  --keys  list every setting with its default and meaning instead\n",
 	check_main };
 
@@ -466,6 +467,6 @@ status_main(const struct parley_cmd *c, int n, char **args)
 }
 
 const struct parley_cmd parley_status = { "status", "",
-	"Show which processes of a workspace run, and how its database stands.\n"
+	"Show which processes run, and how the database stands.\n"
 	"Exit status 1 if nothing runs.\n",
 	status_main };

@@ -208,7 +208,7 @@ init_main(const struct parley_cmd *c, int n, char **args)
 
 const struct parley_cmd parley_init = { "init",
 	"[--demo] [--port N] [--url URL]",
-	"Make a workspace: parley.conf with keys of its own, and the database.\n"
+	"Make a workspace: parley.conf with keys, and the database.\n"
 	"The folder is that of --conf FILE, or var/ here.  Where there is one\n"
 	"already, only its database is brought to this program's schema.\n"
 	"  --demo      with an admin, two agents, customers and conversations in\n"

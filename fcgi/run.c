@@ -1152,9 +1152,10 @@ out:
 
 const struct parley_cmd parley_run = { "run",
 	"[--port N] [--web apache|lighttpd] [--mode fcgi|cgi] [--listen ADDR]",
-	"Run the web server, the FastCGI pools, pushd and the worker of a\n"
-	"workspace in the foreground, until SIGINT or SIGTERM.  What dies is\n"
-	"started again.  Prints a line \"ready http://ADDRESS\" when all answer.\n"
+	"Run a workspace in the foreground, until Ctrl-C.\n"
+	"That is the web server, the FastCGI pools, pushd and the worker, until\n"
+	"SIGINT or SIGTERM.  What dies is started again.  Prints a line\n"
+	"\"ready http://ADDRESS\" when all answer.\n"
 	"  --port N       port of the web server (that of base_url, or 8080)\n"
 	"  --web NAME     apache or lighttpd (apache)\n"
 	"  --mode NAME    fcgi: FastCGI pools and pushd; cgi: plain CGI, browsers\n"
