@@ -24,12 +24,14 @@
 #include "parley.h"
 #include "store.h"
 #include "token.h"
+#include "utf8.h"
 #include "worker.h"
 
 static const struct parley_cmd *const commands[] = { &parley_init, &parley_run,
-	&parley_user_add, &parley_token, &parley_channel_add,
-	&parley_channel_set, &parley_work, &parley_check, &parley_status,
-	NULL };
+	&parley_user_add, &parley_user_password, &parley_user_disable,
+	&parley_user_enable, &parley_user_role, &parley_token,
+	&parley_channel_list, &parley_channel_add, &parley_channel_set,
+	&parley_work, &parley_check, &parley_status, NULL };
 
 static const char *conf_option; /* --conf */
 
@@ -77,6 +79,19 @@ parley_number(const char *text, long lo, long hi, long *out)
 	return 0;
 }
 
+int
+parley_plain(const char *s, size_t max)
+{
+	size_t i, len = strlen(s);
+
+	if (len == 0 || len > max || !utf8_valid(s, len))
+		return 0;
+	for (i = 0; i < len; i++)
+		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
+			return 0;
+	return 1;
+}
+
 /* --- options -------------------------------------------------------------- */
 
 static void
@@ -93,7 +108,7 @@ usage(FILE *f)
 
 	fputs("usage: parley COMMAND [OPTION...] [--conf FILE]\n\n", f);
 	for (i = 0; commands[i] != NULL; i++)
-		fprintf(f, "  %-12s %.*s\n", commands[i]->name,
+		fprintf(f, "  %-14s %.*s\n", commands[i]->name,
 		    (int)strcspn(commands[i]->help, "\n"), commands[i]->help);
 	fputs("\nThe configuration is --conf FILE, else PARLEY_CONF, else a "
 	      "parley.conf\nbeside the program, in its parent or in "
@@ -569,6 +584,24 @@ words_match(const char *name, int n, char **args)
 	return words;
 }
 
+/* The commands of a noun that stands alone: how many there are. */
+static int
+noun_usage(FILE *f, const char *noun)
+{
+	size_t i, len = strlen(noun);
+	int count = 0;
+
+	for (i = 0; commands[i] != NULL; i++) {
+		if (strncmp(commands[i]->name, noun, len) != 0 ||
+		    commands[i]->name[len] != ' ')
+			continue;
+		fprintf(f, "%s parley %s%s%s\n",
+		    count++ == 0 ? "usage:" : "      ", commands[i]->name,
+		    *commands[i]->args != '\0' ? " " : "", commands[i]->args);
+	}
+	return count;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -606,15 +639,10 @@ main(int argc, char **argv)
 		if ((words = words_match(commands[i]->name, n, args)) > 0)
 			return commands[i]->run(
 			    commands[i], n - words, args + words);
-	/* A noun alone: its commands. */
-	for (i = 0; commands[i] != NULL; i++)
-		if (strncmp(commands[i]->name, args[0], strlen(args[0])) == 0 &&
-		    commands[i]->name[strlen(args[0])] == ' ') {
-			int help = n > 1 && strcmp(args[1], "--help") == 0;
-
-			usage_of(help ? stdout : stderr, commands[i]);
-			return help ? 0 : 2;
-		}
+	if (noun_usage(
+		n > 1 && strcmp(args[1], "--help") == 0 ? stdout : stderr,
+		args[0]))
+		return n > 1 && strcmp(args[1], "--help") == 0 ? 0 : 2;
 	parley_err("unknown command %s", args[0]);
 	usage(stderr);
 	return 2;

@@ -20,13 +20,14 @@ struct store;
 struct parley_cmd {
 	const char *name; /* "init", "user add" */
 	const char *args; /* for its usage line */
-	const char *help; /* more lines, each ended by \n */
+	const char *help; /* lines, each ended by \n; the first sums up */
 	int (*run)(const struct parley_cmd *c, int n, char **args);
 };
 
-extern const struct parley_cmd parley_init, parley_user_add, parley_token,
-    parley_channel_add, parley_channel_set, parley_work, parley_check,
-    parley_status, parley_run;
+extern const struct parley_cmd parley_init, parley_user_add,
+    parley_user_password, parley_user_disable, parley_user_enable,
+    parley_user_role, parley_token, parley_channel_list, parley_channel_add,
+    parley_channel_set, parley_work, parley_check, parley_status, parley_run;
 
 /* What getopt would do, over long options alone. */
 struct parley_opt {
@@ -97,6 +98,10 @@ int parley_port_busy(const char *addr);
 
 /* parley_number(text, lo, hi, out): a whole decimal number.  0, or -1. */
 int parley_number(const char *text, long lo, long hi, long *out);
+
+/* parley_plain(s, max): 1 to ${max} bytes of text without control characters.
+ */
+int parley_plain(const char *s, size_t max);
 
 /*
  * parley_conf_set(path, key, value):

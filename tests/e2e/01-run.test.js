@@ -251,11 +251,17 @@ test('init makes the folders above, and says what is left to do', async (t) => {
 test('the command line: help, errors, and what it prints', async (t) => {
 	const p = await start({ mode: 'none' });
 	t.after(() => p.stop());
-	for (const c of [[], ['init'], ['run'], ['user', 'add'], ['token'], ['channel', 'add'],
-		['work'], ['check'], ['status']]) {
+	for (const c of [[], ['init'], ['run'], ['user', 'add'], ['user', 'password'],
+		['user', 'disable'], ['user', 'enable'], ['user', 'role'], ['token'],
+		['channel', 'list'], ['channel', 'add'], ['channel', 'set'], ['work'], ['check'], ['status']]) {
 		const out = await cli([...c, '--help']);
 		assert.match(out, /^usage: parley/, c.join(' '));
 	}
+	// One line for each, whole.
+	const briefs = (await cli(['--help'])).split('\n').filter((l) => /^ {2}\S/.test(l));
+	assert.ok(briefs.length >= 9);
+	for (const line of briefs)
+		assert.match(line, /^ {2}[a-z ]{14} [A-Z].{10,61}\.$/);
 	const fails = async (args, pattern) => assert.rejects(p.cli(...args), (e) => {
 		assert.ok(e.code > 0, args.join(' '));
 		assert.equal(e.stdout, '', args.join(' '));

@@ -1,0 +1,428 @@
+/*
+ * parley channel: accounts of platforms that are connected.  What a platform
+ * wants to know is its adapter's matter (channel.h).
+ */
+#define _GNU_SOURCE /* explicit_bzero */
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "channel.h"
+#include "limits.h"
+#include "parley.h"
+#include "store.h"
+#include "store_channel.h"
+#include "store_setting.h"
+
+#define CHANNELS_MAX 1024       /* listed */
+#define SETTINGS_MAX 32         /* --set of one channel */
+#define SETTING_BYTES_MAX 65536 /* of one, from a file */
+
+/* --- channel add ------------------------------------------------------------
+ */
+
+/* A setting's value; `@FILE` is what the file holds, without its last \n. */
+static struct json_object *
+set_value(const char *text)
+{
+	struct json_object *o = NULL;
+	char *data;
+	size_t len;
+	FILE *f;
+
+	if (*text != '@')
+		return json_object_new_string(text);
+	if ((f = fopen(text + 1, "r")) == NULL) {
+		parley_err("%s: %s", text + 1, strerror(errno));
+		return NULL;
+	}
+	if ((data = malloc(SETTING_BYTES_MAX)) != NULL) {
+		len = fread(data, 1, SETTING_BYTES_MAX, f);
+		while (
+		    len > 0 && (data[len - 1] == '\n' || data[len - 1] == '\r'))
+			len--;
+		o = json_object_new_string_len(data, (int)len);
+		explicit_bzero(data, SETTING_BYTES_MAX);
+	}
+	free(data);
+	fclose(f);
+	return o;
+}
+
+/* Sort the key=value words into ${config} and ${secrets}, both into ${all}. */
+static int
+read_settings(const struct channel *ch, const char *const *words, size_t n,
+    struct json_object *config, struct json_object *secrets,
+    struct json_object *all)
+{
+	const struct channel_key *k;
+	struct json_object *v;
+	char name[128];
+	size_t i, len;
+
+	for (i = 0; i < n; i++) {
+		len = strcspn(words[i], "=");
+		if (words[i][len] != '=' ||
+		    parley_path(
+			name, sizeof(name), "%.*s", (int)len, words[i]) == -1) {
+			parley_err("--set %s: key=value", words[i]);
+			return -1;
+		}
+		if ((k = channel_key_find(ch, name)) == NULL) {
+			parley_err("--set %s: no such setting of %s", name,
+			    ch->platform);
+			return -1;
+		}
+		if ((v = set_value(words[i] + len + 1)) == NULL)
+			return -1;
+		json_object_object_add(all, k->name, json_object_get(v));
+		json_object_object_add(
+		    (k->flags & CHANNEL_SECRET) != 0 ? secrets : config,
+		    k->name, v);
+	}
+	return 0;
+}
+
+static void
+list_settings(FILE *f, const struct channel *ch)
+{
+	size_t i;
+
+	fprintf(f, "settings of %s:\n", ch->platform);
+	for (i = 0; i < ch->nkeys; i++)
+		fprintf(f, "  %-28s %s%s%s\n", ch->keys[i].name,
+		    ch->keys[i].help,
+		    (ch->keys[i].flags & CHANNEL_REQUIRED) != 0 ? " (required)"
+								: "",
+		    (ch->keys[i].flags & CHANNEL_SECRET) != 0 ? " (secret)"
+							      : "");
+}
+
+/* --set may come often: take them out of ${args}, leave the rest. */
+static int
+take_sets(int *n, char **args, const char **words, size_t *nwords)
+{
+	int i, out = 0;
+
+	*nwords = 0;
+	for (i = 0; i < *n; i++) {
+		const char *value = NULL;
+
+		if (strncmp(args[i], "--set=", 6) == 0)
+			value = args[i] + 6;
+		else if (strcmp(args[i], "--set") == 0 && i + 1 < *n)
+			value = args[++i];
+		if (value == NULL) {
+			args[out++] = args[i];
+			continue;
+		}
+		if (*nwords == SETTINGS_MAX) {
+			parley_err("more than %d settings", SETTINGS_MAX);
+			return -1;
+		}
+		words[(*nwords)++] = value;
+	}
+	*n = out;
+	return 0;
+}
+
+/* The address at which ${platform} reaches the channel, and \n. */
+static void
+put_webhook(const struct conf *cf, const char *platform, int64_t id)
+{
+	char base[1024];
+
+	parley_base(cf, base, sizeof(base));
+	printf("%s/webhooks/%s/%lld\n", base, platform, (long long)id);
+}
+
+static int
+channel_store(const struct conf *cf, const char *platform, const char *name,
+    const char *account, struct json_object *config,
+    struct json_object *secrets)
+{
+	struct store *st = NULL;
+	char object[32];
+	int64_t id;
+	int rc;
+
+	if (parley_store(cf, &st) == -1)
+		return -1;
+	rc = store_channel_add(
+	    st, platform, name, account, config, secrets, &id);
+	if (rc == STORE_DONE) {
+		snprintf(object, sizeof(object), "channel:%lld", (long long)id);
+		store_audit(st, NULL, NULL, "channel_added", object, NULL);
+		printf("channel %lld\n", (long long)id);
+		if (strcmp(platform, "web") != 0) {
+			fputs("webhook ", stdout);
+			put_webhook(cf, platform, id);
+		}
+	} else if (rc == STORE_REFUSED) {
+		parley_err("this %s account is connected already", platform);
+	} else {
+		parley_err("cannot store the channel");
+	}
+	store_close(st);
+	return rc == STORE_DONE ? 0 : -1;
+}
+
+static int
+channel_add(
+    const char *platform, const char *name, const char **words, size_t nwords)
+{
+	const struct channel *ch = channel_find(platform);
+	struct json_object *config = json_object_new_object();
+	struct json_object *secrets = json_object_new_object();
+	struct json_object *all = json_object_new_object();
+	struct json_object *account = NULL;
+	struct conf cf = { 0 };
+	struct buf why;
+	int rc = 1;
+
+	buf_init(&why, 4096);
+	if (ch == NULL && (strcmp(platform, "web") != 0 || nwords > 0)) {
+		size_t i;
+
+		fprintf(stderr, "parley: --platform %s: one of web", platform);
+		for (i = 0; (ch = channel_at(i)) != NULL; i++)
+			fprintf(stderr, ", %s", ch->platform);
+		fputc('\n', stderr);
+		goto out;
+	}
+	if (ch != NULL &&
+	    read_settings(ch, words, nwords, config, secrets, all) == -1) {
+		list_settings(stderr, ch);
+		goto out;
+	}
+	if (ch != NULL && channel_config_check(ch, all, &why) == -1) {
+		parley_err("%s", why.data);
+		list_settings(stderr, ch);
+		goto out;
+	}
+	if (ch != NULL && ch->account_key != NULL)
+		json_object_object_get_ex(all, ch->account_key, &account);
+	if (parley_conf_load(&cf, CONF_FCGI) == -1)
+		goto out;
+	if (channel_store(&cf, platform, name,
+		account != NULL ? json_object_get_string(account) : NULL,
+		config, secrets) == 0)
+		rc = 0;
+	conf_free(&cf);
+out:
+	buf_fini(&why);
+	json_object_put(config);
+	json_object_put(secrets);
+	json_object_put(all);
+	return rc;
+}
+
+static int
+channel_add_main(const struct parley_cmd *c, int n, char **args)
+{
+	const char *platform = NULL, *name = NULL, *words[SETTINGS_MAX];
+	const struct parley_opt opts[] = { { "--platform", &platform, NULL },
+		{ "--name", &name, NULL }, { NULL, NULL, NULL } };
+	size_t nwords;
+	int rc;
+
+	if (take_sets(&n, args, words, &nwords) == -1)
+		return 2;
+	if ((rc = parley_opts(c, n, args, opts, NULL, NULL)) != 0)
+		return parley_status_of(rc);
+	if (platform == NULL || name == NULL ||
+	    !parley_plain(name, NAME_BYTES_MAX - 1)) {
+		parley_err("channel add needs --platform and --name");
+		return 2;
+	}
+	return channel_add(platform, name, words, nwords);
+}
+
+const struct parley_cmd parley_channel_add = { "channel add",
+	"--platform P --name N [--set KEY=VALUE]...",
+	"Connect an account of a platform.\n"
+	"Its number and the address to enter as its webhook are printed.\n"
+	"  --platform P     zalo, or web for another website\n"
+	"  --set KEY=VALUE  a setting; @FILE as value: what the file holds, so\n"
+	"                   that a secret is no word of the command\n",
+	channel_add_main };
+
+/* --- channel set --- */
+
+/* The settings as they will be: those of ${row}, changed by ${all}. */
+static int
+settings_good(const struct channel *ch, const struct channel_row *row,
+    struct json_object *all)
+{
+	struct json_object *merged = json_object_new_object(), *v;
+	struct buf why;
+	int rc = -1;
+
+	buf_init(&why, 4096);
+	json_object_object_foreach(row->all, key, value)
+	{
+		json_object_object_add(merged, key, json_object_get(value));
+	}
+	json_object_object_foreach(all, name, fresh)
+	{
+		json_object_object_add(merged, name, json_object_get(fresh));
+	}
+	if (ch->account_key != NULL &&
+	    json_object_object_get_ex(all, ch->account_key, &v) &&
+	    strcmp(json_object_get_string(v), row->account) != 0)
+		parley_err("%s is another account: add a channel for it",
+		    ch->account_key);
+	else if (channel_config_check(ch, merged, &why) == -1)
+		parley_err("%s", why.data);
+	else
+		rc = 0;
+	buf_fini(&why);
+	json_object_put(merged);
+	return rc;
+}
+
+static int
+channel_change(struct store *st, int64_t id, const char *name,
+    const char **words, size_t nwords)
+{
+	struct json_object *config = json_object_new_object();
+	struct json_object *secrets = json_object_new_object();
+	struct json_object *all = json_object_new_object();
+	const struct channel *ch = NULL;
+	struct channel_row row = { 0 };
+	char object[32];
+	int rc = -1;
+
+	if (store_channel_get(st, id, &row) != STORE_DONE ||
+	    (ch = channel_find(row.platform)) == NULL) {
+		parley_err("--id %lld: no such channel", (long long)id);
+		goto out;
+	}
+	if (read_settings(ch, words, nwords, config, secrets, all) == -1 ||
+	    settings_good(ch, &row, all) == -1)
+		goto out;
+	if (store_begin(st) != STORE_FAILED) {
+		rc = store_channel_set(st, id, name, config, secrets);
+		/* It may be what the platform's refusal waited for. */
+		if (rc == STORE_DONE)
+			rc = store_channel_state(st, id, "ok", NULL);
+		snprintf(object, sizeof(object), "channel:%lld", (long long)id);
+		if (rc == STORE_DONE)
+			rc = store_audit(
+			    st, NULL, NULL, "channel_changed", object, NULL);
+		rc = store_end(st, rc);
+	}
+	if (rc == STORE_DONE)
+		printf("channel %lld\n", (long long)id);
+	else
+		parley_err("cannot store the channel");
+	rc = rc == STORE_DONE ? 0 : -1;
+out:
+	channel_row_fini(&row);
+	json_object_put(config);
+	json_object_put(secrets);
+	json_object_put(all);
+	return rc;
+}
+
+static int
+channel_set_main(const struct parley_cmd *c, int n, char **args)
+{
+	const char *id = NULL, *name = NULL, *words[SETTINGS_MAX];
+	const struct parley_opt opts[] = { { "--id", &id, NULL },
+		{ "--name", &name, NULL }, { NULL, NULL, NULL } };
+	struct store *st = NULL;
+	struct conf cf = { 0 };
+	size_t nwords;
+	long number;
+	int rc;
+
+	if (take_sets(&n, args, words, &nwords) == -1)
+		return 2;
+	if ((rc = parley_opts(c, n, args, opts, NULL, NULL)) != 0)
+		return parley_status_of(rc);
+	if (id == NULL || parley_number(id, 1, LONG_MAX, &number) == -1 ||
+	    (name != NULL && !parley_plain(name, NAME_BYTES_MAX - 1))) {
+		parley_err("channel set needs --id, the channel's number");
+		return 2;
+	}
+	if (parley_conf_load(&cf, CONF_FCGI) == -1)
+		return 1;
+	rc = parley_store(&cf, &st) == 0 &&
+		     channel_change(st, number, name, words, nwords) == 0
+		 ? 0
+		 : 1;
+	store_close(st);
+	conf_free(&cf);
+	return rc;
+}
+
+const struct parley_cmd parley_channel_set = { "channel set",
+	"--id N [--name N] [--set KEY=VALUE]...",
+	"Change a connected account, and let its queue go on.\n"
+	"If the platform had refused it: with new tokens, after it was paid, or as\n"
+	"it is.\n"
+	"  --id N           the channel's number\n"
+	"  --set KEY=VALUE  a setting; @FILE as value: what the file holds\n",
+	channel_set_main };
+
+/* --- channel list --- */
+
+static int
+list_channels(const struct conf *cf, struct store *st)
+{
+	struct channel_row row;
+	int64_t ids[CHANNELS_MAX];
+	size_t n = 0, i;
+
+	if (store_channel_ids(st, NULL, ids, CHANNELS_MAX, &n) != STORE_DONE)
+		return -1;
+	for (i = 0; i < n; i++) {
+		switch (store_channel_get(st, ids[i], &row)) {
+		case STORE_DONE:
+			break;
+		case STORE_NONE:
+			continue;
+		default:
+			return -1;
+		}
+		printf("%lld\t%s\t%s\t%s\t", (long long)row.id, row.platform,
+		    row.name, row.state);
+		if (strcmp(row.platform, "web") == 0)
+			puts("-");
+		else
+			put_webhook(cf, row.platform, row.id);
+		channel_row_fini(&row);
+	}
+	return 0;
+}
+
+static int
+channel_list_main(const struct parley_cmd *c, int n, char **args)
+{
+	struct store *st = NULL;
+	struct conf cf = { 0 };
+	int rc;
+
+	if ((rc = parley_opts(c, n, args, NULL, NULL, NULL)) != 0)
+		return parley_status_of(rc);
+	if (parley_conf_load(&cf, CONF_FCGI) == -1)
+		return 1;
+	rc = parley_store(&cf, &st);
+	if (rc == 0 && (rc = list_channels(&cf, st)) == -1)
+		parley_err("cannot read the channels");
+	store_close(st);
+	conf_free(&cf);
+	return rc == 0 ? 0 : 1;
+}
+
+const struct parley_cmd parley_channel_list = { "channel list", "",
+	"List the connected accounts.\n"
+	"A line each, parted by tabs: number, platform, name, state (ok, reauth or\n"
+	"off), and the address to enter there as webhook.\n",
+	channel_list_main };
