@@ -116,6 +116,40 @@ utf8_chars(const void *p, size_t len)
 	return n;
 }
 
+/* White space, and the marks between letters that show nothing alone. */
+static bool
+is_space(uint32_t c)
+{
+	return c == ' ' || (c >= 0x09 && c <= 0x0d) || c == 0x85 || c == 0xa0 ||
+	       c == 0x1680 || c == 0x180e || (c >= 0x2000 && c <= 0x200f) ||
+	       c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f ||
+	       c == 0x2060 || c == 0x3000 || c == 0xfeff;
+}
+
+bool
+utf8_blank(const void *p, size_t len)
+{
+	const unsigned char *s = p;
+	size_t i = 0, n;
+	uint32_t c;
+
+	for (; i < len; i += n) {
+		n = utf8_len(s + i, len - i);
+		if (n == 1)
+			c = s[i];
+		else if (n == 2)
+			c = (s[i] & 0x1fu) << 6 | (s[i + 1] & 0x3fu);
+		else if (n == 3)
+			c = (s[i] & 0x0fu) << 12 | (s[i + 1] & 0x3fu) << 6 |
+			    (s[i + 2] & 0x3fu);
+		else
+			return false;
+		if (!is_space(c))
+			return false;
+	}
+	return true;
+}
+
 size_t
 utf8_utf16_units(const void *p, size_t len)
 {

@@ -37,6 +37,13 @@ void utf8_clean(struct buf *b, const void *p, size_t len);
 /* utf8_chars(p, len): characters (code points) of valid UTF-8. */
 size_t utf8_chars(const void *p, size_t len);
 
+/*
+ * utf8_blank(p, len):
+ * Whether valid UTF-8 shows nothing: it is empty, or white space throughout,
+ * the kinds without width among them.
+ */
+bool utf8_blank(const void *p, size_t len);
+
 /* utf8_utf16_units(p, len): UTF-16 code units of valid UTF-8. */
 size_t utf8_utf16_units(const void *p, size_t len);
 

@@ -244,11 +244,17 @@ const char *
 h_name(struct req *rq, const char *key, size_t chars_min)
 {
 	size_t max = (size_t)rq->cf->name_chars_max;
+	const char *s;
 
 	/* A name's buffer bounds it, however much the setting allows. */
 	if (max > (NAME_BYTES_MAX - 1) / 4)
 		max = (NAME_BYTES_MAX - 1) / 4;
-	return req_text(rq, key, chars_min, max, max * 4, NULL);
+	s = req_text(rq, key, chars_min, max, max * 4, NULL);
+	if (s != NULL && utf8_blank(s, strlen(s))) {
+		rq->bad_field = key;
+		return NULL;
+	}
+	return s;
 }
 
 const char *
@@ -279,7 +285,10 @@ h_phone(struct req *rq, const char *key)
 	return s;
 }
 
-/* Whether ${v} is a text of ${min} to ${max} characters, without NUL. */
+/*
+ * Whether ${v} is a text of ${min} to ${max} characters, without NUL; and not
+ * blank, if it must have any.
+ */
 static bool
 text_within(struct json_object *v, size_t min, int64_t max)
 {
@@ -291,7 +300,8 @@ text_within(struct json_object *v, size_t min, int64_t max)
 	s = json_object_get_string(v);
 	len = (size_t)json_object_get_string_len(v);
 	n = utf8_chars(s, len);
-	return strlen(s) == len && n >= min && n <= (size_t)max;
+	return strlen(s) == len && n >= min && n <= (size_t)max &&
+	       (min == 0 || !utf8_blank(s, len));
 }
 
 int

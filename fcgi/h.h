@@ -89,7 +89,10 @@ int h_tags(struct req *rq, const char *key, struct json_object **out);
  */
 int h_attributes(struct req *rq, const char *key, struct json_object **out);
 
-/* h_name, h_email, h_phone: members with their limits; as req_opt. */
+/*
+ * h_name, h_email, h_phone: members with their limits; as req_opt.  A name of
+ * white space alone is wrong.
+ */
 const char *h_name(struct req *rq, const char *key, size_t chars_min);
 const char *h_email(struct req *rq, const char *key);
 const char *h_phone(struct req *rq, const char *key);

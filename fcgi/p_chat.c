@@ -23,6 +23,7 @@
 #include "store_session.h"
 #include "store_setting.h"
 #include "token.h"
+#include "utf8.h"
 
 #define MESSAGES 50
 #define KEY_BYTES_MIN 32 /* a form's key is also the seed of the link */
@@ -206,6 +207,17 @@ remember(struct req *rq, struct rsp *rs, int64_t customer,
 	return 0;
 }
 
+/* The name is the visitor's choice: a blank one is none. */
+static const char *
+visitor_name(struct req *rq)
+{
+	size_t len = 0;
+	const char *name = req_form(rq, "name", &len);
+
+	return name == NULL || utf8_blank(name, len) ? NULL
+						     : h_name(rq, "name", 0);
+}
+
 /*
  * POST /chat/new    key, name?, content, consent=1, locale?
  * 303 to the conversation, by its link; the same key leads to the same one.
@@ -218,7 +230,7 @@ visit_post_start(struct req *rq, struct rsp *rs)
 	    rq, "key", KEY_BYTES_MIN, (size_t)rq->cf->client_id_bytes_max);
 	const char *consent = req_form(rq, "consent", NULL), *fault;
 	char secret[TOKEN_SIZE], hash[TOKEN_HASH_SIZE], token[TOKEN_TEXT_SIZE];
-	struct customer_patch p = { .name = h_name(rq, "name", 0),
+	struct customer_patch p = { .name = visitor_name(rq),
 		.locale = h_word(rq, "locale", "vi|th|en") };
 	struct draft d = { .text = "" };
 	struct message m = { .client_id = key };

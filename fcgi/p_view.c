@@ -249,7 +249,7 @@ view_content(struct req *rq, const char *text, size_t *len)
 const char *
 view_content_fault(const struct req *rq, const char *text, size_t len)
 {
-	if (len == 0)
+	if (utf8_blank(text, len))
 		return "empty";
 	if (len > (size_t)rq->cf->message_bytes_max ||
 	    utf8_chars(text, len) > (size_t)rq->cf->message_chars_max)

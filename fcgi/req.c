@@ -807,7 +807,8 @@ req_text(struct req *rq, const char *key, size_t chars_min, size_t chars_max,
 	if (rc == -1 || len > bytes_max || memchr(p, '\0', len) != NULL)
 		return bad(rq, key);
 	chars = utf8_chars(p, len);
-	if (chars < chars_min || chars > chars_max)
+	if (chars < chars_min || chars > chars_max ||
+	    (chars_min > 0 && utf8_blank(p, len)))
 		return bad(rq, key);
 	return p;
 }

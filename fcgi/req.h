@@ -108,7 +108,8 @@ const char *req_opt(
 /*
  * req_text(rq, key, chars_min, chars_max, bytes_max, dflt):
  * As req_opt with a count of characters; a value of 0 characters counts as
- * absent where ${chars_min} is 0.  With ${chars_min} > 0 absent is an error.
+ * absent where ${chars_min} is 0.  With ${chars_min} > 0 absent is an error,
+ * and so is a text of white space alone.
  */
 const char *req_text(struct req *rq, const char *key, size_t chars_min,
     size_t chars_max, size_t bytes_max, const char *dflt);

@@ -58,6 +58,9 @@ test('every $ref of docs/openapi.yaml leads somewhere', () => {
     assert.ok(names.has(ref), ref);
 });
 
+// White space, with and without width.
+const BLANKS = ['   ', '\t\r\n', '\u00a0', '\u200b\u3000'];
+
 test('the API as CGI', async (t) => {
   const b = await box({ programs: ['api', 'poll'],
     conf: { message_chars_max: 50, message_bytes_max: 120 } });
@@ -180,6 +183,8 @@ test('the API as CGI', async (t) => {
     const patch = (body) => ask('PATCH', '/api/me', agent, body);
     refused(await patch({ name: 'x'.repeat(201) }), 422, 'invalid', 'name');
     refused(await patch({ name: 5 }), 422, 'invalid', 'name');
+    for (const blank of BLANKS)
+      refused(await patch({ name: blank }), 422, 'invalid', 'name');
     refused(await patch({ locale: 'xx' }), 422, 'invalid', 'locale');
     refused(await patch({ status: 'gone' }), 422, 'invalid', 'status');
     refused(await patch({ password: 'short', current_password: agent.password }),
@@ -278,6 +283,13 @@ test('the API as CGI', async (t) => {
     refused(await say(agent, id, {}), 422, 'invalid', 'content');
     refused(await say(agent, id, { content: '' }), 422, 'invalid', 'content');
     refused(await say(agent, id, { content: 5 }), 422, 'invalid', 'content');
+    for (const blank of BLANKS) {
+      refused(await say(agent, id, { content: blank }), 422, 'invalid', 'content');
+      refused(await ask('POST', '/api/widget/messages', kim, { content: blank }),
+        422, 'invalid', 'content');
+      refused(await ask('PATCH', `/api/conversations/${id}`, agent, { subject: blank }),
+        422, 'invalid', 'subject');
+    }
     refused(await say(agent, id, { content: 'x'.repeat(51) }), 422, 'invalid', 'content');
     refused(await say(agent, id, { content: '🙂'.repeat(31) }), 422, 'invalid', 'content');
     refused(await say(agent, id, { content: 'x', client_id: '' }), 422, 'invalid', 'client_id');
@@ -525,6 +537,9 @@ test('the API as CGI', async (t) => {
   await t.test('customers', async () => {
     const make = (body, more) => ask('POST', '/api/customers', agent, body, more);
     refused(await make({}), 422, 'invalid', 'name');
+    for (const blank of BLANKS)
+      refused(await make({ name: blank }), 422, 'invalid', 'name');
+    refused(await make({ name: 'x', tags: [' '] }), 422, 'invalid', 'tags');
     refused(await make({ name: 'x', email: 'x' }), 422, 'invalid', 'email');
     refused(await make({ name: 'x', phone: 'x' }), 422, 'invalid', 'phone');
     refused(await make({ name: 'x', attributes: { a: {} } }), 422, 'invalid', 'attributes');

@@ -237,7 +237,11 @@ test('forms from elsewhere, without a token, empty or too long', async () => {
 	const foreign = await v.request.post(p.url + path, { form, maxRedirects: 0,
 		headers: { Origin: 'https://evil.example' } });
 	assert.equal(foreign.status(), 403);
-	assert.equal((await post(v, path, { ...form, content: ' \r\n ' })).status(), 422);
+	for (const blank of [' \r\n ', '\u00a0\u200b']) {
+		const empty = await post(v, path, { ...form, content: blank });
+		assert.equal(empty.status(), 422);
+		assert.match(await empty.text(), /id="error"/);
+	}
 	const long = await post(v, path, { ...form, content: 'ớ'.repeat(10001) });
 	assert.equal(long.status(), 422);
 	assert.match(await long.text(), /quá dài/);
@@ -258,6 +262,8 @@ test('a first form that is refused leaves nothing behind', async () => {
 	assert.equal((await post(page, '/chat/new', { ...form, name: 'Hoa',
 		locale: 'xx' })).status(), 422);
 	assert.deepEqual(await found(), []);
+	assert.equal((await post(page, '/chat/new', { ...form, name: 'Hoa',
+		content: '\u00a0 ' })).status(), 422);
 	const good = await post(page, '/chat/new', { ...form, name: 'Hoa' });
 	assert.equal(good.status(), 303);
 	assert.deepEqual((await found()).map((c) => c.customer.name), ['Hoa']);
@@ -301,6 +307,11 @@ test('customers and one’s own account', async () => {
 	assert.ok(await a.locator('#customers li', { hasText: 'Mới' }).count() === 1);
 
 	await a.goto(p.url + '/me');
+	const name = await a.inputValue('#name');
+	await a.fill('#name', '   ');
+	await a.click('#save');
+	assert.ok(await a.locator('#error').isVisible());
+	assert.equal(await a.inputValue('#name'), name);
 	await a.selectOption('#locale', 'en');
 	await a.click('#save');
 	assert.equal(await a.locator('html').getAttribute('lang'), 'en');

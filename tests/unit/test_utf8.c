@@ -96,6 +96,27 @@ cleans(void **state)
 	buf_fini(&b);
 }
 
+static void
+blanks(void **state)
+{
+	static const char *const blank[] = { "", " ", " \t\r\n\v\f", "\xc2\xa0",
+		"\xc2\x85", "\xe1\x9a\x80", "\xe2\x80\x83 ",
+		"\xe2\x80\x8b\xe2\x80\x8d", "\xe2\x80\xa8", "\xe2\x80\xaf",
+		"\xe2\x81\xa0", " \xe3\x80\x80", "\xef\xbb\xbf" };
+	static const char *const not_blank[] = { "a", "  .", "\xc2\xa1",
+		"\xc3\xa0", "\xe2\x80\x90", "\xe2\x80\x8bx", "\xe3\x80\x81",
+		"\xf0\x9f\x98\x80", mixed };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(blank) / sizeof(blank[0]); i++)
+		assert_true(utf8_blank(blank[i], strlen(blank[i])));
+	for (i = 0; i < sizeof(not_blank) / sizeof(not_blank[0]); i++)
+		assert_false(utf8_blank(not_blank[i], strlen(not_blank[i])));
+	/* What is cut in the middle is no space. */
+	assert_false(utf8_blank("\xe2\x80\x8b", 2));
+}
+
 int
 main(void)
 {
@@ -104,6 +125,7 @@ main(void)
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(counts),
 		cmocka_unit_test(cleans),
+		cmocka_unit_test(blanks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
