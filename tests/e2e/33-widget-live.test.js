@@ -163,7 +163,8 @@ for (const web of ['apache', 'lighttpd']) {
     });
 }
 
-test('a shop of another origin, where cors_origins lists it', async (t) => {
+// A shop on an address that no other program of the test listens at.
+async function foreign(t, conf) {
   let p;
   const site = http.createServer((rq, rs) => {
     rs.setHeader('Content-Type', 'text/html; charset=utf-8');
@@ -172,15 +173,19 @@ test('a shop of another origin, where cors_origins lists it', async (t) => {
     rs.end(`<!doctype html><html lang="vi"><title>x</title>` +
       `<script src="${p.url}/widget.js" async data-parley></script>`);
   });
-  // an address that no other program of the test listens at
   await new Promise((done) => site.listen(0, '127.0.0.2', done));
   const origin = `http://127.0.0.2:${site.address().port}`;
-  p = await start({ conf: { cors_origins: origin } });
+  p = await start({ conf: conf(origin) });
   t.after(async () => {
     await p.stop();
     site.closeAllConnections();
     site.close();
   });
+  return { p, origin };
+}
+
+test('a shop of another origin, where cors_origins lists it', async (t) => {
+  const { p, origin } = await foreign(t, (it) => ({ cors_origins: it }));
   const agent = await p.agent();
   const page = await visit(t, p, origin);
   await write(page, 'từ nơi khác');
@@ -188,3 +193,18 @@ test('a shop of another origin, where cors_origins lists it', async (t) => {
   await agent.send(id, 'chào bạn');
   await page.getByRole('log').getByText('chào bạn').waitFor();
 });
+
+test('a shop of another origin, not listed: said in the visitor\'s language',
+  async (t) => {
+    const { p, origin } = await foreign(t, () => ({}));
+    const context = await browser.newContext({ locale: 'vi-VN' });
+    t.after(() => context.close());
+    await openShadows(context);
+    const page = await context.newPage();
+    await page.goto(origin);
+    await launcher(page).click();
+    await write(page, 'có ai không?');
+    await page.getByText('Mất kết nối', { exact: true }).waitFor();
+    assert.equal(await page.getByRole('textbox',
+      { name: 'Viết tin nhắn…' }).inputValue(), 'có ai không?');
+  });

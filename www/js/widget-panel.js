@@ -384,7 +384,7 @@ export function mount(ui) {
 			page: location.origin + location.pathname });
 		const j = await res.json();
 		if (!res.ok)
-			throw new Error(j.error);
+			throw Object.assign(new Error(j.error), { told: true });
 		save({ token: j.token, conversation: j.conversation.id,
 			customer: j.customer.id });
 		await resume();
@@ -541,7 +541,8 @@ export function mount(ui) {
 			try {
 				await starting;
 			} catch (e) {
-				said('error', e.message);
+				/* the server's words, not the browser's */
+				said('error', e.told && e.message);
 			}
 			starting = null;
 			go.disabled = false;
@@ -580,7 +581,9 @@ export function mount(ui) {
 			say();
 			stateTimer = setTimeout(() => (state.hidden = true), 2000);
 		} else {
-			state.hidden = true;
+			/* said again by a better transport: the word stays its time */
+			stateTimer = setTimeout(() => (state.hidden = true),
+			    state.classList.contains('ok') ? 2000 : 0);
 		}
 	}
 
