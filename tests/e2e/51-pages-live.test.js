@@ -132,6 +132,26 @@ test('what is written while cut off goes out once, when it can', async () => {
 	assert.deepEqual(await texts(v), ['mạng yếu', 'gửi lúc mất mạng']);
 });
 
+test('what is refused says why, and can be thrown away', async () => {
+	const v = await visitor('chữ dài', 'Cậu Năm');
+	await v.evaluate(() => {
+		document.querySelector('#content').value = 'dài '.repeat(2501);
+	});
+	await v.click('#send');
+	const li = v.locator('#log .msg.failed'), why = li.locator('.state-text');
+	await li.waitFor();
+	assert.equal(await why.textContent(), 'Tin nhắn quá dài.');
+	assert.ok(await li.locator('.retry').isVisible());
+	await v.reload(); // it is still there, and why
+	await connected(v);
+	assert.equal(await why.textContent(), 'Tin nhắn quá dài.');
+	await li.locator('.discard').click();
+	await li.waitFor({ state: 'detached' });
+	await v.reload();
+	await connected(v);
+	assert.deepEqual(await texts(v), ['chữ dài']);
+});
+
 test('a second tab and a second agent see the same', async () => {
 	const v = await visitor('hai nơi', 'Út Em');
 	const a = await agent(), other = await agent('admin');

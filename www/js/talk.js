@@ -201,7 +201,8 @@ export class Talk {
 		li.classList.toggle('failed', status === 'failed');
 		li.classList.toggle('sending', RANK[status] === 0 && !li.dataset.id);
 		$('.state-text', li).textContent = t('delivery.' + status);
-		$('.retry', li).hidden = !(status === 'failed' && !li.dataset.id);
+		for (const b of $$('.retry, .discard', li))
+			b.hidden = !(status === 'failed' && !li.dataset.id);
 	}
 
 	readUpto(id) {
@@ -380,8 +381,11 @@ export class Talk {
 			this.text.focus();
 		});
 		this.log.addEventListener('click', (e) => {
+			const id = e.target.closest('.msg')?.dataset.clientId;
 			if (e.target.closest('.retry'))
-				this.push.retry(e.target.closest('.msg').dataset.clientId);
+				this.push.retry(id);
+			else if (e.target.closest('.discard'))
+				this.push.discard(id);
 		});
 	}
 
@@ -394,8 +398,10 @@ export class Talk {
 		if (entry.state === 'sent') {
 			this.put(entry.message);
 		} else if (entry.state === 'gone') {
-			if (li && !li.dataset.id)
+			if (li && !li.dataset.id) {
 				li.remove();
+				this.#days();
+			}
 		} else if (entry.error?.code === 'new_messages') {
 			this.#newer(entry);
 		} else if (!li?.dataset.id) {
@@ -408,8 +414,17 @@ export class Talk {
 				    { kind: 'agent', id: page.me, name: page.meName } });
 			li = this.#find('client-id', entry.client_id);
 			this.#state(li, entry.state, true);
+			if (entry.state === 'failed' && this.#reason(entry.error))
+				$('.state-text', li).textContent = this.#reason(entry.error);
 			this.#place(li);
 		}
+	}
+
+	/* Why the server refused it, in the page's language; '': no word for it. */
+	#reason(error) {
+		const long = error?.code === 'invalid' &&
+		    error.answer?.field === 'content';
+		return error?.code ? t('error.' + (long ? 'too_long' : error.code)) : '';
 	}
 
 	/* Others wrote in between: show it, and give the text back. */
