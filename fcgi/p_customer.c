@@ -75,6 +75,29 @@ put_people(struct view *v)
 	return STORE_DONE;
 }
 
+/* "Phone: please check what is written there."  ${field}: NULL unknown. */
+static void
+put_fault(struct view *v, const char *field)
+{
+	static const char *const known[] = { "name", "phone", "email", "notes",
+		"tags" };
+	char key[32] = "";
+	struct buf b;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (field != NULL && strcmp(field, known[i]) == 0)
+			snprintf(key, sizeof(key), "customer.%s", field);
+	if (key[0] == '\0') {
+		json_put_str(v->model, "fault", view_text(v, "error.invalid"));
+		return;
+	}
+	buf_init(&b, 1024);
+	buf_printf(
+	    &b, "%s: %s", view_text(v, key), view_text(v, "error.field"));
+	json_put_str(v->model, "fault", b.data);
+	buf_fini(&b);
+}
+
 /* ${form}: what was typed, NULL nothing; taken. */
 static int
 people_show(
@@ -86,7 +109,7 @@ people_show(
 	view_begin(&v, rq, rs, "customers");
 	if (form != NULL) {
 		json_put(v.model, "form", form);
-		json_put_str(v.model, "fault", view_text(&v, "error.invalid"));
+		put_fault(&v, rq->bad_field);
 	}
 	if (store_read(rq->st) != STORE_FAILED) {
 		rc = put_frame(&v);
@@ -160,7 +183,9 @@ people_post(struct req *rq, struct rsp *rs)
 	if (key == NULL)
 		return h_invalid(rq, rs);
 	read_person(rq, &p);
-	if (rq->bad_field != NULL || p.name == NULL || *p.name == '\0')
+	if (rq->bad_field == NULL && (p.name == NULL || *p.name == '\0'))
+		rq->bad_field = "name";
+	if (rq->bad_field != NULL)
 		return people_show(rq, rs, 422, form_typed(rq));
 	rc = once_begin(rq, key, &url);
 	if (rc == STORE_DONE) {
@@ -171,6 +196,20 @@ people_post(struct req *rq, struct rsp *rs)
 	if (rc != STORE_DONE && rc != STORE_REPEATED)
 		return h_refuse(rq, rs, rc);
 	return rsp_redirect(rs, url != NULL ? url : path);
+}
+
+/* What was typed in place of what is stored, in a form that comes back. */
+static void
+put_typed(struct req *rq, struct json_object *customer)
+{
+	static const char *const keys[] = { "name", "phone", "email", "notes" };
+	const char *typed;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if ((typed = req_form(rq, keys[i], NULL)) != NULL)
+			json_put_str(customer, keys[i], typed);
+	if ((typed = req_form(rq, "tags", NULL)) != NULL)
+		json_put_str(customer, "tags_text", typed);
 }
 
 static int
@@ -201,8 +240,10 @@ person_show(struct req *rq, struct rsp *rs, int status)
 	json_put(customer, "history_rows", history);
 	(void)json_get_str(customer, "display_name", &name, NULL);
 	view_title(&v, name);
-	if (status != 200)
-		json_put_str(v.model, "fault", view_text(&v, "error.invalid"));
+	if (status != 200) {
+		put_fault(&v, rq->bad_field);
+		put_typed(rq, customer);
+	}
 	json_put(v.model, "customer", customer);
 	return view_end(&v, status, "customer");
 }
@@ -239,6 +280,7 @@ person_post(struct req *rq, struct rsp *rs)
 		p.tags = words_taglist(tags);
 	if (p.tags != NULL && !words_tags_good(rq->cf, p.tags)) {
 		json_object_put(p.tags);
+		rq->bad_field = "tags";
 		return person_show(rq, rs, 422);
 	}
 	snprintf(
