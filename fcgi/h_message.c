@@ -406,7 +406,7 @@ message_post_typing(struct req *rq, struct rsp *rs)
 /*
  * GET /api/unread
  * 200 {"items":[{"conversation_id","unread_count"}],"total","cursor"}: the
- * asker's own.  A count stops at 100.
+ * asker's own; for agents without closed conversations.  A count stops at 100.
  */
 int
 unread_get(struct req *rq, struct rsp *rs)

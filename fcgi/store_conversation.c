@@ -275,6 +275,7 @@ store_conversation(struct store *st, const struct who *who, int64_t id,
 	"  OR coalesce(p.member, 0))"                                          \
 	" AND (:type IS NULL OR c.type = :type)"                               \
 	" AND (:status IS NULL OR c.status = :status)"                         \
+	" AND (:live IS NULL OR c.status <> 'closed')"                         \
 	" AND (:assignee IS NULL OR coalesce(c.assignee_id, -1) = :assignee)"  \
 	" AND (:team IS NULL OR c.team_id IS :team)"                           \
 	" AND (:channel IS NULL OR c.channel_id IS :channel)"                  \
@@ -356,6 +357,7 @@ list_bind(sqlite3_stmt *q, const struct who *who,
 	    q, ":customer", who->kind == WHO_CUSTOMER ? who->id : f->customer);
 	bind_str(q, ":type", f->type);
 	bind_str(q, ":tag", f->tag);
+	bind_id(q, ":live", f->live);
 	bind_id(q, ":unread", f->unread);
 	bind_int(q, ":before", all ? INT64_MAX : pg->before);
 	bind_int(q, ":before_id", all ? INT64_MAX : pg->before_id);
@@ -1146,7 +1148,8 @@ unread_count(struct store *st, const struct who *who, int64_t id, int64_t *n)
 static int
 unread_list(struct store *st, const struct who *who, struct json_object **out)
 {
-	struct conversation_filter f = { .unread = true };
+	struct conversation_filter f = { .unread = true,
+		.live = who->kind != WHO_CUSTOMER };
 	struct store_page pg = { .limit = UNREAD_SCAN };
 	struct json_object *items = json_object_new_array(), *o;
 	int64_t ids[UNREAD_SCAN], count, total = 0;

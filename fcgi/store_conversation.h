@@ -44,6 +44,7 @@ struct conversation_filter {
 	int64_t team, channel, customer;
 	const char *type; /* customer, direct, group */
 	const char *tag;  /* a tag's name */
+	bool live;        /* none that is closed */
 	bool unread;      /* only with something the asker has not read */
 	const char *q;    /* in customer's name, phone, email, subject, last
 			     message; among the newest 2,000 */
@@ -145,7 +146,8 @@ int store_receipts(struct store *st, const struct who *who, int64_t id,
 /*
  * store_unread(st, who, out): returns new {"items":[{conversation_id,
  * unread_count}],"total","cursor"}; counts stop at 100, looks at the newest
- * 500 conversations.
+ * 500 conversations.  For agents without the closed ones, which are done with
+ * until somebody writes again.
  */
 int store_unread(
     struct store *st, const struct who *who, struct json_object **out);

@@ -377,6 +377,7 @@ test_unread(void **state)
 {
 	struct fixture *f = *state;
 	int64_t c = fixture_talk(f, &f->customer), d, i;
+	struct conversation_patch closed = CONVERSATION_PATCH_INIT;
 	struct json_object *out;
 
 	for (i = 0; i < 120; i++)
@@ -385,6 +386,18 @@ test_unread(void **state)
 	fixture_say(f, &f->other, d, "psst", NULL, NULL);
 	assert_int_equal(store_unread(f->st, &f->agent, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 2);
+	assert_string_equal(text_of(out, "total"), "101");
+	json_object_put(out);
+	/* A closed one counts again when somebody writes. */
+	closed.status = "closed";
+	assert_int_equal(
+	    store_conversation_patch(f->st, NULL, c, &closed), STORE_DONE);
+	assert_int_equal(store_unread(f->st, &f->agent, &out), STORE_DONE);
+	assert_int_equal(count_of(out), 1);
+	assert_string_equal(text_of(out, "total"), "1");
+	json_object_put(out);
+	fixture_say(f, &f->customer, c, "b", NULL, NULL);
+	assert_int_equal(store_unread(f->st, &f->agent, &out), STORE_DONE);
 	assert_string_equal(text_of(out, "total"), "101");
 	json_object_put(out);
 	/* Own words, and colleagues' answers, are not unread. */
