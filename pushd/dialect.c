@@ -248,7 +248,7 @@ live_status(struct json_object *data, const struct event *e)
 }
 
 static struct frame *
-live(const struct event *e, enum hub_form form)
+live(const struct event *e, enum hub_form form, int64_t id)
 {
 	struct json_object *data = NULL, *o = NULL;
 	const char *type = e->type, *why, *p;
@@ -259,7 +259,7 @@ live(const struct event *e, enum hub_form form)
 	if (strcmp(type, "new_message") != 0 &&
 	    strcmp(type, "typing_indicator") != 0 &&
 	    strcmp(type, "presence_update") != 0)
-		return message(type, p, len, e->id, stamp_of(e));
+		return message(type, p, len, id, stamp_of(e));
 	if (json_parse(p, len, JSON_DEPTH_MAX, 1000000, EVENT_LINE_MAX, &data,
 		&why) == -1)
 		return NULL;
@@ -273,7 +273,7 @@ live(const struct event *e, enum hub_form form)
 		type = "operator_status";
 		o = live_status(data, e);
 	}
-	f = dialect_message(type, o, e->id, stamp_of(e));
+	f = dialect_message(type, o, id, stamp_of(e));
 	json_object_put(data);
 	return f;
 }
@@ -316,7 +316,9 @@ encode(const struct event *e, enum dialect d, enum hub_form form)
 	case DIALECT_SOCKET:
 		return message(e->type, data, len, e->id, stamp_of(e));
 	case DIALECT_LIVE:
-		return live(e, form);
+		return live(e, form, e->id);
+	case DIALECT_LIVE_BARE:
+		return live(e, form, 0);
 	default:
 		return sse(e, d, form);
 	}

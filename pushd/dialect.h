@@ -15,11 +15,12 @@
 #include "hub.h"
 
 enum dialect {
-	DIALECT_NAMED,    /* SSE: id, event, data */
-	DIALECT_ENVELOPE, /* SSE: id, data with type and data inside */
-	DIALECT_BOTH,     /* SSE: one after the other */
-	DIALECT_SOCKET,   /* WebSocket: every event under its own name */
-	DIALECT_LIVE,     /* WebSocket: the live dialect's names */
+	DIALECT_NAMED,     /* SSE: id, event, data */
+	DIALECT_ENVELOPE,  /* SSE: id, data with type and data inside */
+	DIALECT_BOTH,      /* SSE: one after the other */
+	DIALECT_SOCKET,    /* WebSocket: every event under its own name */
+	DIALECT_LIVE,      /* WebSocket: the live dialect's names */
+	DIALECT_LIVE_BARE, /* ... without the event's id */
 	DIALECTS
 };
 

@@ -208,16 +208,51 @@ shows(struct live *v, struct hub_event *he)
 	return !own_presence(v, he->e);
 }
 
+/* Whether there may be older ones to come than the newest. */
+static int
+owes(const struct live *v)
+{
+	const struct live_join *j;
+
+	if (v->all || v->sub.form != HUB_AGENT)
+		return 0;
+	for (j = v->joins; j != NULL && j->cursor == PUSH_NOW; j = j->next)
+		;
+	return j != NULL || (v->replay != NULL && !v->caught_up);
+}
+
 static void
 give(struct live *v, struct hub_event *he)
 {
-	struct frame *f = dialect_frame(
-	    he, v->all ? DIALECT_SOCKET : DIALECT_LIVE, v->sub.form);
+	enum dialect d = v->all ? DIALECT_SOCKET : DIALECT_LIVE;
+	struct frame *f;
 
+	/*
+	 * What was missed in a conversation is older than what came, and
+	 * comes, from elsewhere.  An id now would let a client that breaks
+	 * off resume behind what a join still owes it.
+	 */
+	if (owes(v) && he->e->id > 0) {
+		d = DIALECT_LIVE_BARE;
+		v->bare = 1;
+	} else if (he->e->id > v->sent_id) {
+		v->sent_id = he->e->id;
+	}
+	f = dialect_frame(he, d, v->sub.form);
 	if (f != NULL)
 		v->ops->send(v, f);
-	if (he->e->id > v->sent_id)
-		v->sent_id = he->e->id;
+}
+
+/* All that joins owed has been given: the id that was left out. */
+static void
+settle_joins(struct live *v)
+{
+	struct hub *h = &push_of(v->c)->hub;
+
+	if (!v->bare || !v->sub.live || owes(v))
+		return;
+	v->bare = 0;
+	live_say(v, "tick", json_object_new_object(), h->head);
 }
 
 static void
@@ -297,7 +332,9 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 	}
 	v->sub.cursor = cursor;
 	v->sub.live = 1;
-	if (v->sent_id < cursor)
+	v->caught_up = 1;
+	/* Ids left out follow with the next event, after joins, or a tick. */
+	if (v->sent_id < cursor && !v->bare)
 		v->sent_id = cursor;
 	/* Joins that were let in meanwhile: their turn. */
 	for (j = v->joins; j != NULL; j = next) {
@@ -640,6 +677,8 @@ on_join_caught_up(void *arg, enum replay_end how, int64_t cursor)
 	join_free(j);
 	if (how == REPLAY_FAILED)
 		v->ops->close(v, 1011, "try again retry=2000");
+	else
+		settle_joins(v);
 }
 
 static const struct replay_ops join_ops = { on_join_missed, on_join_caught_up };
@@ -711,6 +750,7 @@ on_join(void *arg, const struct backend_answer *a)
 			    NULL, 2);
 		json_object_put(o);
 		join_free(j);
+		settle_joins(v);
 		return;
 	}
 	member(o, "line_user_id", alias, sizeof(alias));
@@ -765,8 +805,10 @@ do_join(struct live *v, struct json_object *o)
 	v->joins = j;
 	memcpy(j->name, name, OUTBOX_ID_MAX);
 	j->by_alias = member(o, "line_user_id", text, sizeof(text)) == 1;
-	/* Who is in already has missed nothing. */
-	j->cursor = room_find(v, id) ? PUSH_NOW : message_cursor(o, v->cursor);
+	/* Who is in already, or gets all by itself, has missed nothing. */
+	j->cursor = room_find(v, id) || v->all || v->sub.form == HUB_CUSTOMER
+			? PUSH_NOW
+			: message_cursor(o, v->cursor);
 	buf_init(&b, 4096);
 	ask = json_object_new_object();
 	json_put_str(ask, "ref", v->use.ident->ref);
@@ -801,6 +843,7 @@ do_leave(struct live *v, struct json_object *o)
 			v->njoining--;
 		join_free(j);
 	}
+	settle_joins(v);
 	hub_leave(&push_of(v->c)->hub, &v->sub, room, room_name(room, id),
 	    JOINED | PENDING);
 	for (at = &v->rooms; (r = *at) != NULL; at = &r->next)
@@ -1236,5 +1279,6 @@ live_settle(struct live *v)
 	if (!v->sub.live || v->sent_id >= h->head || v->joins != NULL ||
 	    (!v->all && v->cursor == PUSH_NOW))
 		return;
+	v->bare = 0;
 	live_say(v, "tick", json_object_new_object(), h->head);
 }

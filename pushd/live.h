@@ -46,7 +46,9 @@ struct live {
 	uint16_t nrooms, njoining; /* joined; joins without answer */
 	uint16_t credit;           /* commands it may give at once */
 	uint8_t state;             /* enum live_state */
-	uint8_t all; /* it asked for every event, under its own name */
+	uint8_t all;       /* it asked for every event, under its own name */
+	uint8_t caught_up; /* ... with what it missed before it came */
+	uint8_t bare;      /* it was sent events without their ids */
 };
 
 /* live_init(v, c, ops): of the zeroed ${v}. */

@@ -496,6 +496,35 @@ describe('the live dialect', { timeout: 120_000 }, () => {
 		}
 	});
 
+	it('gives no id that skips what a join still owes', async () => {
+		const start = (await mai.get('/api/events/poll')).json.cursor;
+		const v = await p.visitor({ name: 'Owed' });
+		const room = v.conversation_id;
+		for (let i = 0; i < 1100; i += 20)
+			await Promise.all([...Array(20).keys()].map((n) => v.send(room, `owed ${i + n}`)));
+		const a = await new Live(p, som.token, { auth: { cursor: start } }).open;
+		a.say('join_conversation', { conversationId: conv, cursor: '' });
+		a.say('join_conversation', { conversationId: room });
+		const sending = (async () => {
+			for (let i = 0; i < 20; i++)
+				await mai.send(conv, `aside ${i}`);
+		})();
+		await a.until((m) => m.payload.content === 'owed 1099', 8000);
+		const last = a.got.findIndex((m) => m.payload.content === 'owed 1099');
+		// Whenever it had broken off: nothing newer than what it lacks.
+		const ids = a.got.slice(0, last).filter((m) => m.id).map((m) => Number(m.id));
+		assert.deepEqual(ids.filter((id) => id > Number(start)), []);
+		const tick = await a.until((m) => m.type === 'tick');
+		assert.ok(Number(tick.id) > Number(start));
+		await sending;
+		await a.until((m) => m.payload.content === 'aside 19');
+		assert.equal(a.of('message_received').filter((m) =>
+			m.payload.content.startsWith('owed')).length, 1100);
+		await mai.send(conv, 'with an id');
+		assert.match((await a.until((m) => m.payload.content === 'with an id')).id, /^\d+$/);
+		await a.close();
+	});
+
 	it('gives every event under its own name to who asks for all', async () => {
 		const a = await live(p, mai.token, { auth: { events: 'all' } });
 		const { cursor } = a.of('auth_success')[0].payload;
