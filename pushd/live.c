@@ -727,6 +727,29 @@ room_add(struct live *v, const char *id, const char *alias)
 	    &push_of(v->c)->hub, &v->sub, room, n, JOINED | PENDING);
 }
 
+static void on_join(void *arg, const struct backend_answer *a);
+
+/* Ask whether it may join the conversation. */
+static void
+join_ask(struct live_join *j)
+{
+	struct live *v = j->v;
+	struct json_object *ask = json_object_new_object();
+	struct buf b;
+
+	buf_init(&b, 4096);
+	json_put_str(ask, "ref", v->use.ident->ref);
+	json_put_str(ask, "conversation", j->id);
+	json_write(ask, &b);
+	json_object_put(ask);
+	j->call = backend_call(push_of(v->c)->backend, BACKEND_SEND, "POST",
+	    "/internal/join", NULL, NULL, b.data, b.len, on_join, j);
+	buf_fini(&b);
+	v->njoining++;
+	if (j->call == NULL)
+		on_join(j, &(struct backend_answer){ .why = "busy" });
+}
+
 static void
 on_join(void *arg, const struct backend_answer *a)
 {
@@ -735,6 +758,7 @@ on_join(void *arg, const struct backend_answer *a)
 	struct json_object *o = NULL, *said;
 	char cursor[24], alias[OUTBOX_ID_MAX] = "";
 	const char *why;
+	int64_t seen = 0;
 
 	j->call = NULL;
 	v->njoining--;
@@ -754,7 +778,13 @@ on_join(void *arg, const struct backend_answer *a)
 		return;
 	}
 	member(o, "line_user_id", alias, sizeof(alias));
+	json_get_int(o, "cursor", &seen);
 	json_object_put(o);
+	/* Access that was taken meanwhile: the answer did not know of it. */
+	if (seen < push_of(v->c)->idents.control_id) {
+		join_ask(j);
+		return;
+	}
 	if (room_add(v, j->id, alias[0] ? alias : j->name) == -1) {
 		v->ops->close(v, 1011, "memory");
 		return;
@@ -776,11 +806,9 @@ on_join(void *arg, const struct backend_answer *a)
 static void
 do_join(struct live *v, struct json_object *o)
 {
-	struct json_object *ask;
 	struct live_join *j;
 	char name[OUTBOX_ID_MAX], id[OUTBOX_ID_MAX], text[OUTBOX_ID_MAX];
 	int rc = conversation_of(v, o, name, id);
-	struct buf b;
 
 	if (rc != 1) {
 		say_no_conversation(v, rc, name);
@@ -809,18 +837,8 @@ do_join(struct live *v, struct json_object *o)
 	j->cursor = room_find(v, id) || v->all || v->sub.form == HUB_CUSTOMER
 			? PUSH_NOW
 			: message_cursor(o, v->cursor);
-	buf_init(&b, 4096);
-	ask = json_object_new_object();
-	json_put_str(ask, "ref", v->use.ident->ref);
-	json_put_str(ask, "conversation", id);
-	json_write(ask, &b);
-	json_object_put(ask);
-	j->call = backend_call(push_of(v->c)->backend, BACKEND_SEND, "POST",
-	    "/internal/join", NULL, NULL, b.data, b.len, on_join, j);
-	buf_fini(&b);
-	v->njoining++;
-	if (j->call == NULL)
-		on_join(j, &(struct backend_answer){ .why = "busy" });
+	memcpy(j->id, id, OUTBOX_ID_MAX);
+	join_ask(j);
 }
 
 static void
