@@ -174,8 +174,9 @@ look(struct req *rq, struct figures *f)
 /*
  * GET /health
  * 200 {"status":"ok"|"degraded"}, 503 {"status":"down"}: the database does not
- * answer.  Addresses of metrics_addresses also get "database", "push" (up or
- * down; without pushd clients poll), "queue" {state: n}, "cursor".
+ * answer.  Addresses of metrics_addresses also get "database", "push" (up,
+ * down, or off: push_daemon; without pushd clients poll), "queue" {state: n},
+ * "cursor".
  */
 int
 health_get(struct req *rq, struct rsp *rs)
@@ -183,19 +184,19 @@ health_get(struct req *rq, struct rsp *rs)
 	struct json_object *o = json_object_new_object();
 	struct figures f;
 	struct buf b;
-	bool push;
+	bool off = !rq->cf->push_daemon, up;
 
 	look(rq, &f);
 	buf_init(&b, PUSH_BYTES_MAX);
-	push = f.database && push_ask(rq->cf, "/health", &b) == 0;
+	up = f.database && !off && push_ask(rq->cf, "/health", &b) == 0;
 	buf_fini(&b);
 	json_put_str(o, "status",
 	    !f.database ? "down"
-	    : push      ? "ok"
+	    : up || off ? "ok"
 			: "degraded");
 	if (may_see(rq)) {
 		json_put_str(o, "database", f.database ? "up" : "down");
-		json_put_str(o, "push", push ? "up" : "down");
+		json_put_str(o, "push", off ? "off" : up ? "up" : "down");
 		json_put(o, "queue", f.queue);
 		f.queue = NULL;
 		json_put_int(o, "cursor", f.log.head);
@@ -230,7 +231,7 @@ metrics_get(struct req *rq, struct rsp *rs)
 		return rsp_error(rs, 404, "not_found", NULL);
 	look(rq, &f);
 	buf_init(&push, PUSH_BYTES_MAX);
-	up = push_ask(rq->cf, "/metrics", &push) == 0;
+	up = rq->cf->push_daemon && push_ask(rq->cf, "/metrics", &push) == 0;
 
 	buf_init(&b, PUSH_BYTES_MAX + 65536);
 	metric(&b, "parley_up", "gauge", "The database answers.", f.database);

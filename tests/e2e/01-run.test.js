@@ -28,7 +28,11 @@ for (const web of ['apache', 'lighttpd']) {
 			assert.match(p.output, /admin +\S+@\S+ +password \S+/);
 
 			const status = async (path, o) => (await p.request('GET', path, o)).status;
-			assert.equal(await status('/health'), 200);
+			// All there is of it is well: plain CGI has no pushd to miss.
+			const health = await p.request('GET', '/health');
+			assert.equal(health.status, 200);
+			assert.equal(health.json.status, 'ok');
+			assert.equal(health.json.push, mode === 'cgi' ? 'off' : 'up');
 			assert.equal(await status('/login'), 200);
 			assert.equal(await status('/chat'), 200);
 			assert.equal(await status('/api/me'), 401);
