@@ -469,6 +469,7 @@ test('the API as CGI', async (t) => {
     const r = await patch({ status: 'pending', assignee_id: agent.id, subject: 'Pots',
       priority: 'high', tags: ['vip', 'pots'], id: '1', customer_id: '1' });
     assert.equal(r.status, 200, r.text);
+    assert.equal(r.json.priority, 1); // a word or a number in, a number out
     assert.equal(r.json.id, id);
     assert.equal(r.json.status, 'pending');
     assert.equal(r.json.assignee_id, agent.id);
