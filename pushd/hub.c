@@ -230,6 +230,13 @@ form_there(const struct hub_sub *sub, const struct event *e)
 	return sub->form == HUB_AGENT ? e->data != NULL : e->public != NULL;
 }
 
+int
+hub_excepts(const struct hub_sub *sub, const struct event *e)
+{
+	return e->except != NULL &&
+	       hub_link_find(sub, e->except, strlen(e->except)) != NULL;
+}
+
 /* Give the event to everybody in its rooms, once. */
 static void
 deliver(struct hub *h, struct hub_event *he)
@@ -237,7 +244,7 @@ deliver(struct hub *h, struct hub_event *he)
 	const struct event *e = he->e;
 	struct hub_room *r;
 	struct hub_sub *sub;
-	size_t except_len = e->except ? strlen(e->except) : 0, i;
+	size_t i;
 	uint32_t mark = ++h->mark, k;
 
 	h->events++;
@@ -253,8 +260,7 @@ deliver(struct hub *h, struct hub_event *he)
 			if (!sub->live || !form_there(sub, e) ||
 			    (e->id > 0 && e->id <= sub->cursor))
 				continue;
-			if (e->except != NULL &&
-			    hub_link_find(sub, e->except, except_len) != NULL)
+			if (hub_excepts(sub, e))
 				continue;
 			if (e->id > 0)
 				sub->cursor = e->id;
@@ -335,7 +341,7 @@ hub_sees(const struct hub_sub *sub, const struct hub_event *he)
 	const struct event *e = he->e;
 	size_t i;
 
-	if (!form_there(sub, e))
+	if (!form_there(sub, e) || hub_excepts(sub, e))
 		return 0;
 	for (i = 0; i < e->nrooms; i++)
 		if (hub_link_find(sub, e->rooms[i], strlen(e->rooms[i])))

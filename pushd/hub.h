@@ -123,6 +123,9 @@ struct hub_link *hub_link_find(
 /* hub_sees(sub, he): whether the event is for it: a room of its, a form. */
 int hub_sees(const struct hub_sub *sub, const struct hub_event *he);
 
+/* hub_excepts(sub, e): whether the event leaves out just this subscriber. */
+int hub_excepts(const struct hub_sub *sub, const struct event *e);
+
 /* hub_covers(h, cursor): whether the ring has all that follows ${cursor}. */
 int hub_covers(const struct hub *h, int64_t cursor);
 

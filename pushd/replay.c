@@ -178,7 +178,7 @@ from_page(struct replay *r)
 		he = item_event(json_object_array_get_idx(r->page, r->at++));
 		if (he == NULL)
 			continue;
-		if (he->e->id <= r->cursor ||
+		if (he->e->id <= r->cursor || hub_excepts(r->sub, he->e) ||
 		    (r->sub->form == HUB_CUSTOMER && he->e->public == NULL)) {
 			hub_event_unref(he);
 			continue;

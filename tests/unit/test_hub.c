@@ -148,6 +148,14 @@ test_ephemeral(void **state)
 	assert_int_equal(b.n, 0);
 	assert_int_equal(a.sub.cursor, 0);
 	assert_int_equal(h.head, 5);
+
+	/* A logged one is left out live and when it is replayed. */
+	append(&h, 6, "read_receipt", "\"inbox\"",
+	    "\"except\":\"user:5\",\"data\":{}");
+	assert_int_equal(a.n, 2);
+	assert_int_equal(b.n, 0);
+	assert_true(hub_sees(&a.sub, hub_after(&h, 5)));
+	assert_false(hub_sees(&b.sub, hub_after(&h, 5)));
 	hub_leave_all(&h, &a.sub);
 	hub_leave_all(&h, &b.sub);
 	hub_fini(&h);
