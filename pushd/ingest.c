@@ -227,8 +227,11 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	struct ingest *g = w->data;
 	int64_t now = clock_mono_ms();
 
-	(void)loop;
 	(void)revents;
+	if (g->rest_ms != 0 && now >= g->rest_ms) {
+		g->rest_ms = 0;
+		ev_io_start(loop, &g->io);
+	}
 	if (g->call != NULL || now < g->retry_ms)
 		return;
 	if (g->again || !g->started || now - g->heard_ms >= g->silence_ms)
@@ -349,6 +352,13 @@ on_connect(struct ev_loop *loop, ev_io *w, int revents)
 		s->io.data = s;
 		ev_set_priority(&s->io, 1); /* before clients */
 		ev_io_start(loop, &s->io);
+	}
+	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+	    errno == ENOMEM) {
+		/* It would be ready for ever: hints rest, the log goes on. */
+		log_sys("ingest accept");
+		ev_io_stop(loop, &g->io);
+		g->rest_ms = clock_mono_ms() + RETRY_MS;
 	}
 }
 

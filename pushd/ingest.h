@@ -46,6 +46,7 @@ struct ingest {
 	int started;               /* the state was answered once */
 	int64_t heard_ms;          /* last hint or answer, monotonic */
 	int64_t retry_ms;          /* not before this, after a failure */
+	int64_t rest_ms;           /* out of descriptors: not before this */
 	int64_t silence_ms;
 	int limit; /* events of a page */
 	uint64_t hints, late, gaps, backfills, failures, malformed, refused;
