@@ -158,16 +158,18 @@ make_store(const struct conf *cf, int demo)
 static void
 next_steps(const char *conf, const struct init *in)
 {
+	const char *q = strpbrk(conf, " \t") != NULL ? "'" : "";
+
 	printf("workspace %s\n", conf);
 	if (in->demo)
-		printf("next: parley run --conf %s\n", conf);
+		printf("next: parley run --conf %s%s%s\n", q, conf, q);
 	else
 		printf("next:%s\n"
 		       "  parley user add --email YOU --name NAME --role admin "
-		       "--conf %s\n"
-		       "  parley run --conf %s\n",
-		    in->url == NULL ? " set base_url there, then" : "", conf,
-		    conf);
+		       "--conf %s%s%s\n"
+		       "  parley run --conf %s%s%s\n",
+		    in->url == NULL ? " set base_url there, then" : "", q, conf,
+		    q, q, conf, q);
 }
 
 static int
