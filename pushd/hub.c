@@ -257,7 +257,7 @@ deliver(struct hub *h, struct hub_event *he)
 			if (sub->mark == mark)
 				continue;
 			sub->mark = mark;
-			if (!sub->live || !form_there(sub, e) ||
+			if (!sub->live || sub->held || !form_there(sub, e) ||
 			    (e->id > 0 && e->id <= sub->cursor))
 				continue;
 			if (hub_excepts(sub, e))
@@ -454,6 +454,14 @@ hub_leave(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
 	l->flags &= (uint16_t)~flags;
 	if (l->flags == 0)
 		unlink_at(h, sub, (size_t)(l - sub->links));
+}
+
+void
+hub_hold(const struct hub *h, struct hub_sub *sub)
+{
+	if (sub->live && !sub->held && sub->cursor < h->head)
+		sub->cursor = h->head;
+	sub->held = 1;
 }
 
 void

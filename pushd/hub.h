@@ -47,6 +47,7 @@ struct hub_sub {
 	uint16_t nlinks, links_cap;
 	uint8_t form; /* enum hub_form */
 	uint8_t live; /* 0: still catching up, gets nothing */
+	uint8_t held; /* 1: gets nothing, missed or new, till it is released */
 };
 
 struct hub_room {
@@ -112,6 +113,13 @@ int hub_join(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
  */
 void hub_leave(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
     unsigned flags);
+
+/*
+ * hub_hold(h, sub):
+ * It gets nothing beyond the head from now on.  Once it is not held any more,
+ * one that was live has to catch up from its cursor.
+ */
+void hub_hold(const struct hub *h, struct hub_sub *sub);
 
 /* hub_leave_all(h, sub): out of every room. */
 void hub_leave_all(struct hub *h, struct hub_sub *sub);

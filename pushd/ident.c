@@ -257,6 +257,13 @@ use_changed(struct ident_use *u, const char *why)
 }
 
 static void
+use_doubted(struct ident_use *u, const char *why)
+{
+	(void)why;
+	u->ops->doubted(u);
+}
+
+static void
 use_gone(struct ident_use *u, const char *why)
 {
 	u->ops->gone(u, why);
@@ -485,7 +492,7 @@ ask_answer(
 	remember(x, a->hash, id);
 	/* Looked up before a session changed?  Then look again, at once. */
 	if (head < x->control_id)
-		id->again = 1;
+		id->again = id->doubt = 1;
 	ask_end(x, a, id, 200, NULL, NULL);
 	if (id->again && id->uses != NULL)
 		due_add(x, id, 0);
@@ -516,8 +523,10 @@ again_answer(struct idents *x, struct ident *id, struct json_object *o)
 	if (same == id) {
 		if (id->uses != NULL)
 			due_add(x, id, id->again ? 0 : now_s() + x->ttl_s);
-		id->again = 0;
-		each_use(id, use_changed, NULL);
+		if (!id->again) {
+			id->doubt = 0;
+			each_use(id, use_changed, NULL);
+		}
 	} else {
 		ident_end(x, id, "session changed");
 	}
@@ -825,7 +834,7 @@ ident_use(struct idents *x, struct ident *id, struct ident_use *use,
 		id->uses->prev = use;
 	id->refs++;
 	if (id->uses == NULL) {
-		due_add(x, id, now_s() + x->ttl_s);
+		due_add(x, id, id->doubt ? 0 : now_s() + x->ttl_s);
 		a = id->account = account_get(x, id);
 		if (a != NULL) {
 			id->account_next = a->idents;
@@ -907,7 +916,8 @@ ident_control(struct idents *x, const struct event *e)
 			id->gone = 1; /* remembered only: ask when it comes */
 			continue;
 		}
-		id->again = 1;
+		id->again = id->doubt = 1;
+		each_use(id, use_doubted, NULL);
 		if (!id->asked)
 			due_add(x, id, 0);
 	}

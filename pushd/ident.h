@@ -25,6 +25,7 @@ struct ident {
 	uint8_t form;  /* enum hub_form */
 	uint8_t asked; /* a question about it is on its way */
 	uint8_t again; /* ... and already out of date */
+	uint8_t doubt; /* a session changed: its connections are held */
 	uint8_t gone;  /* refused since: the memory of it is void */
 	uint16_t nrooms, nconversations;
 	uint32_t check_s; /* monotonic: to be asked about again */
@@ -46,6 +47,7 @@ struct ident_use {
 
 /* What a connection is told of its identity. */
 struct ident_ops {
+	void (*doubted)(struct ident_use *); /* hold it until changed */
 	void (*changed)(struct ident_use *); /* its rooms may be others */
 	void (*gone)(struct ident_use *, const char *why); /* close it */
 	uint32_t (*idle_since)(struct ident_use *); /* monotonic seconds */

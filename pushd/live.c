@@ -249,7 +249,7 @@ settle_joins(struct live *v)
 {
 	struct hub *h = &push_of(v->c)->hub;
 
-	if (!v->bare || !v->sub.live || owes(v))
+	if (!v->bare || !v->sub.live || v->sub.held || owes(v))
 		return;
 	v->bare = 0;
 	live_say(v, "tick", json_object_new_object(), h->head);
@@ -317,6 +317,8 @@ static void
 on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 {
 	struct live *v = arg;
+	struct conn *c = v->c;
+	void *own = c->t;
 	struct live_join *j, *next;
 
 	v->replay = NULL;
@@ -327,7 +329,7 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 	if (how == REPLAY_RESET) {
 		say_reset(v);
 		v->cursor = PUSH_NOW;
-	} else if (v->cursor == PUSH_NOW) {
+	} else if (v->cursor == PUSH_NOW && !v->caught_up) {
 		auth_success(v, cursor);
 	}
 	v->sub.cursor = cursor;
@@ -339,8 +341,12 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 	/* Joins that were let in meanwhile: their turn. */
 	for (j = v->joins; j != NULL; j = next) {
 		next = j->next;
-		if (j->call == NULL && j->replay == NULL)
+		if (j->replay != NULL)
+			replay_go(j->replay); /* was held */
+		else if (j->call == NULL)
 			join_missed(j);
+		if (c->t != own)
+			return; /* it was the end */
 	}
 }
 
@@ -354,6 +360,31 @@ live_of(struct ident_use *use)
 	return (struct live *)((char *)use - offsetof(struct live, use));
 }
 
+/* It is who it was: from where it was held. */
+static void
+go_on(struct live *v)
+{
+	struct push *p = push_of(v->c);
+
+	v->sub.held = 0;
+	if (!v->sub.live) {
+		live_go(v);
+		return;
+	}
+	/* The log does not say of which joined rooms it was put out. */
+	if (v->nrooms > 0 && !hub_covers(&p->hub, v->sub.cursor)) {
+		v->ops->close(v, 1001, "resume");
+		return;
+	}
+	v->sub.live = 0;
+	v->replay = replay_new(&p->replays, &v->sub, v->use.ident->ref, NULL,
+	    v->sub.cursor, &replay_ops, v);
+	if (v->replay == NULL)
+		v->ops->close(v, 1011, "memory");
+	else
+		live_go(v);
+}
+
 static void
 on_changed(struct ident_use *use)
 {
@@ -361,6 +392,16 @@ on_changed(struct ident_use *use)
 
 	if (ident_join(&push_of(v->c)->hub, &v->sub, use->ident) == -1)
 		v->ops->close(v, 1011, "memory");
+	else if (v->sub.held)
+		go_on(v);
+}
+
+static void
+on_doubted(struct ident_use *use)
+{
+	struct live *v = live_of(use);
+
+	hub_hold(&push_of(v->c)->hub, &v->sub);
 }
 
 static void
@@ -381,7 +422,7 @@ on_idle_since(struct ident_use *use)
 	return live_of(use)->c->active_s;
 }
 
-static const struct ident_ops ident_ops = { on_changed, on_gone,
+static const struct ident_ops ident_ops = { on_doubted, on_changed, on_gone,
 	on_idle_since };
 
 /* The client is ${id} from now on; what it missed since ${w}->cursor. */
@@ -394,6 +435,7 @@ live_login(struct live *v, struct ident *id)
 	v->state = LIVE_IN;
 	v->sub.form = id->form;
 	v->sub.event = on_event;
+	v->sub.held = id->doubt;
 	ident_use(&p->idents, id, &v->use, &ident_ops, v->c->unlimited);
 	if (v->cookie != NULL)
 		ident_drop(&p->idents, v->cookie);
@@ -690,7 +732,7 @@ join_missed(struct live_join *j)
 	struct live *v = j->v;
 	char room[OUTBOX_ID_MAX + 16];
 
-	if (!v->sub.live)
+	if (!v->sub.live || v->sub.held)
 		return; /* after what it missed elsewhere */
 	if (j->cursor == PUSH_NOW) {
 		on_join_caught_up(j, REPLAY_LIVE, 0);
@@ -978,7 +1020,7 @@ is_behind(void *arg)
 {
 	const struct live *v = arg;
 
-	return !v->sub.live || v->joins != NULL;
+	return !v->sub.live || v->sub.held || v->joins != NULL;
 }
 
 /* Tell the sender that it is stored.  ${message}: as the API has it. */
@@ -1278,7 +1320,9 @@ live_go(struct live *v)
 
 	if (v->replay != NULL)
 		replay_go(v->replay);
-	for (j = c->t == own ? v->joins : NULL; j != NULL; j = next) {
+	if (c->t != own || !v->sub.live)
+		return;
+	for (j = v->joins; j != NULL; j = next) {
 		next = j->next;
 		if (j->replay != NULL)
 			replay_go(j->replay);
@@ -1294,8 +1338,8 @@ live_settle(struct live *v)
 
 	outbox_forget(&v->outbox);
 	/* Only to who showed that it keeps a cursor. */
-	if (!v->sub.live || v->sent_id >= h->head || v->joins != NULL ||
-	    (!v->all && v->cursor == PUSH_NOW))
+	if (!v->sub.live || v->sub.held || v->sent_id >= h->head ||
+	    v->joins != NULL || (!v->all && v->cursor == PUSH_NOW))
 		return;
 	v->bare = 0;
 	live_say(v, "tick", json_object_new_object(), h->head);

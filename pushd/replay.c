@@ -263,7 +263,7 @@ replay_go(struct replay *r)
 	struct hub *h = r->x->hub;
 	int asked = r->page != NULL, more = 1;
 
-	if (r->call != NULL || r->waiting || r->busy)
+	if (r->call != NULL || r->waiting || r->busy || r->sub->held)
 		return;
 	if (!h->ready) {
 		wait_add(r);

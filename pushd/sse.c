@@ -229,6 +229,28 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 
 static const struct replay_ops replay_ops = { on_missed, on_caught_up };
 
+/* It is who it was: from where it was held. */
+static void
+go_on(struct sse *s)
+{
+	s->sub.held = 0;
+	if (s->sub.live) {
+		s->sub.live = 0;
+		s->open = calloc(1, sizeof(*s->open));
+		if (s->open != NULL) {
+			s->open->greeted = 1;
+			s->open->cursor = s->sub.cursor;
+			s->open->replay = replay_new(&push_of(s->c)->replays,
+			    &s->sub, s->use.ident->ref, NULL, s->sub.cursor,
+			    &replay_ops, s);
+		}
+	}
+	if (s->open == NULL || s->open->replay == NULL)
+		conn_end(s->c, "memory");
+	else
+		replay_go(s->open->replay);
+}
+
 /* --- identity --- */
 
 static void
@@ -238,6 +260,16 @@ on_changed(struct ident_use *use)
 
 	if (ident_join(&push_of(s->c)->hub, &s->sub, use->ident) == -1)
 		conn_end(s->c, "memory");
+	else if (s->sub.held)
+		go_on(s);
+}
+
+static void
+on_doubted(struct ident_use *use)
+{
+	struct sse *s = (struct sse *)((char *)use - offsetof(struct sse, use));
+
+	hub_hold(&push_of(s->c)->hub, &s->sub);
 }
 
 static void
@@ -256,7 +288,7 @@ on_idle_since(struct ident_use *use)
 	return s->c->active_s;
 }
 
-static const struct ident_ops ident_ops = { on_changed, on_gone,
+static const struct ident_ops ident_ops = { on_doubted, on_changed, on_gone,
 	on_idle_since };
 
 static void
@@ -311,6 +343,7 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 	}
 	s->sub.form = id->form;
 	s->sub.event = on_event;
+	s->sub.held = id->doubt;
 	ident_use(&p->idents, id, &s->use, &ident_ops, s->c->unlimited);
 	if (ident_join(&p->hub, &s->sub, id) == -1) {
 		conn_end(s->c, "memory");
@@ -461,7 +494,7 @@ sse_settle(struct conn *c)
 	struct sse *s = c->t;
 	struct hub *h = &push_of(c)->hub;
 
-	if (!s->sub.live || s->sub.cursor >= h->head)
+	if (!s->sub.live || s->sub.held || s->sub.cursor >= h->head)
 		return;
 	if (s->batch != NULL)
 		batch_flush(s);

@@ -263,6 +263,32 @@ describe('SSE', { timeout: 120_000 }, () => {
 		c.close();
 	});
 
+	it('gives nothing between a change of its session and the answer', async () => {
+		const other = await p.agent('somchai@example.com');
+		const som = (await other.get('/api/me')).json;
+		const id = som.id ?? som.user.id;
+		const g = (await agent.post('/api/conversations',
+			{ type: 'group', name: 'doubt', participants: [id] })).json;
+		const group = (g.conversation ?? g).id;
+		const c = await stream(STREAM, `Cookie: ${other.cookie}\r\n`);
+		const names = ['push-api-1', 'push-api-2'];
+		names.forEach((n) => assert.ok(p.kill(n, 'SIGSTOP')));
+		try {
+			const r = await agent.delete(`/api/conversations/${group}/participants/${id}`);
+			assert.ok(r.status < 300, r.text);
+			await say('in doubt');
+			await pause(400);
+			assert.deepEqual(contents(c), []);
+		} finally {
+			names.forEach((n) => p.kill(n, 'SIGCONT'));
+		}
+		await c.until(() => c.text.includes('in doubt'));
+		await say('and sure');
+		await c.until(() => c.text.includes('and sure'));
+		assert.deepEqual(contents(c), ['in doubt', 'and sure']);
+		c.close();
+	});
+
 	it('refuses a foreign page that shows a cookie', async () => {
 		const a = await p.agent();
 		const r = await ask(p, GET(STREAM,
