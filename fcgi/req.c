@@ -441,8 +441,10 @@ req_uri(struct req *rq, const char **code)
 	}
 	rq->nsegments = (size_t)n;
 	at = text;
-	for (i = 0; i < rq->nsegments; i++)
-		at += sprintf(at, "/%s", rq->segments[i]);
+	for (i = 0; i < rq->nsegments; i++) {
+		*at++ = '/';
+		at = stpcpy(at, rq->segments[i]);
+	}
 	if (at == text) {
 		at[0] = '/';
 		at[1] = '\0';

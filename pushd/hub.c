@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE /* memmem */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -207,16 +208,16 @@ ring_outdate(struct hub *h, const struct event *e)
 		text[len + 2] = '\0';
 		room[0] = '\0';
 		if (members) {
-			strcpy(room, "conversation:");
-			strncat(room, id, len);
+			(void)snprintf(room, sizeof(room), "conversation:%.*s",
+			    (int)len, id);
 			/* Everybody on the shop's side sees a customer's. */
 			if (json_get_str(o, "type", &type, &len) != 1 ||
 			    (len == 8 && memcmp(type, "customer", 8) == 0))
 				gone = -1;
 			text[0] = '\0';
 		} else if (e->type[0] == 'c') {
-			strcpy(room, "customer:");
-			strncat(room, id, len);
+			(void)snprintf(
+			    room, sizeof(room), "customer:%.*s", (int)len, id);
 		}
 		if (gone != -1)
 			ring_stale(h, text, room[0] ? room : NULL);

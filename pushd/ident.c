@@ -457,14 +457,14 @@ static void
 ask_answer(
     struct idents *x, struct ident_ask *a, struct json_object *o, int64_t head)
 {
-	char code[64] = "unauthenticated", error[256];
+	char code[64] = "unauthenticated";
+	char error[256] = "Authentication required";
 	struct ident *id = NULL;
 	bool ok = false;
 	int64_t status = 401;
 	const char *p;
 	size_t len;
 
-	strcpy(error, "Authentication required");
 	if (json_get_bool(o, "ok", &ok) == 1 && ok) {
 		id = ident_get(x, o);
 		if (id == NULL)

@@ -1135,7 +1135,7 @@ do_send(struct live *v, struct json_object *o, int in_payload)
 	}
 	if (!named) {
 		randombytes_buf(random, sizeof(random));
-		strcpy(client_id, "pushd-");
+		memcpy(client_id, "pushd-", 6);
 		sodium_bin2hex(client_id + 6, sizeof(client_id) - 6, random,
 		    sizeof(random));
 	}
