@@ -92,7 +92,7 @@ req_fini(struct req *rq)
 			free(m);
 	}
 	/* Nothing of this request may meet the next. */
-	sodium_memzero(first.bytes, sizeof(first.bytes));
+	sodium_memzero(first.bytes, 32 + first.mem.used);
 	memset(rq, 0, sizeof(*rq));
 }
 
