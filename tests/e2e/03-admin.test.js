@@ -56,6 +56,24 @@ test('users: password, disable, enable and role end what was open', async (t) =>
 	await fails(['enable'], /needs --email/);
 });
 
+test('a key acts as its user until it is ended', async (t) => {
+	const p = await start({});
+	t.after(() => p.stop());
+	const { email } = p.logins.find((l) => l.role === 'agent');
+	const out = await p.cli('key', 'add', '--user', email, '--name', 'Import');
+	const [, id, key] = /^key (\d+)\n(\S{32,})\n$/.exec(out) ?? [];
+	assert.ok(key, out);
+	const get = () => p.request('GET', '/api/me',
+		{ headers: { authorization: `Bearer ${key}` } });
+	const r = await get();
+	assert.equal(r.status, 200, r.text);
+	assert.equal(r.json.email, email);
+	await p.cli('key', 'end', '--id', id);
+	assert.equal((await get()).status, 401);
+	await assert.rejects(p.cli('key', 'end', '--id', id), /no key/);
+	await assert.rejects(p.cli('key', 'add', '--user', 'x@example.com', '--name', 'x'), /no user/);
+});
+
 test('channel list tells each account and the address of its webhook', async (t) => {
 	const p = await start({ mode: 'none' });
 	t.after(() => p.stop());
