@@ -82,9 +82,9 @@ key_add_main(const struct parley_cmd *c, int n, char **args)
 }
 
 const struct parley_cmd parley_key_add = { "key add", "--user EMAIL --name N",
-	"Make a key for a program that acts as a user, and print it once.\n"
-	"The program sends it as `Authorization: Bearer KEY`; --name says whose\n"
-	"it is.  It has the user's rights until `parley key end`.\n",
+	"Make an API key for a user, and print it once.\n"
+	"A program sends it as `Authorization: Bearer KEY`; --name says which\n"
+	"one it is.  It has the user's rights until `parley key end`.\n",
 	key_add_main };
 
 static int
