@@ -418,6 +418,19 @@ serve_fcgi(void)
 	static const int ours[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
 	struct sigaction sa;
 	sigset_t block, open_mask;
+/*
+ * The answer goes out.  libfcgi would then wait for the web server to close
+ * first, in case it still sends, for the end of a connection may overtake an
+ * answer while there is input nobody took.  Here none is left, as a rule.
+ */
+static void
+serve_close(FCGX_Request *fr)
+{
+	if (sv.body_end && !fr->keepConnection)
+		(void)FCGX_Detach(fr);
+	FCGX_Finish_r(fr);
+}
+
 	FCGX_Request fr;
 	unsigned streak = 0; /* requests since serve_wait */
 	size_t i;
@@ -476,7 +489,7 @@ serve_fcgi(void)
 			continue;
 		}
 		serve_one(fr.envp);
-		FCGX_Finish_r(&fr);
+		serve_close(&fr);
 		serve_end();
 	}
 	FCGX_Free(&fr, 1);
