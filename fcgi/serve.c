@@ -431,6 +431,12 @@ serve_close(FCGX_Request *fr)
 	FCGX_Finish_r(fr);
 }
 
+static int
+serve_fcgi(void)
+{
+	static const int ours[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
+	struct sigaction sa;
+	sigset_t block, open_mask;
 	FCGX_Request fr;
 	unsigned streak = 0; /* requests since serve_wait */
 	size_t i;
