@@ -412,12 +412,6 @@ serve_wait(const FCGX_Request *fr, const sigset_t *open_mask)
 	return p.revents != 0 ? 1 : 0;
 }
 
-static int
-serve_fcgi(void)
-{
-	static const int ours[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
-	struct sigaction sa;
-	sigset_t block, open_mask;
 /*
  * The answer goes out.  libfcgi would then wait for the web server to close
  * first, in case it still sends, for the end of a connection may overtake an
