@@ -10,7 +10,7 @@
 #include "store_db.h"
 #include "store_event.h"
 
-#define SEEN_MS 60000    /* how exact last_seen_at is */
+#define SEEN_MS 60000    /* how exact last_seen_at is, with pushd */
 #define LOST_TIMES 10    /* of the quiet time: even a stream is forgotten */
 #define TYPING_STEP 1500 /* ms: not written again for less */
 #define BATCH 100
@@ -77,24 +77,23 @@ user_row(struct store *st, int64_t user)
 }
 
 static int
-user_seen(struct store *st, int64_t user)
+user_seen(struct store *st, int64_t user, int64_t seen)
 {
 	static const char sql[] =
-	    "UPDATE users SET last_seen_at = :now WHERE id = :user";
+	    "UPDATE users SET last_seen_at = :seen WHERE id = :user";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":user", user);
-	bind_int(q, ":now", store_now(st));
+	bind_int(q, ":seen", seen);
 	return step_done(st, q);
 }
 
-/* on: 1 holds a stream, 0 holds none, -1 as before; here: is there. */
+/* on: holds a stream; here: is there; seen: when that was last known. */
 static int
-user_here(struct store *st, int64_t user, int on, bool here)
+user_here(struct store *st, int64_t user, bool on, bool here, int64_t seen)
 {
 	static const char connected_sql[] =
-	    "UPDATE user_presence SET connected = :on"
-	    " WHERE user_id = :user AND :on >= 0";
+	    "UPDATE user_presence SET connected = :on WHERE user_id = :user";
 	static const char sql[] =
 	    "UPDATE user_presence SET updated_at = :now,"
 	    " status = CASE WHEN :here THEN chosen ELSE 'offline' END"
@@ -104,7 +103,7 @@ user_here(struct store *st, int64_t user, int on, bool here)
 	int64_t was;
 
 	if (somebody(st, &was) != 1 || user_row(st, user) != STORE_DONE ||
-	    user_seen(st, user) != STORE_DONE)
+	    user_seen(st, user, seen) != STORE_DONE)
 		return STORE_FAILED;
 	q = store_stmt(st, connected_sql);
 	bind_int(q, ":user", user);
@@ -163,11 +162,11 @@ store_presence_set(
 /* ---- customers ---------------------------------------------------------- */
 
 static int
-customer_here(struct store *st, int64_t customer, int on, bool here)
+customer_here(
+    struct store *st, int64_t customer, bool on, bool here, int64_t seen)
 {
 	static const char seen_sql[] =
-	    "UPDATE customers SET last_seen_at = :now, connected ="
-	    " CASE WHEN :on >= 0 THEN :on ELSE connected END"
+	    "UPDATE customers SET last_seen_at = :seen, connected = :on"
 	    " WHERE id = :id AND deleted_at IS NULL";
 	static const char sql[] =
 	    "UPDATE customers SET status = :status"
@@ -179,7 +178,7 @@ customer_here(struct store *st, int64_t customer, int on, bool here)
 
 	bind_int(q, ":id", customer);
 	bind_int(q, ":on", on);
-	bind_int(q, ":now", store_now(st));
+	bind_int(q, ":seen", seen);
 	if (step_done(st, q) != STORE_DONE)
 		return STORE_FAILED;
 	if (store_changes(st) == 0)
@@ -194,19 +193,20 @@ customer_here(struct store *st, int64_t customer, int on, bool here)
 	o = json_object_new_object();
 	json_put_id(o, "customer_id", customer);
 	json_put_str(o, "status", here ? "online" : "offline");
-	json_put_int(o, "last_seen", store_now(st));
+	json_put_int(o, "last_seen", seen);
 	rc = store_event_add(st, "customer_status", o, NULL, rooms, 1, NULL);
 	json_object_put(o);
 	return rc;
 }
 
 static int
-here_apply(struct store *st, const struct who *who, int on, bool here)
+here_apply(
+    struct store *st, const struct who *who, bool on, bool here, int64_t seen)
 {
 	if (who->kind == WHO_USER)
-		return user_here(st, who->id, on, here);
+		return user_here(st, who->id, on, here, seen);
 	if (who->kind == WHO_CUSTOMER)
-		return customer_here(st, who->id, on, here);
+		return customer_here(st, who->id, on, here, seen);
 	return STORE_NONE;
 }
 
@@ -250,11 +250,11 @@ store_presence_connected(struct store *st, const struct who *who, bool on)
 		return STORE_REPEATED;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st, here_apply(st, who, on, on));
+	return store_end(st, here_apply(st, who, on, on, store_now(st)));
 }
 
 int
-store_presence_seen(struct store *st, const struct who *who)
+store_presence_seen(struct store *st, const struct who *who, int64_t every_ms)
 {
 	bool here = false, connected = false;
 	int64_t seen = 0;
@@ -264,11 +264,13 @@ store_presence_seen(struct store *st, const struct who *who)
 		return STORE_NONE;
 	if ((rc = here_now(st, who, &seen, &here, &connected)) != STORE_DONE)
 		return rc;
-	if (here && store_now(st) - seen < SEEN_MS && seen <= store_now(st))
+	if (here && !connected && store_now(st) - seen < every_ms &&
+	    seen <= store_now(st))
 		return STORE_REPEATED;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st, here_apply(st, who, -1, true));
+	/* A stream that is still noted is of a pushd that there was. */
+	return store_end(st, here_apply(st, who, false, true, store_now(st)));
 }
 
 static int
@@ -357,21 +359,12 @@ expire_next(struct store *st, int64_t quiet_ms, struct who *who)
 static int
 expire_one(struct store *st, const struct who *who)
 {
-	static const char user_sql[] =
-	    "UPDATE users SET last_seen_at = :seen WHERE id = :id";
-	static const char customer_sql[] =
-	    "UPDATE customers SET last_seen_at = :seen WHERE id = :id";
 	bool here = false, connected = false;
 	int64_t seen = 0;
-	sqlite3_stmt *q;
 
-	if (here_now(st, who, &seen, &here, &connected) != STORE_DONE ||
-	    here_apply(st, who, 0, false) != STORE_DONE)
+	if (here_now(st, who, &seen, &here, &connected) != STORE_DONE)
 		return STORE_FAILED;
-	q = store_stmt(st, who->kind == WHO_USER ? user_sql : customer_sql);
-	bind_int(q, ":id", who->id);
-	bind_int(q, ":seen", seen);
-	return step_done(st, q);
+	return here_apply(st, who, false, false, seen);
 }
 
 int
@@ -380,18 +373,17 @@ store_presence_expire(struct store *st, int64_t quiet_ms)
 	struct who who = { 0 };
 	int rc, n;
 
+	/* Mostly there is nobody: that needs no lock. */
+	if ((rc = expire_next(st, quiet_ms, &who)) != STORE_DONE)
+		return rc;
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
 	for (n = 0; n < BATCH; n++) {
-		if ((rc = expire_next(st, quiet_ms, &who)) != STORE_DONE)
-			break;
-		if (store_begin(st) == -1)
-			return STORE_FAILED;
-		rc = store_end(st, expire_one(st, &who));
-		if (rc != STORE_DONE)
+		if ((rc = expire_next(st, quiet_ms, &who)) != STORE_DONE ||
+		    (rc = expire_one(st, &who)) != STORE_DONE)
 			break;
 	}
-	if (rc == STORE_FAILED)
-		return rc;
-	return n > 0 ? STORE_DONE : STORE_NONE;
+	return store_end(st, rc == STORE_NONE && n > 0 ? STORE_DONE : rc);
 }
 
 /* ---- typing ------------------------------------------------------------- */

@@ -20,8 +20,13 @@ int store_presence_connected(struct store *st, const struct who *who, bool on);
 int store_presence_set(
     struct store *st, int64_t user, const char *status, const char *text);
 
-/* store_presence_seen(st, who): last_seen_at, at most once a minute. */
-int store_presence_seen(struct store *st, const struct who *who);
+/*
+ * store_presence_seen(st, who, every_ms):
+ * Without pushd: ${who} asked for something, so is there.  Events as above;
+ * STORE_REPEATED when that was known less than ${every_ms} ago.
+ */
+int store_presence_seen(
+    struct store *st, const struct who *who, int64_t every_ms);
 
 /*
  * store_presence(st, who, ids, n, out): returns new {"items":[{user_id,status,
@@ -32,7 +37,8 @@ int store_presence(struct store *st, const struct who *who, const int64_t *ids,
 
 /*
  * store_presence_expire(st, quiet_ms): who was last seen longer ago than that
- * and holds no stream goes offline; the worker's, for hosts without pushd.
+ * and holds no stream goes offline, at most 100 at once; for hosts without
+ * pushd.  STORE_NONE: nobody.
  */
 int store_presence_expire(struct store *st, int64_t quiet_ms);
 

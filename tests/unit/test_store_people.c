@@ -384,13 +384,14 @@ test_presence(void **state)
 	json_object_put(out);
 
 	/* Who only polls is here for a while. */
-	assert_int_equal(store_presence_seen(f->st, &f->customer), STORE_DONE);
+	assert_int_equal(
+	    store_presence_seen(f->st, &f->customer, 60000), STORE_DONE);
 	assert_string_equal(f->type, "customer_status");
 	sent = f->sent;
 	assert_int_equal(
-	    store_presence_seen(f->st, &f->customer), STORE_REPEATED);
+	    store_presence_seen(f->st, &f->customer, 60000), STORE_REPEATED);
 	store_set_now(f->st, NOW + 61000);
-	assert_int_equal(store_presence_seen(f->st, &f->customer),
+	assert_int_equal(store_presence_seen(f->st, &f->customer, 60000),
 	    STORE_DONE); /* the time alone */
 	assert_int_equal(f->sent, sent);
 	assert_int_equal(store_presence_expire(f->st, 90000), STORE_NONE);
@@ -402,6 +403,44 @@ test_presence(void **state)
 	store_set_now(f->st, NOW + 2000000);
 	assert_int_equal(store_presence_expire(f->st, 90000), STORE_DONE);
 	assert_string_equal(f->pub, "{\"here\":false}");
+	/* A poll says that there is no pushd to hold one: then soon. */
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, true), STORE_DONE);
+	assert_int_equal(
+	    store_presence_seen(f->st, &f->agent, 60000), STORE_DONE);
+	assert_int_equal(
+	    store_presence_seen(f->st, &f->agent, 60000), STORE_REPEATED);
+	store_set_now(f->st, NOW + 2000000 + 90001);
+	assert_int_equal(store_presence_expire(f->st, 90000), STORE_DONE);
+	assert_non_null(strstr(f->data, "\"last_seen\":4000002000000"));
+	assert_int_equal(
+	    store_presence_seen(f->st, &(struct who){ .kind = WHO_PUSHD }, 1),
+	    STORE_NONE);
+}
+
+/* Many fall silent at once: some at a time, each told. */
+static void
+test_presence_many(void **state)
+{
+	struct fixture *f = *state;
+	struct who who;
+	char name[16];
+	size_t sent;
+	int i;
+
+	for (i = 0; i < 120; i++) {
+		snprintf(name, sizeof name, "c%d", i);
+		fixture_customer(f, name, &who);
+		assert_int_equal(
+		    store_presence_seen(f->st, &who, 60000), STORE_DONE);
+	}
+	store_set_now(f->st, NOW + 90001);
+	sent = f->sent;
+	assert_int_equal(store_presence_expire(f->st, 90000), STORE_DONE);
+	assert_int_equal(f->sent, sent + 100);
+	assert_int_equal(store_presence_expire(f->st, 90000), STORE_DONE);
+	assert_int_equal(f->sent, sent + 120);
+	assert_int_equal(store_presence_expire(f->st, 90000), STORE_NONE);
 }
 
 static void
@@ -486,6 +525,7 @@ main(void)
 		STORE_TEST(test_customers),
 		STORE_TEST(test_identities),
 		STORE_TEST(test_presence),
+		STORE_TEST(test_presence_many),
 		STORE_TEST(test_typing),
 		STORE_TEST(test_teams),
 	};
