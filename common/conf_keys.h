@@ -32,6 +32,7 @@ K(webhook_socket,	PATH,	"run/webhook.sock", 1, 107, F, 0, "pool behind the web s
 K(push_api_socket,	PATH,	"run/push-api.sock", 1, 107, F|P, 0, "pool behind pushd: REST and internal calls")
 K(push_listen,		STR,	"run/pushd.sock", 1, 200, F|P, 0, "where pushd listens: HOST:PORT or a path (relative to state_dir)")
 K(push_daemon,		BOOL,	"on", 0, 0, F, 0, "off: there is no pushd, as on a shared host, and /health does not miss it; browsers poll")
+K(presence_quiet_s,	NUM,	"150", 2, 86400, F, 0, "without pushd: who polls or loads nothing for so long is offline; a hidden page polls once a minute")
 
 /* Processes. */
 K(api_pool,		NUM,	"2", 1, 64, F, 0, "processes of api.fcgi for the web server")

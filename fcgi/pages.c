@@ -11,7 +11,7 @@
 #include "serve.h"
 
 #define FORM_MAX (1u << 24) /* the setting form_bytes_max is the lower wall */
-#define PAGE ROUTE_PAGE
+#define PAGE (ROUTE_PAGE | ROUTE_HERE)
 #define FORM (ROUTE_PAGE | ROUTE_FORM)
 #define VISITOR (WHO_ANY | WHO_CUST) /* the customer's cookie counts first */
 

@@ -6,10 +6,12 @@
 #include "h_poll.h"
 #include "serve.h"
 
+#define POLL (ROUTE_NODB | ROUTE_HERE)
+
 /* clang-format off */
 static const struct route routes[] = {
-	{ "GET", "/api/events/poll",	 WHO_MEMBER, 0, poll_get, ROUTE_NODB },
-	{ "GET", "/api/api/events/poll", WHO_MEMBER, 0, poll_get, ROUTE_NODB },
+	{ "GET", "/api/events/poll",	 WHO_MEMBER, 0, poll_get, POLL },
+	{ "GET", "/api/api/events/poll", WHO_MEMBER, 0, poll_get, POLL },
 };
 /* clang-format on */
 

@@ -46,7 +46,9 @@ int64_t rate_peek(const struct conf *cf, const char *account, const char *addr);
 void rate_fail(const struct conf *cf, const char *account, const char *addr);
 void rate_clear(const struct conf *cf, const char *account, const char *addr);
 
-/* For tests: a bucket by itself.  ${rate} per ${per_ms} ms, at most ${burst}.
+/*
+ * rate_bucket(cf, key, len, rate, per_ms, burst, now_ms):
+ * A bucket by itself, as rate_take: ${rate} per ${per_ms}, at most ${burst}.
  */
 int64_t rate_bucket(const struct conf *cf, const void *key, size_t len,
     int64_t rate, int64_t per_ms, int64_t burst, int64_t now_ms);

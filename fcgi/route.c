@@ -8,6 +8,7 @@
 #include "auth.h"
 #include "id.h"
 #include "log.h"
+#include "seen.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -186,6 +187,7 @@ route_run(const struct route *routes, size_t n, struct req *rq, struct rsp *rs,
 		return status;
 	if ((status = auth_csrf(rq, &code)) != 0)
 		return rsp_error(rs, status, code, NULL);
+	seen_tidy(rq);
 	status = rq->route->handler(rq, rs);
 	if (rs->status == 0) {
 		log_error(

@@ -27,6 +27,7 @@
  *		unsafe methods without Origin check (webhooks).
  * ROUTE_PROVEN	the body proves where it is from: counted by what it names, and
  *		not against its sender's address, which may speak for many.
+ * ROUTE_HERE	who asks for this is there (seen.h).
  */
 #define ROUTE_FORM 1u
 #define ROUTE_RAW 2u
@@ -34,6 +35,7 @@
 #define ROUTE_NODB 8u
 #define ROUTE_OPEN 16u
 #define ROUTE_PROVEN 32u
+#define ROUTE_HERE 64u
 
 struct route {
 	const char *method; /* GET serves HEAD too */

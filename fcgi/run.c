@@ -346,6 +346,8 @@ exec_proc(const struct run *r, const struct proc *p)
 	    dup2(log, 2) == -1 || dup2(p->fd != -1 ? p->fd : null, 0) == -1)
 		_exit(127);
 	put_env("PARLEY_CONF", r->conf);
+	if (r->cgi)
+		put_env("PARLEY_PUSH_DAEMON", "off");
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	switch (p->kind) {

@@ -14,6 +14,7 @@
 #include "id.h"
 #include "limits.h"
 #include "log.h"
+#include "seen.h"
 #include "store.h"
 #include "token.h"
 
@@ -73,6 +74,7 @@ static struct {
 	bool body_said;     /* there is a CONTENT_LENGTH */
 	int64_t body_left;  /* of it; below 0 if more came */
 	bool body_end;
+	bool seen; /* the asker is to be marked as there */
 } sv;
 
 static volatile sig_atomic_t stop, reopen;
@@ -277,6 +279,7 @@ serve_one(char **env)
 		    sv.routes, sv.nroutes, rq, &sv.rs, serve_body, &sv.body);
 	body_drain();
 	answer();
+	sv.seen = seen_due(rq, sv.rs.status);
 	log_debug("request id=%s method=%.8s route=%s status=%d ms=%lld",
 	    rq->id_text, rq->method, rq->route != NULL ? rq->route->path : "-",
 	    sv.rs.status, (long long)(clock_mono_ms() - begin));
@@ -286,6 +289,9 @@ serve_one(char **env)
 static void
 serve_end(void)
 {
+	if (sv.seen)
+		seen_mark(&sv.rq);
+	sv.seen = false;
 	if (sv.st != NULL)
 		store_idle(sv.st);
 	emit_drop();

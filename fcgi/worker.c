@@ -21,6 +21,7 @@
 #include "store_conversation.h"
 #include "store_event.h"
 #include "store_idem.h"
+#include "store_presence.h"
 #include "store_session.h"
 #include "worker.h"
 
@@ -119,6 +120,9 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once)
 			settle_at = now + SETTLE_EVERY_MS;
 			deliver_settle(dl);
 			store_conversation_wake(st);
+			if (!cf->push_daemon)
+				(void)store_presence_expire(
+				    st, cf->presence_quiet_s * SECOND_MS);
 		}
 		if (!stopping)
 			begun = deliver_take(dl);
