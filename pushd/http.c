@@ -4,6 +4,7 @@
  * Whatever two parsers could read in two ways is refused: bare LF, folded
  * lines, a space before the colon, two lengths, a length with chunks.  What
  * the answer says and whether the method is allowed is left to the caller.
+ * Bodies are handed on as they come, without the chunks they came in.
  */
 #include <string.h>
 #include <strings.h>
@@ -387,4 +388,129 @@ http_ws_key(const struct http_head *h, const char *p, char accept[29])
 	sodium_bin2base64(
 	    accept, 29, digest, sizeof(digest), sodium_base64_VARIANT_ORIGINAL);
 	return 101;
+}
+
+/* --- bodies --- */
+
+enum {
+	BODY_PLAIN,   /* ${left} bytes of Content-Length */
+	BODY_SIZE,    /* the digits of a chunk's size */
+	BODY_EXT,     /* what may follow them */
+	BODY_SIZE_LF, /* the end of that line */
+	BODY_CHUNK,   /* ${left} bytes */
+	BODY_CR,
+	BODY_LF,
+	BODY_TRAILER,    /* at the start of a line behind the last chunk */
+	BODY_TRAILER_IN, /* inside of it */
+	BODY_TRAILER_LF,
+	BODY_LAST_LF,
+	BODY_DONE,
+	BODY_FAILED
+};
+
+enum { CHUNK_DIGITS_MAX = 8, CHUNK_EXTRA_MAX = 4096 };
+
+void
+http_body_begin(struct http_body *b, const struct http_head *h)
+{
+	memset(b, 0, sizeof(*b));
+	if (h->chunked)
+		b->state = BODY_SIZE;
+	else if (h->content_length > 0)
+		b->left = h->content_length;
+	else
+		b->state = BODY_DONE;
+}
+
+/* The line of a chunk's size has ended; of 0 means that it was the last. */
+static int
+after_size(const struct http_body *b)
+{
+	return b->left > 0 ? BODY_CHUNK : BODY_TRAILER;
+}
+
+static int
+in_size(struct http_body *b, char c)
+{
+	int d = hex(c);
+
+	if (d != -1) {
+		if (b->digits++ == CHUNK_DIGITS_MAX)
+			return BODY_FAILED;
+		b->left = b->left * 16 + d;
+		return BODY_SIZE;
+	}
+	if (b->digits == 0)
+		return BODY_FAILED;
+	b->digits = 0;
+	if (c == '\r')
+		return BODY_SIZE_LF;
+	return c == ';' || c == ' ' || c == '\t' ? BODY_EXT : BODY_FAILED;
+}
+
+/* One byte of a body's framing: the state behind it. */
+static int
+body_step(struct http_body *b, char c)
+{
+	int lf = c == '\n';
+
+	switch (b->state) {
+	case BODY_SIZE:
+		return in_size(b, c);
+	case BODY_EXT:
+	case BODY_TRAILER_IN:
+		if (lf || ++b->extra > CHUNK_EXTRA_MAX)
+			return BODY_FAILED;
+		if (c != '\r')
+			return b->state;
+		return b->state == BODY_EXT ? BODY_SIZE_LF : BODY_TRAILER_LF;
+	case BODY_SIZE_LF:
+		return lf ? after_size(b) : BODY_FAILED;
+	case BODY_CR:
+		return c == '\r' ? BODY_LF : BODY_FAILED;
+	case BODY_LF:
+		return lf ? BODY_SIZE : BODY_FAILED;
+	case BODY_TRAILER:
+		if (c == '\r')
+			return BODY_LAST_LF;
+		return lf ? BODY_FAILED : BODY_TRAILER_IN;
+	case BODY_TRAILER_LF:
+		return lf ? BODY_TRAILER : BODY_FAILED;
+	case BODY_LAST_LF:
+		return lf ? BODY_DONE : BODY_FAILED;
+	default:
+		return b->state;
+	}
+}
+
+size_t
+http_body_read(struct http_body *b, const char *p, size_t len,
+    enum http_body_what *what, const char **data, size_t *data_len)
+{
+	size_t at = 0, n;
+
+	for (;;) {
+		if (b->state == BODY_DONE || b->state == BODY_FAILED) {
+			*what = b->state == BODY_DONE ? HTTP_BODY_END
+						      : HTTP_BODY_BAD;
+			return at;
+		}
+		if (at == len) {
+			*what = HTTP_BODY_MORE;
+			return at;
+		}
+		if (b->state == BODY_PLAIN || b->state == BODY_CHUNK)
+			break;
+		b->state = (uint8_t)body_step(b, p[at++]);
+	}
+	n = len - at;
+	if ((int64_t)n > b->left)
+		n = (size_t)b->left;
+	b->left -= (int64_t)n;
+	if (b->left == 0)
+		b->state = b->state == BODY_PLAIN ? BODY_DONE : BODY_CR;
+	*what = HTTP_BODY_DATA;
+	*data = p + at;
+	*data_len = n;
+	return at + n;
 }

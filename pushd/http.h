@@ -110,4 +110,32 @@ int http_query(const struct http_head *h, const char *p, const char *name,
  */
 int http_ws_key(const struct http_head *h, const char *p, char accept[29]);
 
+/* What http_body_read found. */
+enum http_body_what {
+	HTTP_BODY_MORE, /* all bytes are taken, the body goes on */
+	HTTP_BODY_DATA, /* bytes of it */
+	HTTP_BODY_END,  /* it is whole */
+	HTTP_BODY_BAD   /* its chunks cannot be read */
+};
+
+/* A request's body while it comes; see http_body_begin. */
+struct http_body {
+	int64_t left;   /* bytes of it, or of the chunk, still to come */
+	uint16_t extra; /* bytes of chunk heads' and trailers' extras */
+	uint8_t state;
+	uint8_t digits;
+};
+
+/* http_body_begin(b, h): the body of the request with the whole head ${h}. */
+void http_body_begin(struct http_body *b, const struct http_head *h);
+
+/*
+ * http_body_read(b, p, len, what, data, data_len):
+ * Take bytes from the ${len} at ${p} up to the next thing found.  Return how
+ * many; of DATA, ${data} borrows from ${p}.  Call again with the rest until
+ * MORE, END or BAD; a body without bytes ends at the first call.
+ */
+size_t http_body_read(struct http_body *b, const char *p, size_t len,
+    enum http_body_what *what, const char **data, size_t *data_len);
+
 #endif

@@ -304,6 +304,99 @@ test_handshake(void **state)
 	    400);
 }
 
+/* What a body says, read in pieces; "!" at its end if it is malformed. */
+static void
+body_in(const struct http_head *head, const char *p, size_t len, size_t first,
+    size_t step, char out[128])
+{
+	enum http_body_what what = HTTP_BODY_MORE;
+	struct http_body b;
+	const char *data;
+	size_t at = 0, n, k, data_len, o = 0;
+	char *piece;
+
+	http_body_begin(&b, head);
+	while (at < len && what <= HTTP_BODY_DATA) {
+		n = at == 0 && first > 0 ? first : step;
+		if (n > len - at)
+			n = len - at;
+		piece = malloc(n); /* exact, for the sanitizer */
+		memcpy(piece, p + at, n);
+		k = 0;
+		do {
+			k += http_body_read(
+			    &b, piece + k, n - k, &what, &data, &data_len);
+			if (what == HTTP_BODY_DATA) {
+				memcpy(out + o, data, data_len);
+				o += data_len;
+			}
+		} while (what == HTTP_BODY_DATA);
+		free(piece);
+		at += n;
+	}
+	memcpy(out + o,
+	    what == HTTP_BODY_END   ? "."
+	    : what == HTTP_BODY_BAD ? "!"
+				    : "~",
+	    2);
+}
+
+static void
+body(const char *fields, const char *p, const char *expected)
+{
+	char head[200], out[128];
+	size_t len = strlen(p), i;
+	int n = snprintf(
+	    head, sizeof(head), "POST / HTTP/1.1\r\nHost: a\r\n%s\r\n", fields);
+
+	assert_int_equal(parse(head, (size_t)n), n);
+	body_in(&h, p, len, 0, len, out);
+	assert_string_equal(out, expected);
+	body_in(&h, p, len, 0, 1, out);
+	assert_string_equal(out, expected);
+	for (i = 1; i < len; i++) {
+		body_in(&h, p, len, i, len, out);
+		assert_string_equal(out, expected);
+	}
+}
+
+static void
+test_bodies(void **state)
+{
+	static const char chunked[] = "Transfer-Encoding: chunked\r\n";
+	struct http_body b;
+	enum http_body_what what;
+	const char *data;
+	size_t len;
+
+	(void)state;
+	body("Content-Length: 5\r\n", "hello", "hello.");
+	body("Content-Length: 5\r\n", "hello, and more", "hello.");
+	body("Content-Length: 6\r\n", "hello", "hello~");
+	body(chunked, "5\r\nhello\r\n0\r\n\r\n", "hello.");
+	body(chunked, "5\r\nhello\r\n00a ; x=y\r\n0123456789\r\n0\r\n\r\nmore",
+	    "hello0123456789.");
+	body(chunked, "1\r\na\r\n0;x\r\nA: b\r\nC: d\r\n\r\n", "a.");
+	body(chunked, "5\r\nhel", "hel~");
+	body(chunked, "0\r\n\r", "~");
+	body(chunked, "\r\n", "!");
+	body(chunked, "x\r\n", "!");
+	body(chunked, "-1\r\n", "!");
+	body(chunked, "5\nhello", "!");
+	body(chunked, "5\r\rhello", "!");
+	body(chunked, "2\r\nabc\r\n", "ab!");
+	body(chunked, "1\r\na\n0\r\n\r\n", "a!");
+	body(chunked, "100000000\r\n", "!");
+	body(chunked, "000000001\r\na", "!");
+	body(chunked, "0\r\n\n", "!");
+	body(chunked, "0\r\nA: b\n\r\n", "!");
+	/* Without any it is whole at once. */
+	assert_true(parse("POST / HTTP/1.1\r\n\r\n", 19) > 0);
+	http_body_begin(&b, &h);
+	assert_int_equal(http_body_read(&b, "x", 1, &what, &data, &len), 0);
+	assert_int_equal(what, HTTP_BODY_END);
+}
+
 int
 main(void)
 {
@@ -315,6 +408,7 @@ main(void)
 		cmocka_unit_test(test_head_too_large),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_handshake),
+		cmocka_unit_test(test_bodies),
 	};
 
 	if (sodium_init() == -1)
