@@ -41,6 +41,7 @@ pushd_src := $(filter-out pushd/main.c,$(wildcard pushd/*.c))
 unit_src := $(wildcard tests/unit/test_*.c)
 fuzz_src := $(wildcard tests/fuzz/fuzz_*.c)
 bench_src := $(wildcard tests/bench/*.c)
+bench_lib := $(wildcard tests/bench/lib/*.c)
 schema_src := $(sort $(wildcard schema/[0-9]*.sql))
 
 cgi_bin := $(foreach p,$(STATIC),\
@@ -252,7 +253,8 @@ $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(lib_fcgi) $(lib_pushd) $(lib_common)
 
 # Formatting is checked on our sources; cppcheck and clang-tidy look for bugs.
 c_files := $(wildcard common/*.[ch] fcgi/*.[ch] pushd/*.[ch] \
-    tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+    tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] \
+    tests/bench/lib/*.[ch])
 TIDY ?= $(wildcard common/*.c fcgi/*.c pushd/*.c)
 TIDY_CHECKS := -*,bugprone-*,clang-analyzer-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-branch-clone,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-optin.performance.Padding,-clang-analyzer-valist.Uninitialized
 lint: includes
@@ -270,12 +272,15 @@ lint: includes
 format:
 	clang-format -i $(c_files)
 
-$(BUILD)/bench/%: tests/bench/%.c $(lib_fcgi) $(lib_common)
+# Those that need it get tests/bench/lib as well.
+of_bench_lib = $(if $(shell grep -l tests/bench/lib/ $1),$(bench_lib))
+$(BUILD)/bench/%: tests/bench/%.c $(bench_lib) tests/bench/lib/streams.h \
+    $(lib_fcgi) $(lib_common)
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) $(CPPFLAGS) -Icommon -Ifcgi -I. \
 	    $(if $(findstring empty_cgi,$*),-static) -o $@ $< \
-	    $(lib_fcgi) $(lib_common) $(LIBS_FCGI)
+	    $(call of_bench_lib,$<) $(lib_fcgi) $(lib_common) $(LIBS_FCGI)
 
 bench: all $(bench_bin)
 	PARLEY_BUILD=$(abspath $(BUILD)) node tests/bench/bench.js $(BENCH)

@@ -1,35 +1,26 @@
 // make bench: how close each part comes to the least it could cost, as ratios
 // in one run.  Each thing is measured in turns with its floor, so that a busy
-// machine slows both.
+// machine slows both; a ratio is the median of the turns' ratios, beside it
+// stand the least and the greatest.
 //
-//	make bench                  all
-//	make bench BENCH="poll post"   some of: poll post cgi fan idle
+//	make bench                     all, in some minutes
+//	make bench BENCH="poll post"   some of: poll post cgi fan turn rate idle
+//	make bench BENCH="full fan"    at full length
 //
-// PARLEY_BENCH_S is how long a turn takes (3 s).
-import { execFile } from 'node:child_process';
+// PARLEY_BENCH_S is how long a turn of a load takes (3 s).
 import { copyFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build, root, start } from '../e2e/lib/harness.js';
+import { heading, median, report, rows, run, tool } from './lib/rows.js';
+import * as push from './push.js';
 
 const S = Number(process.env.PARLEY_BENCH_S ?? 3);
 const TURNS = 3;
 const wanted = process.argv.slice(2);
-const want = (name) => wanted.length === 0 || wanted.includes(name);
-const tool = (name) => join(build, 'bench', name);
-
-const run = (file, args, options = {}) => new Promise((ok, no) =>
-	execFile(file, args.map(String), { maxBuffer: 1 << 24, ...options }, (e, out, err) =>
-		e ? no(new Error(`${file}: ${err || e.message}`)) : ok(out.trim())));
-
-const median = (a) => [...a].sort((x, y) => x - y)[Math.floor(a.length / 2)];
-
-const rows = [];
-function report(what, ours, floor, unit, ratio, target, good) {
-	rows.push({ what, ours, floor, unit, ratio, target, good });
-	console.log(`${what.padEnd(52)} ${ours.padStart(9)} ${floor.padStart(9)} ` +
-		`${unit.padEnd(10)} ${ratio.padStart(6)}  ${target}${good ? '' : '  NOT REACHED'}`);
-}
+const full = wanted.includes('full');
+const want = (name) => wanted.filter((x) => x !== 'full').length === 0 ||
+	wanted.includes(name);
 
 // A folder with our programs, some of them replaced by others.
 function programs(dir, replaced) {
@@ -151,46 +142,10 @@ async function cgi(tmp) {
 	}
 }
 
-async function fan(kind, streams) {
-	const p = await start({ env });
-	try {
-		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
-		const events = Math.round(200_000 / streams);
-		const push = p.setting('push_listen');
-		const ours = [], floor = [];
-		for (let i = 0; i < TURNS; i++) {
-			const r = JSON.parse(await run(tool('fanout'), [kind, push, token, streams,
-				p.pid('pushd'), `127.0.0.1:${p.port}`, 4, events]));
-			ours.push(r.cpu_us);
-			floor.push(JSON.parse(await run(tool('fanout'),
-				['bare', streams, events, r.bytes])).cpu_us);
-		}
-		const [a, b] = [median(ours), median(floor)];
-		report(`fan-out to ${streams} ${kind} / bare send loop`, a.toFixed(2), b.toFixed(2),
-			'us CPU', (a / b).toFixed(2), '<= 1.2', a / b <= 1.2);
-	} finally {
-		await p.stop();
-	}
-}
-
-async function idle(kind) {
-	const p = await start({ env });
-	try {
-		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
-		const r = JSON.parse(await run(tool('fanout'), [kind, p.setting('push_listen'),
-			token, 5000, p.pid('pushd'), `127.0.0.1:${p.port}`, 4, 0]));
-		report(`pushd per idle connection, ${kind}, over 5000`, String(r.bytes_idle), '-',
-			'bytes', '-', '<= 1024', r.bytes_idle <= 1024);
-	} finally {
-		await p.stop();
-	}
-}
-
 const tmp = mkdtempSync(join(tmpdir(), 'parley-bench-'));
 chmodSync(tmp, 0o755);
 process.env.PARLEY_WWW_DIR = join(root, 'www');
-console.log(`${'what / its floor'.padEnd(52)} ${'ours'.padStart(9)} ${'floor'.padStart(9)} ` +
-	`${''.padEnd(10)} ${'ratio'.padStart(6)}  target`);
+heading();
 let failed = 0;
 const attempt = async (name, ...args) => {
 	try {
@@ -208,12 +163,15 @@ if (want('post'))
 		await attempt(post, sync);
 if (want('cgi'))
 	await attempt(cgi, tmp);
+const kinds = ['sse', 'ws'];
 if (want('fan'))
-	for (const kind of ['sse', 'ws'])
-		await attempt(fan, kind, 1000);
+	await attempt(push.fan, kinds, [1000, 5000], full ? 20 : 4);
+if (want('turn'))
+	await attempt(push.turn, kinds, 5000, full ? 20 : 4);
+if (want('rate'))
+	await attempt(push.rate, kinds, 1000, 100, full ? 60 : 10);
 if (want('idle'))
-	for (const kind of ['sse', 'ws'])
-		await attempt(idle, kind);
+	await attempt(push.idle, kinds, full ? 10000 : 5000);
 rmSync(tmp, { recursive: true, force: true });
 console.log(`${rows.filter((r) => r.good).length} of ${rows.length} targets reached`);
 process.exitCode = failed ? 1 : 0;

@@ -1,0 +1,429 @@
+/*
+ * Thousands of event streams, and what they cost the server.
+ *
+ *	swarm fan KIND STREAMS BURST SECONDS OURS FLOOR HEAD TOKENS
+ *	swarm turn KIND STREAMS SECONDS OURS FLOOR HEAD TOKENS
+ *	swarm rate KIND STREAMS PER_S SECONDS OURS FLOOR HEAD TOKENS
+ *	swarm hold KIND STREAMS ADDR TOKENS
+ *
+ * KIND is sse, ws or sio.  OURS and FLOOR are ADDR:PORT,HINT_SOCKET,PID of
+ * pushd and of the floor: both are held at once and measured in turns.  HEAD
+ * is the newest event id that pushd knows; TOKENS a file of lines `TOKEN
+ * ROOM`.
+ *
+ * fan   one event to all, BURST at a time, each time when all have the ones
+ *       before
+ * turn  one event to each, in turn, all of them at once
+ * rate  PER_S events a second to all, whatever the readers do
+ * hold  open the streams, say so, and hold them until stdin ends
+ *
+ * Every stream must get every event once, in order.  Prints a line of JSON,
+ * with a figure for each turn.
+ */
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "tests/bench/lib/streams.h"
+
+enum { TURNS = 5, WAIT_MS = 20000, EVENT_BYTES = 256, QUIET_MS = 400 };
+
+/* One of the two that are compared. */
+struct side {
+	struct streams x;
+	struct source src;
+	pid_t pid;
+	const char *name;
+	int floor;
+	uint32_t number; /* of the newest event sent */
+	uint64_t due;    /* events that its streams are to see in all */
+	double figure[TURNS], p50[TURNS], p99[TURNS], worst[TURNS];
+};
+
+static struct side sides[2];
+static char **tokens, **rooms;
+static size_t ntokens;
+
+/* What pushd makes of an event, which the floor is to send as well. */
+static char frame[FRAME_MAX];
+static size_t frame_len;
+
+static void
+check(const struct side *s)
+{
+	if (s->x.wrong == 0 && s->x.ended == 0)
+		return;
+	fprintf(stderr, "swarm: %s: %llu events wrong, %llu streams ended\n",
+	    s->name, (unsigned long long)s->x.wrong,
+	    (unsigned long long)s->x.ended);
+	exit(1);
+}
+
+static void
+side_open(struct side *s, const char *name, enum kind kind, size_t n,
+    const char *where, int64_t head)
+{
+	static char text[2][256];
+	char *hints, *pid;
+	int i = s == &sides[1];
+
+	snprintf(text[i], sizeof(text[i]), "%s", where);
+	hints = strchr(text[i], ',');
+	pid = hints ? strchr(hints + 1, ',') : NULL;
+	if (pid == NULL) {
+		fprintf(stderr, "swarm: %s is no ADDR,HINTS,PID\n", where);
+		exit(2);
+	}
+	*hints++ = *pid++ = '\0';
+	s->name = name;
+	s->floor = i;
+	s->pid = (pid_t)strtol(pid, NULL, 10);
+	streams_init(&s->x, kind, text[i], n);
+	s->x.tokens = (const char *const *)tokens;
+	s->x.ntokens = ntokens;
+	s->x.join = "4";
+	source_open(&s->src, hints, head);
+	if (streams_open(&s->x, WAIT_MS) == -1) {
+		fprintf(stderr, "swarm: %s: %zu of %zu streams open\n", name,
+		    s->x.nready, n);
+		exit(1);
+	}
+}
+
+static void
+both_open(enum kind kind, size_t n, char **argv)
+{
+	double quiet;
+
+	ntokens = tokens_read(argv[3], &tokens, &rooms);
+	side_open(
+	    &sides[0], "pushd", kind, n, argv[0], strtoll(argv[2], NULL, 10));
+	side_open(&sides[1], "floor", kind, n, argv[1], 0);
+	for (quiet = now_s() + QUIET_MS / 1e3; now_s() < quiet;)
+		streams_read(50);
+}
+
+/* To one stream, or to all. */
+static void
+send_event(struct side *s, uint32_t number, uint32_t to)
+{
+	if (s->floor)
+		source_frame(&s->src, number, to, frame, frame_len);
+	else
+		source_hint(&s->src, number,
+		    to == FLOOR_ALL ? "inbox" : rooms[to], EVENT_BYTES);
+}
+
+static void
+wait_all(struct side *s)
+{
+	if (streams_until(&s->x, s->due, WAIT_MS) == -1) {
+		check(s);
+		fprintf(stderr, "swarm: %s: %llu of %llu events came\n",
+		    s->name, (unsigned long long)s->x.seen,
+		    (unsigned long long)s->due);
+		exit(1);
+	}
+	check(s);
+}
+
+/* ${burst} events to all, until all have them. */
+static void
+round_trip(struct side *s, int burst)
+{
+	while (burst-- > 0) {
+		send_event(s, ++s->number, FLOOR_ALL);
+		s->due += s->x.n;
+	}
+	wait_all(s);
+}
+
+/* Learn from pushd what its frame looks like, so that the floor's is alike. */
+static void
+learn(int in_turn)
+{
+	struct side *s = &sides[0];
+	double quiet;
+
+	if (in_turn) {
+		send_event(s, ++s->number, 0);
+		s->due++;
+		streams_want(&s->x, 1, 0);
+		wait_all(s);
+	} else {
+		streams_want(&s->x, 1, 0);
+		streams_want(&sides[1].x, 1, 0);
+		round_trip(s, 1);
+	}
+	for (quiet = now_s() + 0.1; now_s() < quiet;)
+		streams_read(10);
+	memcpy(frame, s->x.frame, s->x.frame_len);
+	frame_len = s->x.frame_len;
+	if (!in_turn)
+		round_trip(&sides[1], 1);
+}
+
+static void
+put_list(const char *name, const double *v)
+{
+	int i;
+
+	printf(",\"%s\":[", name);
+	for (i = 0; i < TURNS; i++)
+		printf("%s%.3f", i ? "," : "", v[i]);
+	putchar(']');
+}
+
+static void
+report(int rate)
+{
+	printf("{\"bytes\":%zu,\"deliveries\":%llu", frame_len,
+	    (unsigned long long)sides[0].x.seen);
+	put_list("ours", sides[0].figure);
+	put_list("floor", sides[1].figure);
+	if (rate) {
+		put_list("ours_p50", sides[0].p50);
+		put_list("floor_p50", sides[1].p50);
+		put_list("ours_p99", sides[0].p99);
+		put_list("floor_p99", sides[1].p99);
+		put_list("ours_max", sides[0].worst);
+		put_list("floor_max", sides[1].worst);
+	}
+	puts("}");
+}
+
+/* --- one event to all ----------------------------------------------------- */
+
+static int
+fan(char **argv)
+{
+	enum kind kind = kind_of(argv[0]);
+	size_t n = strtoul(argv[1], NULL, 10);
+	int burst = (int)strtol(argv[2], NULL, 10), i, k;
+	double seconds = strtod(argv[3], NULL) / (2 * TURNS), ends, cpu;
+	struct side *s;
+	uint64_t had;
+
+	both_open(kind, n, argv + 4);
+	learn(0);
+	for (i = 0; i < TURNS; i++) {
+		for (k = 0; k < 2; k++) {
+			s = &sides[(i + k) % 2];
+			had = s->x.seen;
+			cpu = cpu_us(s->pid);
+			ends = now_s() + seconds;
+			do
+				round_trip(s, burst);
+			while (now_s() < ends);
+			s->figure[i] =
+			    (cpu_us(s->pid) - cpu) / (double)(s->x.seen - had);
+		}
+	}
+	report(0);
+	return 0;
+}
+
+/* --- one event to each ---------------------------------------------------- */
+
+static void
+each_once(struct side *s, size_t n)
+{
+	size_t i;
+
+	streams_want(&s->x, s->number + 1, 1);
+	for (i = 0; i < n; i++) {
+		send_event(s, ++s->number, (uint32_t)i);
+		if (i % 64 == 0)
+			streams_read(0);
+	}
+	s->due += n;
+	wait_all(s);
+}
+
+static int
+turn(char **argv)
+{
+	enum kind kind = kind_of(argv[0]);
+	size_t n = strtoul(argv[1], NULL, 10);
+	double seconds = strtod(argv[2], NULL) / (2 * TURNS), ends, cpu;
+	struct side *s;
+	uint64_t had;
+	int i, k;
+
+	both_open(kind, n, argv + 3);
+	if (n > ntokens) {
+		fputs("swarm: a token for each stream, please\n", stderr);
+		return 2;
+	}
+	learn(1);
+	for (i = 0; i < TURNS; i++) {
+		for (k = 0; k < 2; k++) {
+			s = &sides[(i + k) % 2];
+			had = s->x.seen;
+			cpu = cpu_us(s->pid);
+			ends = now_s() + seconds;
+			do
+				each_once(s, n);
+			while (now_s() < ends);
+			s->figure[i] =
+			    (cpu_us(s->pid) - cpu) / (double)(s->x.seen - had);
+		}
+	}
+	report(0);
+	return 0;
+}
+
+/* --- so many a second ----------------------------------------------------- */
+
+static double rate_began, rate_every;
+static uint32_t rate_first;
+
+static double
+rate_due(uint32_t number)
+{
+	return rate_began + rate_every * (double)(number - rate_first);
+}
+
+/* In a process of its own, so that reading does not delay it. */
+static void
+rate_send(struct side *s, uint32_t count)
+{
+	struct timespec ts;
+	uint32_t i;
+	double at;
+
+	for (i = 0; i < count; i++) {
+		at = rate_due(rate_first + i);
+		ts.tv_sec = (time_t)at;
+		ts.tv_nsec = (long)((at - floor(at)) * 1e9);
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+		send_event(s, rate_first + i, FLOOR_ALL);
+	}
+	_exit(0);
+}
+
+/* The time in ms below which ${share} of the deliveries came. */
+static double
+late_ms(const uint32_t *late, double share)
+{
+	uint64_t n = 0, seen = 0;
+	size_t i;
+
+	for (i = 0; i <= LATE_US; i++)
+		n += late[i];
+	for (i = 0; i <= LATE_US; i++) {
+		seen += late[i];
+		if ((double)seen >= (double)n * share)
+			break;
+	}
+	return (double)i / 1e3;
+}
+
+static void
+rate_turn(struct side *s, double per_s, double seconds, int i)
+{
+	static uint32_t late[LATE_US + 1];
+	uint32_t count = (uint32_t)(per_s * seconds);
+	uint64_t had = s->x.seen;
+	double cpu;
+	pid_t child;
+
+	memset(late, 0, sizeof(late));
+	s->x.late = late;
+	s->x.due = rate_due;
+	rate_first = s->number + 1;
+	rate_every = 1 / per_s;
+	rate_began = now_s() + 0.05;
+	cpu = cpu_us(s->pid);
+	if ((child = fork()) == 0)
+		rate_send(s, count);
+	s->number += count;
+	s->due += (uint64_t)count * s->x.n;
+	wait_all(s);
+	waitpid(child, NULL, 0);
+	s->figure[i] = (cpu_us(s->pid) - cpu) / (double)(s->x.seen - had);
+	s->x.due = NULL;
+	s->p50[i] = late_ms(late, 0.5);
+	s->p99[i] = late_ms(late, 0.99);
+	s->worst[i] = late_ms(late, 1);
+}
+
+static int
+rate(char **argv)
+{
+	enum kind kind = kind_of(argv[0]);
+	size_t n = strtoul(argv[1], NULL, 10);
+	double per_s = strtod(argv[2], NULL), seconds = strtod(argv[3], NULL);
+	int i, k;
+
+	both_open(kind, n, argv + 4);
+	learn(0);
+	for (i = 0; i < TURNS; i++)
+		for (k = 0; k < 2; k++)
+			rate_turn(&sides[(i + k) % 2], per_s,
+			    seconds / (2 * TURNS), i);
+	report(1);
+	return 0;
+}
+
+/* --- nothing at all ------------------------------------------------------- */
+
+static int
+hold(char **argv)
+{
+	struct pollfd pf = { .fd = 0, .events = POLLIN };
+	struct streams x;
+	char c;
+
+	streams_init(&x, kind_of(argv[0]), argv[2], strtoul(argv[1], NULL, 10));
+	ntokens = tokens_read(argv[3], &tokens, &rooms);
+	x.tokens = (const char *const *)tokens;
+	x.ntokens = ntokens;
+	if (streams_open(&x, WAIT_MS) == -1) {
+		fprintf(
+		    stderr, "swarm: %zu of %zu streams open\n", x.nready, x.n);
+		return 1;
+	}
+	puts("ready");
+	fflush(stdout);
+	while (poll(&pf, 1, 0) == 0 || read(0, &c, 1) > 0)
+		streams_read(20);
+	printf("{\"ended\":%llu,\"bytes\":%llu}\n", (unsigned long long)x.ended,
+	    (unsigned long long)x.bytes);
+	streams_close(&x);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int argc;
+		int (*run)(char **);
+	} rows[] = { { "fan", 10, fan }, { "turn", 9, turn },
+		{ "rate", 10, rate }, { "hold", 6, hold } };
+	size_t i;
+
+	log_open("swarm", NULL, LOG_WARN);
+	signal(SIGPIPE, SIG_IGN);
+	descriptors();
+	for (i = 0; argc > 1 && i < sizeof(rows) / sizeof(*rows); i++)
+		if (strcmp(argv[1], rows[i].name) == 0 && argc == rows[i].argc)
+			return rows[i].run(argv + 2);
+	fputs("usage: swarm fan KIND STREAMS BURST SECONDS OURS FLOOR HEAD "
+	      "TOKENS\n"
+	      "       swarm turn KIND STREAMS SECONDS OURS FLOOR HEAD TOKENS\n"
+	      "       swarm rate KIND STREAMS PER_S SECONDS OURS FLOOR HEAD "
+	      "TOKENS\n"
+	      "       swarm hold KIND STREAMS ADDR TOKENS\n",
+	    stderr);
+	return 2;
+}
