@@ -21,6 +21,7 @@
 
 #define SOCK_PATH_MAX 107 /* bytes of a Unix socket's path */
 
+#define POLL_EVENTS_MAX 500          /* events of an answer to a poll */
 #define EVENT_PACKET_MAX (64u << 10) /* bytes of a hint; else by id alone */
 #define EVENT_LINE_MAX (4u << 20)    /* bytes of an event's line */
 #define EVENT_TYPE_MAX 64            /* bytes; [A-Za-z0-9_.:-] */

@@ -23,7 +23,6 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#define POLL_EVENTS_MAX 500
 #define AHEAD_MS 60000     /* how far `since` may lie past now */
 #define ETAG_AGE_MS 600000 /* a 304 leaves the cursor at most this far back */
 #define NEXT_MIN_MS 1000

@@ -10,8 +10,11 @@
 
 /* clang-format off */
 static const struct route routes[] = {
-	{ "GET", "/api/events/poll",	 WHO_MEMBER, 0, poll_get, POLL },
-	{ "GET", "/api/api/events/poll", WHO_MEMBER, 0, poll_get, POLL },
+	{ "GET", "/api/events/poll",	     WHO_MEMBER, 0, poll_get, POLL },
+	{ "GET", "/api/api/events/poll",     WHO_MEMBER, 0, poll_get, POLL },
+	/* pushd's; where there is none it does not wait. */
+	{ "GET", "/api/events/longpoll",     WHO_MEMBER, 0, poll_get, POLL },
+	{ "GET", "/api/api/events/longpoll", WHO_MEMBER, 0, poll_get, POLL },
 };
 /* clang-format on */
 

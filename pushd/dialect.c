@@ -298,6 +298,25 @@ sse(const struct event *e, enum dialect d, enum hub_form form)
 	return f;
 }
 
+/* As a poll has it: a signal's id is null. */
+static struct frame *
+item(const struct event *e, const char *data, size_t len)
+{
+	struct frame *f = NULL;
+	struct buf b;
+
+	buf_init(&b, EVENT_LINE_MAX * 2 + 1024);
+	envelope(&b, e->type, data, len, e->id > 0 ? e->id : -1, stamp_of(e));
+	if (e->id <= 0 && !b.err) {
+		b.len--;
+		buf_puts(&b, ",\"id\":null}");
+	}
+	if (!b.err)
+		f = frame_new(b.data, b.len);
+	buf_fini(&b);
+	return f;
+}
+
 static struct frame *
 encode(const struct event *e, enum dialect d, enum hub_form form)
 {
@@ -313,6 +332,8 @@ encode(const struct event *e, enum dialect d, enum hub_form form)
 		return NULL;
 	}
 	switch (d) {
+	case DIALECT_ITEM:
+		return item(e, data, len);
 	case DIALECT_SOCKET:
 		return message(e->type, data, len, e->id, stamp_of(e));
 	case DIALECT_LIVE:

@@ -18,6 +18,7 @@ enum dialect {
 	DIALECT_NAMED,     /* SSE: id, event, data */
 	DIALECT_ENVELOPE,  /* SSE: id, data with type and data inside */
 	DIALECT_BOTH,      /* SSE: one after the other */
+	DIALECT_ITEM,      /* long poll: an item of the answer's list */
 	DIALECT_SOCKET,    /* WebSocket: every event under its own name */
 	DIALECT_LIVE,      /* WebSocket: the live dialect's names */
 	DIALECT_LIVE_BARE, /* ... without the event's id */

@@ -804,7 +804,7 @@ account_trim(struct account *a, const struct ident_use *but)
 			}
 		}
 	if (worst != NULL)
-		worst->ops->gone(worst, "too many connections");
+		worst->ops->gone(worst, IDENT_TOO_MANY);
 }
 
 void

@@ -45,6 +45,8 @@ struct ident_use {
 	const struct ident_ops *ops;
 };
 
+#define IDENT_TOO_MANY "too many connections" /* a reason to be gone */
+
 /* What a connection is told of its identity. */
 struct ident_ops {
 	void (*doubted)(struct ident_use *); /* hold it until changed */

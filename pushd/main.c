@@ -43,6 +43,8 @@ static const struct transport_path paths[] = {
 	{ "/api/api/events/stream", &sse_transport },
 	{ "/chat/sse", &sse_transport },
 	{ "/notifications/sse", &sse_transport },
+	{ "/api/events/longpoll", &longpoll_transport },
+	{ "/api/api/events/longpoll", &longpoll_transport },
 	{ "/ws/live-chat", &ws_transport },
 	{ "/health", &health_transport },
 	{ "/metrics", &metrics_transport },
@@ -266,6 +268,7 @@ start(struct push *p, const char *const *listens, int nlistens)
 	p->replays.backend = p->backend;
 	typing_init(
 	    &p->typing, p->loop, (int)p->cf.typing_ms, typing_publish, p);
+	longpolls_init(&p->longpolls, p->loop);
 	conns_init(&p->conns, p->loop, &p->cf, paths);
 	/* Its lock is what a second pushd finds held. */
 	if (ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
@@ -288,6 +291,7 @@ stop(struct push *p)
 {
 	if (p->conns.loop != NULL)
 		conns_fini(&p->conns);
+	longpolls_fini(&p->longpolls);
 	ingest_stop(&p->ingest);
 	typing_fini(&p->typing);
 	idents_fini(&p->idents);

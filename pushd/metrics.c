@@ -56,7 +56,7 @@ percentile(const struct push_latency *m, unsigned share)
 }
 
 struct counts {
-	unsigned sse, websocket, other;
+	unsigned sse, websocket, longpoll, other;
 };
 
 static void
@@ -70,6 +70,8 @@ count(struct conn *c, void *arg)
 		n->sse++;
 	else if (strcmp(c->tr->name, "websocket") == 0)
 		n->websocket++;
+	else if (strcmp(c->tr->name, "longpoll") == 0)
+		n->longpoll++;
 	else
 		n->other++;
 }
@@ -101,7 +103,7 @@ health_open(struct conn *c, const struct request *rq)
 	struct push *p = push_of(c);
 	struct backend_stats bs;
 	struct json_object *o;
-	struct counts n = { 0, 0, 0 };
+	struct counts n = { 0, 0, 0, 0 };
 	int good = p->hub.ready && !p->conns.draining;
 	struct buf b;
 
@@ -119,6 +121,7 @@ health_open(struct conn *c, const struct request *rq)
 		json_put_int(o, "head", p->hub.head);
 		json_put_int(o, "sse", n.sse);
 		json_put_int(o, "websocket", n.websocket);
+		json_put_int(o, "longpoll", n.longpoll);
 		json_put_int(o, "backend_up", bs.up);
 		json_put_int(o, "backend_waiting", bs.waiting);
 		json_put_int(o, "latency_ms_p50", percentile(&p->latency, 50));
@@ -166,7 +169,7 @@ put_latency(struct buf *b, const struct push_latency *m)
 static void
 put_connections(struct buf *b, struct push *p)
 {
-	struct counts n = { 0, 0, 0 };
+	struct counts n = { 0, 0, 0, 0 };
 
 	conns_each(&p->conns, count, &n);
 	buf_printf(b,
@@ -174,8 +177,9 @@ put_connections(struct buf *b, struct push *p)
 	    "# TYPE parley_push_connections gauge\n"
 	    "parley_push_connections{transport=\"sse\"} %u\n"
 	    "parley_push_connections{transport=\"websocket\"} %u\n"
+	    "parley_push_connections{transport=\"longpoll\"} %u\n"
 	    "parley_push_connections{transport=\"none\"} %u\n",
-	    n.sse, n.websocket, n.other);
+	    n.sse, n.websocket, n.longpoll, n.other);
 }
 
 static void
@@ -237,6 +241,10 @@ metrics_open(struct conn *c, const struct request *rq)
 	    p->replays.from_ring);
 	put(&b, "resumes_log_total", "counter", "Pages asked of the log.",
 	    p->replays.from_log);
+	put(&b, "longpoll_answers_total", "counter", "Long polls answered.",
+	    p->longpolls.answers);
+	put(&b, "longpoll_empty_total", "counter", "... with nothing.",
+	    p->longpolls.empty);
 	put(&b, "resets_total", "counter", "Cursors not honoured.", p->resets);
 	put(&b, "identities", "gauge", "Sessions known.", p->idents.refs.used);
 	put(&b, "identify_asked_total", "counter", "Credentials asked about.",

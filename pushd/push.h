@@ -13,6 +13,7 @@
 #include "hub.h"
 #include "ident.h"
 #include "ingest.h"
+#include "longpoll.h"
 #include "presence.h"
 #include "replay.h"
 #include "typing.h"
@@ -35,6 +36,7 @@ struct push {
 	struct conns conns;
 	struct ingest ingest;
 	struct typing typing;
+	struct longpolls longpolls;
 	struct push_latency latency;
 	uint64_t resets; /* cursors that could not be honoured, sent out */
 };

@@ -57,6 +57,9 @@ test_shapes(void **state)
 	    "id: 1700000000123\ndata: {\"type\":\"notification\","
 	    "\"data\":{\"a\":1},\"timestamp\":1700000000123,"
 	    "\"id\":\"1700000000123\"}\n\n");
+	check(he, DIALECT_ITEM, HUB_CUSTOMER,
+	    "{\"type\":\"notification\",\"data\":{\"b\":2},"
+	    "\"timestamp\":1700000000123,\"id\":\"1700000000123\"}");
 	check(he, DIALECT_SOCKET, HUB_AGENT,
 	    "{\"type\":\"notification\",\"payload\":{\"a\":1},"
 	    "\"timestamp\":\"2023-11-14T22:13:20.123Z\","
@@ -111,10 +114,15 @@ test_ephemeral(void **state)
 	struct hub_event *he =
 	    event("{\"id\":0,\"type\":\"typing_indicator\",\"rooms\":"
 		  "[\"inbox\"],\"data\":{\"typing\":true}}");
+	static const char end[] = ",\"id\":null}";
+	struct frame *f;
 
 	(void)state;
 	check(he, DIALECT_NAMED, HUB_AGENT,
 	    "event: typing_indicator\ndata: {\"typing\":true}\n\n");
+	f = dialect_frame(he, DIALECT_ITEM, HUB_AGENT);
+	assert_true(f->len > strlen(end));
+	assert_memory_equal(f->data + f->len - strlen(end), end, strlen(end));
 	hub_event_unref(he);
 }
 
