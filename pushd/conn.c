@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -31,7 +32,9 @@
 
 enum {
 	ACCEPT_BUDGET = 64,
-	IOV_LOT = 64,
+	EVENTS = 256, /* taken from the kernel at a time */
+	FULL = 4,     /* of queue_bytes_max */
+	IOV_LOT = 128,
 	HEAD_S = 10,
 	LINGER_S = 2,
 	SCRATCH = 65536,
@@ -45,6 +48,12 @@ struct conn_listener {
 	struct conn_listener *next;
 	int fd, is_unix;
 	uint32_t rest_until_s; /* out of descriptors: not before this */
+};
+
+/* Frames behind the first that waits. */
+struct conn_queue {
+	uint32_t at, n, cap;
+	struct frame *f[];
 };
 
 /* Connections of one address. */
@@ -135,15 +144,17 @@ in_free(struct conn *c)
 static void
 queue_free(struct conn *c)
 {
-	while (c->q_n > 0) {
-		frame_unref(c->q[c->q_at++]);
-		c->q_n--;
+	struct conn_queue *q = c->queue;
+
+	frame_unref(c->first);
+	while (q != NULL && q->n > 0) {
+		frame_unref(q->f[q->at++]);
+		q->n--;
 	}
-	if (c->q != c->inl)
-		free(c->q);
-	c->q = c->inl;
-	c->q_cap = CONN_QUEUE_INLINE;
-	c->q_at = c->q_off = c->queued = 0;
+	free(q);
+	c->first = NULL;
+	c->queue = NULL;
+	c->off = c->queued = 0;
 }
 
 static void
@@ -180,7 +191,32 @@ turn_add(struct conn *c)
 	c->in_turn = 1;
 	c->turn_next = c->all->turn;
 	c->all->turn = c;
-	ev_idle_start(c->all->loop, &c->all->spin);
+}
+
+/* What the kernel tells us of it: of EPOLLIN and EPOLLOUT. */
+static void
+watch(struct conn *c, unsigned events)
+{
+	struct epoll_event e = { .events = events, .data.ptr = c };
+	int op = c->watched == 0 ? EPOLL_CTL_ADD
+		 : events == 0   ? EPOLL_CTL_DEL
+				 : EPOLL_CTL_MOD;
+
+	if (c->watched == events)
+		return;
+	if (epoll_ctl(c->all->ep, op, c->fd, &e) == -1) {
+		log_sys("conn epoll");
+		c->broken = 1;
+		turn_add(c);
+	}
+	c->watched = (uint8_t)events;
+}
+
+static void
+watch_again(struct conn *c)
+{
+	watch(c,
+	    (c->paused || c->eof ? 0 : EPOLLIN) | (c->blocked ? EPOLLOUT : 0));
 }
 
 void
@@ -193,7 +229,7 @@ conn_close(struct conn *c, const char *why)
 	log_debug("conn close fd=%d why=%s queued=%u", c->fd, why, c->queued);
 	c->state = CONN_DEAD;
 	untake(c);
-	ev_io_stop(all->loop, &c->io);
+	watch(c, 0);
 	wheel_take(c);
 	close(c->fd);
 	queue_free(c);
@@ -201,26 +237,6 @@ conn_close(struct conn *c, const char *why)
 	peer_leave(c);
 	all->n--;
 	turn_add(c);
-}
-
-static void
-watch(struct conn *c, int events)
-{
-	if (ev_is_active(&c->io) &&
-	    (c->io.events & (EV_READ | EV_WRITE)) == events)
-		return;
-	ev_io_stop(c->all->loop, &c->io);
-	if (events == 0)
-		return;
-	ev_io_set(&c->io, c->fd, events);
-	ev_io_start(c->all->loop, &c->io);
-}
-
-static void
-watch_again(struct conn *c)
-{
-	watch(c,
-	    (c->paused || c->eof ? 0 : EV_READ) | (c->blocked ? EV_WRITE : 0));
 }
 
 /* All is sent: FIN, and wait for the client's for a little. */
@@ -255,29 +271,28 @@ conn_end(struct conn *c, const char *why)
 
 /* --- sending --- */
 
+/* Behind the first.  -1 without memory. */
 static int
-queue_grow(struct conn *c)
+queue_add(struct conn *c, struct frame *f)
 {
-	struct frame **q;
-	uint32_t cap = c->q_cap * 2;
+	struct conn_queue *q = c->queue;
+	uint32_t cap = q ? q->cap : 0;
 
-	if (c->q_at > 0) {
-		memmove(c->q, c->q + c->q_at, c->q_n * sizeof(struct frame *));
-		c->q_at = 0;
-		if (c->q_n < c->q_cap)
-			return 0;
+	if (q != NULL && q->at > 0 && q->at + q->n == cap) {
+		memmove(q->f, q->f + q->at, q->n * sizeof(*q->f));
+		q->at = 0;
 	}
-	if (c->q == c->inl) {
-		q = malloc(cap * sizeof(struct frame *));
-		if (q != NULL)
-			memcpy(q, c->inl, sizeof(c->inl));
-	} else {
-		q = realloc(c->q, cap * sizeof(struct frame *));
+	if (q == NULL || q->n == cap) {
+		cap = cap ? cap * 2 : 6;
+		q = realloc(q, sizeof(*q) + cap * sizeof(*q->f));
+		if (q == NULL)
+			return -1;
+		if (c->queue == NULL)
+			q->at = q->n = 0;
+		q->cap = cap;
+		c->queue = q;
 	}
-	if (q == NULL)
-		return -1;
-	c->q = q;
-	c->q_cap = cap;
+	q->f[q->at + q->n++] = f;
 	return 0;
 }
 
@@ -286,16 +301,19 @@ send_some(struct conn *c)
 {
 	struct iovec iov[IOV_LOT];
 	struct msghdr m = { .msg_iov = iov };
-	uint32_t i, off = c->q_off;
+	const struct conn_queue *q = c->queue;
+	uint32_t i;
 
-	if (c->q_n == 1)
-		return send(c->fd, c->q[c->q_at]->data + off,
-		    c->q[c->q_at]->len - off, MSG_NOSIGNAL);
-	for (i = 0; i < c->q_n && i < IOV_LOT; i++, off = 0) {
-		iov[i].iov_base = c->q[c->q_at + i]->data + off;
-		iov[i].iov_len = c->q[c->q_at + i]->len - off;
+	if (q == NULL || q->n == 0)
+		return send(c->fd, c->first->data + c->off,
+		    c->first->len - c->off, MSG_NOSIGNAL);
+	iov[0].iov_base = c->first->data + c->off;
+	iov[0].iov_len = c->first->len - c->off;
+	for (i = 0; i < q->n && i < IOV_LOT - 1; i++) {
+		iov[i + 1].iov_base = q->f[q->at + i]->data;
+		iov[i + 1].iov_len = q->f[q->at + i]->len;
 	}
-	m.msg_iovlen = i;
+	m.msg_iovlen = i + 1;
 	return sendmsg(c->fd, &m, MSG_NOSIGNAL);
 }
 
@@ -303,17 +321,21 @@ send_some(struct conn *c)
 static void
 sent(struct conn *c, size_t n)
 {
+	struct conn_queue *q = c->queue;
 	struct frame *f;
 
 	c->queued -= (uint32_t)n;
-	n += c->q_off;
-	while (c->q_n > 0 && n >= (f = c->q[c->q_at])->len) {
+	n += c->off;
+	while ((f = c->first) != NULL && n >= f->len) {
 		n -= f->len;
 		frame_unref(f);
-		c->q_at++;
-		c->q_n--;
+		c->first = NULL;
+		if (q != NULL && q->n > 0) {
+			c->first = q->f[q->at++];
+			q->n--;
+		}
 	}
-	c->q_off = (uint32_t)n;
+	c->off = (uint32_t)n;
 }
 
 /*
@@ -325,7 +347,7 @@ push_out(struct conn *c)
 {
 	ssize_t n;
 
-	while (c->q_n > 0 && !c->broken) {
+	while (c->first != NULL && !c->broken) {
 		n = send_some(c);
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -349,20 +371,17 @@ push_out(struct conn *c)
 	}
 }
 
-void
-conn_send(struct conn *c, struct frame *f)
+int
+conn_full(const struct conn *c)
 {
-	if (c->state > CONN_OPEN || c->slow || c->broken || f == NULL ||
-	    f->len == 0)
-		return;
-	if (c->q_at + c->q_n == c->q_cap && queue_grow(c) == -1) {
-		c->slow = 1;
-		turn_add(c);
-		return;
-	}
-	c->q[c->q_at + c->q_n++] = frame_ref(f);
-	c->queued += f->len;
-	turn_add(c);
+	return c->queued > c->all->cf->queue_bytes_max / FULL;
+}
+
+/* Much is queued: the transport is told when it has gone. */
+static void
+filled(struct conn *c)
+{
+	c->full = 1;
 	if (c->queued <= c->all->cf->queue_bytes_max / 2)
 		return;
 	/* Much in one turn is not the reader's fault: see what it takes. */
@@ -370,6 +389,26 @@ conn_send(struct conn *c, struct frame *f)
 		push_out(c);
 	if (c->queued > c->all->cf->queue_bytes_max)
 		c->slow = 1;
+}
+
+void
+conn_send(struct conn *c, struct frame *f)
+{
+	if (c->state > CONN_OPEN || c->slow || c->broken || f == NULL ||
+	    f->len == 0)
+		return;
+	turn_add(c);
+	if (c->first == NULL) {
+		c->first = frame_ref(f);
+	} else if (queue_add(c, f) == 0) {
+		frame_ref(f);
+	} else {
+		c->slow = 1;
+		return;
+	}
+	c->queued += f->len;
+	if (conn_full(c))
+		filled(c);
 }
 
 void
@@ -394,17 +433,23 @@ flush(struct conn *c)
 		conn_close(c, "gone");
 		return;
 	}
-	if (c->q_n > 0)
+	if (c->first != NULL)
 		return;
-	queue_free(c);
+	if (c->queue != NULL) {
+		free(c->queue);
+		c->queue = NULL;
+	}
 	if (c->blocked) {
 		c->blocked = 0;
 		watch_again(c);
 	}
-	if (c->state == CONN_END)
+	if (c->state == CONN_END) {
 		linger(c);
-	else if (c->state == CONN_OPEN && c->tr->drained != NULL)
-		c->tr->drained(c);
+	} else if (c->full) {
+		c->full = 0;
+		if (c->state == CONN_OPEN && c->tr->drained != NULL)
+			c->tr->drained(c);
+	}
 }
 
 void
@@ -821,16 +866,29 @@ on_read(struct conn *c)
 		c->tr->input(c, scratch, (size_t)n);
 }
 
+/* A closed one's memory stays until the end of the turn. */
 static void
 on_io(struct ev_loop *loop, ev_io *w, int revents)
 {
-	struct conn *c = w->data;
+	struct conns *all = w->data;
+	struct epoll_event e[EVENTS];
+	unsigned got;
+	struct conn *c;
+	int i, n;
 
 	(void)loop;
-	if (revents & EV_WRITE)
-		flush(c);
-	if ((revents & EV_READ) && c->state != CONN_DEAD && !c->paused)
-		on_read(c);
+	(void)revents;
+	n = epoll_wait(all->ep, e, EVENTS, 0);
+	for (i = 0; i < n; i++) {
+		c = e[i].data.ptr;
+		got = e[i].events;
+		if (got & (EPOLLERR | EPOLLHUP))
+			got |= EPOLLIN | EPOLLOUT;
+		if (got & c->watched & EPOLLOUT)
+			flush(c);
+		if ((got & c->watched & EPOLLIN) && c->state != CONN_DEAD)
+			on_read(c);
+	}
 }
 
 /* --- time --- */
@@ -922,15 +980,15 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	struct conn *c, *list;
 	int rounds = 0;
 
-	(void)loop;
 	(void)revents;
 	while ((list = all->turn) != NULL && rounds++ < 8) {
 		all->turn = NULL;
 		while ((c = list) != NULL) {
 			list = c->turn_next;
+			__builtin_prefetch(list); /* here after the write */
 			c->in_turn = 0;
 			if (c->state == CONN_DEAD) {
-				free(c);
+				slab_free(&all->slab, c);
 				continue;
 			}
 			if (c->slow) {
@@ -947,7 +1005,9 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 		}
 	}
 	if (all->turn == NULL)
-		ev_idle_stop(all->loop, &all->spin);
+		ev_idle_stop(loop, &all->spin);
+	else
+		ev_idle_start(loop, &all->spin);
 }
 
 /* Its being active is all: the loop does not sleep then. */
@@ -971,28 +1031,17 @@ accept_rest(struct conn_listener *l)
 static void
 conn_new(struct conns *all, int fd, int is_unix)
 {
-	struct conn *c = calloc(1, sizeof(*c));
-	int on = 1, wait_ms = USER_TIMEOUT_MS;
+	struct conn *c = slab_new(&all->slab);
 
 	if (c == NULL) {
 		close(fd);
 		return;
 	}
-	if (!is_unix) {
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms,
-		    sizeof(wait_ms));
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	}
 	c->all = all;
 	c->fd = fd;
 	c->unix_peer = is_unix != 0;
-	c->q = c->inl;
-	c->q_cap = CONN_QUEUE_INLINE;
 	c->progress_s = c->active_s = all->now_s;
-	ev_io_init(&c->io, on_io, fd, EV_READ);
-	c->io.data = c;
-	ev_io_start(all->loop, &c->io);
+	watch_again(c);
 	conn_due(c, HEAD_S);
 	all->n++;
 	all->accepted++;
@@ -1025,6 +1074,18 @@ on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
+/* What the kernel does for each connection that is accepted there. */
+static void
+listener_options(int fd)
+{
+	int on = 1, wait_ms = USER_TIMEOUT_MS;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(
+	    fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof(wait_ms));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 int
 conns_listen(struct conns *all, const char *addr)
 {
@@ -1039,6 +1100,8 @@ conns_listen(struct conns *all, const char *addr)
 	}
 	l->all = all;
 	l->is_unix = strchr(addr, '/') != NULL;
+	if (!l->is_unix)
+		listener_options(l->fd);
 	l->next = all->listeners;
 	all->listeners = l;
 	ev_io_init(&l->io, on_accept, l->fd, EV_READ);
@@ -1072,6 +1135,16 @@ conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
     const struct transport_path *paths)
 {
 	memset(all, 0, sizeof(*all));
+	_Static_assert(sizeof(struct conn) <= 128, "two cache lines");
+	all->slab.size = sizeof(struct conn);
+	all->ep = epoll_create1(EPOLL_CLOEXEC);
+	if (all->ep == -1) {
+		log_sys("conn epoll");
+		return -1;
+	}
+	ev_io_init(&all->io, on_io, all->ep, EV_READ);
+	all->io.data = all;
+	ev_io_start(loop, &all->io);
 	all->loop = loop;
 	all->cf = cf;
 	all->paths = paths;
@@ -1138,8 +1211,11 @@ conns_fini(struct conns *all)
 	conns_each(all, close_now, NULL);
 	while ((c = all->turn) != NULL) {
 		all->turn = c->turn_next;
-		free(c);
+		slab_free(&all->slab, c);
 	}
+	slab_fini(&all->slab);
+	ev_io_stop(all->loop, &all->io);
+	close(all->ep);
 	ev_timer_stop(all->loop, &all->timer);
 	ev_prepare_stop(all->loop, &all->prepare);
 	ev_idle_stop(all->loop, &all->spin);

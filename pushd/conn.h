@@ -18,10 +18,11 @@
 #include "conf.h"
 #include "frame.h"
 #include "http.h"
+#include "slab.h"
 #include "table.h"
 #include "transport.h"
 
-enum { CONN_QUEUE_INLINE = 2, CONN_WHEEL = 64 /* seconds */ };
+enum { CONN_WHEEL = 64 /* seconds */ };
 
 enum conn_state {
 	CONN_HEAD,   /* its request is being read */
@@ -34,28 +35,30 @@ enum conn_state {
 struct conns;
 
 struct conn {
-	ev_io io;
+	/* A cache line with all that a delivery touches. */
 	struct conns *all;
+	struct frame *first;      /* what goes out next; NULL: nothing waits */
+	struct conn_queue *queue; /* what comes behind it, else NULL */
+	struct conn *turn_next;   /* to be looked at before the loop sleeps */
+	int fd;
+	uint32_t queued;     /* bytes in all */
+	uint32_t off;        /* bytes of the first that are sent */
+	uint32_t progress_s; /* when the kernel last took bytes, or END began */
+	uint32_t active_s;   /* when the client last did something */
+	uint32_t due_s;      /* the wheel calls then */
+	uint32_t life_s;     /* a held stream ends then */
+	uint8_t state;       /* enum conn_state */
+	uint8_t in_turn : 1, slow : 1, broken : 1, blocked : 1, full : 1;
+	uint8_t paused : 1, resumed : 1, eof : 1, unix_peer : 1, unlimited : 1;
+	uint8_t watched; /* EPOLLIN and EPOLLOUT, as the kernel was told */
+
+	/* The others. */
 	const struct transport *tr; /* NULL until taken */
 	void *t;                    /* the transport's own */
 	struct conn *wheel_next, **wheel_at;
-	struct conn *turn_next; /* to be looked at before the loop sleeps */
 	struct conn_peer *peer; /* counted by address; NULL: not yet */
 	struct buf *in;         /* bytes kept for later, else NULL */
 	struct http_head *head; /* of a request that came in pieces */
-	struct frame **q;       /* the queue: ${inl} or heap */
-	struct frame *inl[CONN_QUEUE_INLINE];
-	uint32_t q_at, q_n, q_cap;
-	uint32_t q_off;      /* bytes of the first that are sent */
-	uint32_t queued;     /* bytes in all */
-	uint32_t due_s;      /* the wheel calls then */
-	uint32_t life_s;     /* a held stream ends then */
-	uint32_t progress_s; /* when the kernel last took bytes, or END began */
-	uint32_t active_s;   /* when the client last did something */
-	int fd;
-	uint8_t state;
-	unsigned in_turn : 1, paused : 1, resumed : 1, blocked : 1, slow : 1,
-	    broken : 1, eof : 1, unix_peer : 1, unlimited : 1;
 };
 
 /* All connections and what they share. */
@@ -64,11 +67,14 @@ struct conns {
 	const struct conf *cf;
 	struct http_limits limits;
 	const struct transport_path *paths; /* ends with a NULL path */
+	struct slab slab;
 	struct conn *wheel[CONN_WHEEL];
 	uint32_t now_s;     /* monotonic */
 	struct conn *turn;  /* queued or resumed in this turn */
 	struct table peers; /* connections by address */
 	struct conn_listener *listeners;
+	int ep;   /* an epoll of connections alone: no watcher for each */
+	ev_io io; /* ... something happened there */
 	ev_timer timer;
 	ev_prepare prepare;
 	ev_idle spin; /* active while something is left in ${turn} */
@@ -113,6 +119,13 @@ void conn_take(struct conn *c, const struct transport *tr, void *t);
  * at the end of the turn, as too slow.
  */
 void conn_send(struct conn *c, struct frame *f);
+
+/*
+ * conn_full(c):
+ * Whether so much is queued that whoever has more should wait until drained
+ * is called.
+ */
+int conn_full(const struct conn *c);
 
 /* conn_write(c, p, len): queue a copy of bytes that are for ${c} alone. */
 void conn_write(struct conn *c, const void *p, size_t len);

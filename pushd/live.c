@@ -28,7 +28,6 @@ enum {
 	JOINED = 2,
 	PENDING = 4, /* flags of a room, beside IDENT_ROOM */
 	BEARER_MAX = 8192,
-	FULL = 4, /* of queue_bytes_max */
 	COMMANDS_PER_MESSAGE = 2,
 	COMMANDS_BURST = 100
 };
@@ -269,7 +268,7 @@ on_event(struct hub_sub *sub, struct hub_event *he)
 static int
 is_full(const struct live *v)
 {
-	return v->c->queued > v->c->all->cf->queue_bytes_max / FULL;
+	return conn_full(v->c);
 }
 
 static int

@@ -269,7 +269,8 @@ start(struct push *p, const char *const *listens, int nlistens)
 	typing_init(
 	    &p->typing, p->loop, (int)p->cf.typing_ms, typing_publish, p);
 	longpolls_init(&p->longpolls, p->loop);
-	conns_init(&p->conns, p->loop, &p->cf, paths);
+	if (conns_init(&p->conns, p->loop, &p->cf, paths) == -1)
+		return -1;
 	/* Its lock is what a second pushd finds held. */
 	if (ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
 		p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops,

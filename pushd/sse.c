@@ -15,7 +15,7 @@
 #include "push.h"
 #include "sse.h"
 
-enum { BATCH_MAX = 10, TICK_BEATS = 4, FULL = 4 /* of queue_bytes_max */ };
+enum { BATCH_MAX = 10, TICK_BEATS = 4 };
 
 #define BATCH_S 0.1
 
@@ -188,7 +188,7 @@ on_missed(void *arg, struct hub_event *he)
 
 	greet(s, -1);
 	give(s, he);
-	return s->c->queued > s->c->all->cf->queue_bytes_max / FULL;
+	return conn_full(s->c);
 }
 
 static void

@@ -37,7 +37,10 @@ struct transport {
 	/* The client's FIN.  NULL: it counts as gone. */
 	void (*eof)(struct conn *c);
 
-	/* All that was queued is with the kernel.  May be NULL. */
+	/*
+	 * Its queue had become full (conn_full), and all of it is with the
+	 * kernel now.  May be NULL.
+	 */
 	void (*drained)(struct conn *c);
 
 	/*
