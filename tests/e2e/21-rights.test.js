@@ -171,11 +171,6 @@ const rows = {
   'GET /internal/events': plain('/internal/events', 404),
   'GET /internal/replay': plain('/internal/replay', 404),
 
-  'GET /api/events/stream': plain('/api/events/stream'),
-  'GET /api/api/events/stream': plain('/api/api/events/stream'),
-  'GET /chat/sse': plain('/chat/sse'),
-  'GET /notifications/sse': plain('/notifications/sse'),
-
   'GET /health': plain('/health'),
   'GET /metrics': plain('/metrics'),
 
@@ -187,6 +182,8 @@ const rows = {
 
   'GET /api/events/poll': plain('/api/events/poll'),
   'GET /api/api/events/poll': plain('/api/api/events/poll'),
+  'GET /api/events/longpoll': plain('/api/events/longpoll'),
+  'GET /api/api/events/longpoll': plain('/api/api/events/longpoll'),
 };
 
 const table = routes();

@@ -79,7 +79,7 @@ export class Box {
   request(method, url, { who, body, headers = {}, addr, extra, as = 'fcgi',
     program } = {}) {
     const name = program ??
-      (/^\/api(\/api)?\/events\/poll/.test(url) ? 'poll' : 'api');
+      (/^\/api(\/api)?\/events\/(long)?poll/.test(url) ? 'poll' : 'api');
     const h = { ...headers };
     let data = body;
     if (body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)) {
