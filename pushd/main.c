@@ -51,6 +51,14 @@ static const struct transport_path paths[] = {
 	{ NULL, NULL },
 };
 
+/* --echo: all else is not there. */
+static const struct transport_path echo_paths[] = {
+	{ "/", &ws_transport },
+	{ "/chat/ws", &ws_transport },
+	{ "/ws/live-chat", &ws_transport },
+	{ NULL, NULL },
+};
+
 static struct push push;
 static struct conf first_conf; /* what long-lived parts borrow from */
 static char conf_path[4096];
@@ -180,6 +188,7 @@ on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 		if (p->cf.internal_key != first_conf.internal_key)
 			conf_free(&p->cf);
 		p->cf = cf;
+		mode_conf(p->mode, &p->cf);
 		log_open("pushd", NULL, log_level(p->cf.log_level));
 		log_info("conf reread");
 	}
@@ -204,13 +213,15 @@ signals(struct push *p)
 static void
 usage(FILE *f)
 {
-	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]...\n"
+	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]... [--echo]\n"
 	      "Holds the live connections of Parley: Server-Sent Events and "
 	      "WebSockets.\n\n"
 	      "  --conf FILE       settings; else PARLEY_CONF, else "
 	      "parley.conf nearby\n"
 	      "  --listen ADDRESS  HOST:PORT or a socket's path, instead of "
 	      "push_listen\n"
+	      "  --echo            WebSockets echo, for conformance suites; "
+	      "on loopback only\n"
 	      "  --version, --help\n\n"
 	      "SIGTERM sends clients away and ends, SIGHUP rereads the "
 	      "settings.\n",
@@ -269,10 +280,12 @@ start(struct push *p, const char *const *listens, int nlistens)
 	typing_init(
 	    &p->typing, p->loop, (int)p->cf.typing_ms, typing_publish, p);
 	longpolls_init(&p->longpolls, p->loop);
-	if (conns_init(&p->conns, p->loop, &p->cf, paths) == -1)
+	if (conns_init(&p->conns, p->loop, &p->cf,
+		p->mode == MODE_ECHO ? echo_paths : paths) == -1)
 		return -1;
 	/* Its lock is what a second pushd finds held. */
-	if (ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
+	if (p->mode == MODE_SERVE &&
+	    ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
 		p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops,
 		p) == -1)
 		return -1;
@@ -280,10 +293,6 @@ start(struct push *p, const char *const *listens, int nlistens)
 		if (conns_listen(&p->conns, listen_address(&p->cf, listens[i],
 						path, sizeof(path))) == -1)
 			return -1;
-	if (nlistens == 0 &&
-	    conns_listen(&p->conns, listen_address(&p->cf, p->cf.push_listen,
-					path, sizeof(path))) == -1)
-		return -1;
 	return 0;
 }
 
@@ -311,11 +320,12 @@ main(int argc, char **argv)
 	static const struct option options[] = { { "conf", required_argument,
 						     NULL, 'c' },
 		{ "listen", required_argument, NULL, 'l' },
+		{ "echo", no_argument, NULL, 'e' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	const char *conf = NULL, *listens[16];
 	struct buf err;
-	int opt, nlistens = 0, rc;
+	int opt, nlistens = 0, i, rc;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (opt) {
@@ -325,6 +335,9 @@ main(int argc, char **argv)
 		case 'l':
 			if (nlistens < 16)
 				listens[nlistens++] = optarg;
+			break;
+		case 'e':
+			push.mode = MODE_ECHO;
 			break;
 		case 'V':
 			puts("pushd " PARLEY_VERSION);
@@ -359,6 +372,19 @@ main(int argc, char **argv)
 	}
 	buf_fini(&err);
 	push.cf = first_conf;
+	mode_conf(push.mode, &push.cf);
+	if (nlistens == 0)
+		listens[nlistens++] = push.cf.push_listen;
+	for (i = 0; i < nlistens; i++)
+		if (!mode_listen_ok(push.mode, listens[i])) {
+			fprintf(stderr,
+			    "pushd: %s: this mode answers anybody, so it "
+			    "listens on loopback alone: "
+			    "--listen 127.0.0.1:PORT\n",
+			    listens[i]);
+			conf_free(&first_conf);
+			return 2;
+		}
 	log_open("pushd", NULL, log_level(push.cf.log_level));
 	push.loop = ev_default_loop(EVFLAG_AUTO);
 	if (push.loop == NULL) {

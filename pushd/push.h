@@ -14,6 +14,7 @@
 #include "ident.h"
 #include "ingest.h"
 #include "longpoll.h"
+#include "mode.h"
 #include "presence.h"
 #include "replay.h"
 #include "typing.h"
@@ -27,6 +28,7 @@ struct push_latency {
 
 struct push {
 	struct ev_loop *loop;
+	enum mode mode;
 	struct conf cf;
 	struct hub hub;
 	struct backend *backend;
