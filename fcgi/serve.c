@@ -383,8 +383,6 @@ serve_broken(void)
 static int
 serve_cgi(void)
 {
-	int rc = 0;
-
 	sv.fcgi = NULL;
 	if (serve_find(NULL) == -1) {
 		serve_broken();
@@ -392,9 +390,8 @@ serve_cgi(void)
 	}
 	serve_one(environ);
 	serve_end();
-	store_close(sv.st);
-	sv.st = NULL;
-	return rc;
+	store_leave(sv.st);
+	return 0;
 }
 
 /*

@@ -76,6 +76,13 @@ int store_open(const struct store_options *op, struct store **st);
 void store_close(struct store *st);
 
 /*
+ * store_leave(st):
+ * The process ends now: what the system takes back is left to it.  Closes only
+ * where something waits for a checkpoint.  ${st} is not to be used any more.
+ */
+void store_leave(struct store *st);
+
+/*
  * store_init(op):
  * Make the database, or bring it to the newest schema by its numbered steps,
  * each in a transaction.  A new one starts the first life of the event log.

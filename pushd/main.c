@@ -3,17 +3,19 @@
  *
  * Joins the modules: events come from ingest, pass typing and identities, go
  * through the hub to transports; what clients send goes out by the backend.
- * No disk, no database, no keys, no business rules.
+ * No disk but its log, no database, no keys, no business rules.
  */
+#define _GNU_SOURCE /* sys/prctl.h with RLIMIT_NPROC */
 #include <assert.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/crypto.h>
 #include <sodium.h>
 
 #include "clock.h"
@@ -21,7 +23,6 @@
 #include "log.h"
 #include "metrics.h"
 #include "push.h"
-#include "sandbox.h"
 #include "sse.h"
 #include "ws.h"
 
@@ -47,6 +48,14 @@ static const struct transport_path paths[] = {
 	{ "/ws/live-chat", &ws_transport },
 	{ "/health", &health_transport },
 	{ "/metrics", &metrics_transport },
+	{ NULL, NULL },
+};
+
+/* --echo: all else is not there. */
+static const struct transport_path echo_paths[] = {
+	{ "/", &ws_transport },
+	{ "/chat/ws", &ws_transport },
+	{ "/ws/live-chat", &ws_transport },
 	{ NULL, NULL },
 };
 
@@ -160,30 +169,30 @@ on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 }
 
 static void
-on_settings(void *arg, struct conf *cf, const char *fault)
-{
-	struct push *p = arg;
-
-	if (cf == NULL) {
-		log_error("conf not reread: %s", fault);
-		return;
-	}
-	if (p->cf.internal_key != first_conf.internal_key)
-		conf_free(&p->cf);
-	p->cf = *cf;
-	log_open("pushd", NULL, log_level(p->cf.log_level));
-	log_info("conf reread");
-}
-
-static void
 on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct push *p = w->data;
+	struct conf cf;
+	struct buf err;
 
 	(void)loop;
 	(void)revents;
 	log_reopen();
-	reread_ask(&p->reread);
+	buf_init(&err, 65536);
+	memset(&cf, 0, sizeof(cf));
+	if (conf_load(&cf, conf_path[0] ? conf_path : NULL, CONF_PUSHD, &err) ==
+	    -1) {
+		log_error("conf not reread: %s", err.data);
+		conf_free(&cf);
+	} else {
+		if (p->cf.internal_key != first_conf.internal_key)
+			conf_free(&p->cf);
+		p->cf = cf;
+		mode_conf(p->mode, &p->cf);
+		log_open("pushd", NULL, log_level(p->cf.log_level));
+		log_info("conf reread");
+	}
+	buf_fini(&err);
 }
 
 static void
@@ -204,15 +213,15 @@ signals(struct push *p)
 static void
 usage(FILE *f)
 {
-	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]...\n"
+	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]... [--echo]\n"
 	      "Holds the live connections of Parley: Server-Sent Events and "
 	      "WebSockets.\n\n"
 	      "  --conf FILE       settings; else PARLEY_CONF, else "
 	      "parley.conf nearby\n"
 	      "  --listen ADDRESS  HOST:PORT or a socket's path, instead of "
 	      "push_listen\n"
-	      "  --user NAME       who to become when started by root, instead "
-	      "of push_user\n"
+	      "  --echo            WebSockets echo, for conformance suites; "
+	      "on loopback only\n"
 	      "  --version, --help\n\n"
 	      "SIGTERM sends clients away and ends, SIGHUP rereads the "
 	      "settings.\n",
@@ -228,6 +237,20 @@ listen_address(const struct conf *cf, const char *addr, char *out, size_t size)
 		return addr;
 	snprintf(out, size, "%s/%s", cf->state_dir, addr);
 	return out;
+}
+
+/* What a break-in would have: no core, no children, no more rights. */
+static void
+confine(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+	if (geteuid() != 0)
+		setrlimit(RLIMIT_NPROC, &none);
+	if (prctl(PR_SET_DUMPABLE, 0) == -1 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		log_sys("prctl");
 }
 
 static int
@@ -257,10 +280,12 @@ start(struct push *p, const char *const *listens, int nlistens)
 	typing_init(
 	    &p->typing, p->loop, (int)p->cf.typing_ms, typing_publish, p);
 	longpolls_init(&p->longpolls, p->loop);
-	if (conns_init(&p->conns, p->loop, &p->cf, paths) == -1)
+	if (conns_init(&p->conns, p->loop, &p->cf,
+		p->mode == MODE_ECHO ? echo_paths : paths) == -1)
 		return -1;
 	/* Its lock is what a second pushd finds held. */
-	if (ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
+	if (p->mode == MODE_SERVE &&
+	    ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
 		p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops,
 		p) == -1)
 		return -1;
@@ -268,10 +293,6 @@ start(struct push *p, const char *const *listens, int nlistens)
 		if (conns_listen(&p->conns, listen_address(&p->cf, listens[i],
 						path, sizeof(path))) == -1)
 			return -1;
-	if (nlistens == 0 &&
-	    conns_listen(&p->conns, listen_address(&p->cf, p->cf.push_listen,
-					path, sizeof(path))) == -1)
-		return -1;
 	return 0;
 }
 
@@ -290,7 +311,6 @@ stop(struct push *p)
 	if (p->cf.internal_key != first_conf.internal_key)
 		conf_free(&p->cf);
 	conf_free(&first_conf);
-	reread_stop(&p->reread);
 	ev_loop_destroy(p->loop);
 }
 
@@ -300,12 +320,12 @@ main(int argc, char **argv)
 	static const struct option options[] = { { "conf", required_argument,
 						     NULL, 'c' },
 		{ "listen", required_argument, NULL, 'l' },
-		{ "user", required_argument, NULL, 'u' },
+		{ "echo", no_argument, NULL, 'e' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-	const char *conf = NULL, *user = NULL, *listens[16];
+	const char *conf = NULL, *listens[16];
 	struct buf err;
-	int opt, nlistens = 0, rc;
+	int opt, nlistens = 0, i, rc;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (opt) {
@@ -316,8 +336,8 @@ main(int argc, char **argv)
 			if (nlistens < 16)
 				listens[nlistens++] = optarg;
 			break;
-		case 'u':
-			user = optarg;
+		case 'e':
+			push.mode = MODE_ECHO;
 			break;
 		case 'V':
 			puts("pushd " PARLEY_VERSION);
@@ -334,11 +354,8 @@ main(int argc, char **argv)
 		return 2;
 	}
 	umask(077);
-	sandbox_begin();
-	/* Its file of settings is not read then, later, at the first hash. */
-	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
-	    sodium_init() == -1) {
-		fputs("pushd: libcrypto or libsodium\n", stderr);
+	if (sodium_init() == -1) {
+		fputs("pushd: libsodium\n", stderr);
 		return 1;
 	}
 	if (conf != NULL)
@@ -355,22 +372,29 @@ main(int argc, char **argv)
 	}
 	buf_fini(&err);
 	push.cf = first_conf;
+	mode_conf(push.mode, &push.cf);
+	if (nlistens == 0)
+		listens[nlistens++] = push.cf.push_listen;
+	for (i = 0; i < nlistens; i++)
+		if (!mode_listen_ok(push.mode, listens[i])) {
+			fprintf(stderr,
+			    "pushd: %s: this mode answers anybody, so it "
+			    "listens on loopback alone: "
+			    "--listen 127.0.0.1:PORT\n",
+			    listens[i]);
+			conf_free(&first_conf);
+			return 2;
+		}
 	log_open("pushd", NULL, log_level(push.cf.log_level));
 	push.loop = ev_default_loop(EVFLAG_AUTO);
 	if (push.loop == NULL) {
 		log_error("loop why=none");
 		return 1;
 	}
-	if (sandbox_user(user ? user : push.cf.push_user, push.cf.run_dir) ==
-	    -1)
-		return 1;
-	rc = reread_start(&push.reread, push.loop,
-	    conf_path[0] ? conf_path : NULL, on_settings, &push);
+	confine();
 	signals(&push);
-	if (rc == 0)
-		rc = start(&push, listens, nlistens);
+	rc = start(&push, listens, nlistens);
 	if (rc == 0) {
-		sandbox_enter();
 		log_info(
 		    "start pid=%ld max=%zu", (long)getpid(), push.conns.max);
 		ev_run(push.loop, 0);

@@ -14,9 +14,9 @@
 #include "ident.h"
 #include "ingest.h"
 #include "longpoll.h"
+#include "mode.h"
 #include "presence.h"
 #include "replay.h"
-#include "reread.h"
 #include "typing.h"
 
 #define PUSH_LATENCY_BUCKETS 12
@@ -28,6 +28,7 @@ struct push_latency {
 
 struct push {
 	struct ev_loop *loop;
+	enum mode mode;
 	struct conf cf;
 	struct hub hub;
 	struct backend *backend;
@@ -37,7 +38,6 @@ struct push {
 	struct conns conns;
 	struct ingest ingest;
 	struct typing typing;
-	struct reread reread;
 	struct longpolls longpolls;
 	struct push_latency latency;
 	uint64_t resets; /* cursors that could not be honoured, sent out */

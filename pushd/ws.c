@@ -29,6 +29,7 @@ struct ws {
 	uint16_t peer_code; /* of its Close; 1: it had none; 0: none yet */
 	uint8_t pings;      /* in this second */
 	uint8_t beats;
+	uint8_t echo; /* --echo: messages go back as they came */
 };
 
 /* What an upgrade said, until it is answered. */
@@ -224,6 +225,11 @@ ws_open(struct conn *c, const struct request *rq)
 	w->live.all = http_query(rq->head, rq->p, "events", token, 8) == 3 &&
 		      strcmp(token, "all") == 0;
 	conn_take(c, &ws_transport, w);
+	if (push_of(c)->mode == MODE_ECHO) {
+		w->echo = 1;
+		switch_protocols(w);
+		return;
+	}
 	if (!push_cred(c, rq, &cred, token, session)) {
 		switch_protocols(w);
 		return;
@@ -239,20 +245,36 @@ ws_open(struct conn *c, const struct request *rq)
 	conn_due(c, 30);
 }
 
+/* A whole message. */
+static void
+on_message(struct ws *w, int opcode, const char *p, size_t len)
+{
+	unsigned char head[WSFRAME_HEAD_MAX];
+
+	if (!w->echo) {
+		live_text(&w->live, p, len);
+		return;
+	}
+	conn_write(w->c, head, wsframe_head(head, opcode, len));
+	conn_write(w->c, p, len);
+	if (conn_full(w->c))
+		conn_pause(w->c); /* until it has read some */
+}
+
 /* A piece of a message; whole ones are not copied. */
 static void
 on_data(struct ws *w, const struct wsframe_got *got)
 {
 	struct buf *b = w->message;
 
-	if (got->opcode == WS_BINARY) {
+	if (got->opcode == WS_BINARY && !w->echo) {
 		if (got->fin)
 			live_error(&w->live, "binary", "Messages are text",
 			    NULL, NULL, 0);
 		return;
 	}
 	if (b == NULL && got->fin) {
-		live_text(&w->live, got->p, got->len);
+		on_message(w, got->opcode, got->p, got->len);
 		return;
 	}
 	if (b == NULL) {
@@ -271,7 +293,7 @@ on_data(struct ws *w, const struct wsframe_got *got)
 		return;
 	/* Taken off first: the message may end the connection. */
 	w->message = NULL;
-	live_text(&w->live, b->data, b->len);
+	on_message(w, got->opcode, b->data, b->len);
 	buf_fini(b);
 	free(b);
 }
@@ -349,7 +371,10 @@ ws_drained(struct conn *c)
 {
 	struct ws *w = c->t;
 
-	live_go(&w->live);
+	if (w->echo)
+		conn_resume(c);
+	else
+		live_go(&w->live);
 }
 
 static void
@@ -372,6 +397,8 @@ ws_tick(struct conn *c)
 		    "Try again in a moment");
 		return 0;
 	}
+	if (w->echo)
+		return 60;
 	if (w->live.state != LIVE_IN) {
 		ws_close(w, 1008, "no authentication");
 		return 0;

@@ -4,7 +4,8 @@
 // stand the least and the greatest.
 //
 //	make bench                     all, in some minutes
-//	make bench BENCH="poll post"   some of: poll post cgi fan turn rate idle
+//	make bench BENCH="poll post"   some of: poll post cgi fan turn rate
+//	                               live idle beat storm
 //	make bench BENCH="full fan"    at full length
 //
 // PARLEY_BENCH_S is how long a turn of a load takes (3 s).
@@ -110,9 +111,14 @@ async function cgi(tmp) {
 			'pages.fcgi': empty }), 'parley') });
 	try {
 		const token = (await p.cli('token', '--user', 'mai@example.com')).trim();
-		const first = await p.request('GET', '/api/events/poll',
-			{ headers: { authorization: `Bearer ${token}` } });
-		const query = `after=${first.json.cursor}`;
+		// The first poll tells the others that somebody is there: an event.
+		const poll = async (after) => (await p.request('GET',
+			`/api/events/poll?after=${after}`,
+			{ headers: { authorization: `Bearer ${token}` } })).json;
+		let first = await poll(0);
+		for (let n = 0; n < 10 && first.events.length > 0; n++)
+			first = await poll(first.cursor);
+		const query = `after=${first.cursor}`;
 		for (const [what, program, path] of [
 			['idle poll', 'poll.fcgi', `/api/events/poll?${query}`],
 			['GET of a conversation', 'api.fcgi', '/api/conversations/4'],
@@ -170,8 +176,14 @@ if (want('turn'))
 	await attempt(push.turn, kinds, 5000, full ? 20 : 4);
 if (want('rate'))
 	await attempt(push.rate, kinds, 1000, 100, full ? 60 : 10);
+if (want('live'))
+	await attempt(push.live, kinds, 1000, 100, full ? 30 : 4);
 if (want('idle'))
-	await attempt(push.idle, kinds, full ? 10000 : 5000);
+	await attempt(push.idle, kinds, 10000, full ? 60 : 15);
+if (want('beat'))
+	await attempt(push.beat, kinds, 1000, full ? 10 : 4);
+if (want('storm'))
+	await attempt(push.storm, kinds, 10000, 50);
 rmSync(tmp, { recursive: true, force: true });
 console.log(`${rows.filter((r) => r.good).length} of ${rows.length} targets reached`);
 process.exitCode = failed ? 1 : 0;

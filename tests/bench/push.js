@@ -1,9 +1,9 @@
 // The rows of pushd: what its connections cost, beside the floor (floor.c).
 import { createHmac } from 'node:crypto';
 import http from 'node:http';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { freePort, pause, start, until } from '../e2e/lib/harness.js';
 import { begin, compare, report, run, tool } from './lib/rows.js';
 
@@ -20,6 +20,8 @@ export const hintsOnly = { PARLEY_BACKFILL_MS: '60000' };
 
 // A workspace with its programs, and the floor beside it.
 export class Bench {
+	swarms = [];
+
 	async start(more = {}) {
 		this.dir = mkdtempSync(join(tmpdir(), 'parley-bench-'));
 		this.p = await start({ env: { ...env, ...more } });
@@ -36,9 +38,20 @@ export class Bench {
 		return `${this.addr},${join(this.p.var, 'run', 'hint.sock')},${this.p.pid('pushd')}`;
 	}
 
+	// A swarm that goes on; it ends with the rest at the latest.
+	begin(...args) {
+		const s = begin(tool('swarm'), args);
+		this.swarms.push(s);
+		return s;
+	}
+
 	async stop() {
 		this.floor?.child.kill();
+		for (const s of this.swarms)
+			s.child.kill();
 		await this.p?.stop();
+		if (this.p?.env.BENCH_ALLOCS)
+			rmSync(dirname(this.p.env.BENCH_ALLOCS), { recursive: true, force: true });
 		rmSync(this.dir, { recursive: true, force: true });
 	}
 
@@ -117,7 +130,7 @@ export class Bench {
 
 	// Whoever is to be held comes once before, so that presence is told.
 	async greet(tokens, n = USERS) {
-		const h = begin(tool('swarm'), ['hold', 'sse', n, this.addr, tokens]);
+		const h = this.begin('hold', 'sse', n, this.addr, tokens);
 		await h.until((l) => l === 'ready');
 		await h.end();
 		return this.head();
@@ -133,6 +146,12 @@ export class Bench {
 			'pushd');
 	}
 
+	// How often pushd took memory from the heap, and what it has of it.
+	heap() {
+		const at = readFileSync(`${this.p.env.BENCH_ALLOCS}.${this.p.pid('pushd')}`);
+		return { taken: Number(at.readBigUInt64LE(0)), bytes: Number(at.readBigUInt64LE(8)) };
+	}
+
 	async swarm(...args) {
 		return JSON.parse(await run(tool('swarm'), args));
 	}
@@ -141,6 +160,18 @@ export class Bench {
 // Kilobytes of memory of its own that a process has in use.
 export const anonymous = (pid) =>
 	Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+
+// Milliseconds of CPU that its main thread has used.
+export const cpuMs = (pid) =>
+	Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+
+// The environment in which pushd's heap is counted (allocs.c).
+function counted() {
+	const dir = mkdtempSync(join(tmpdir(), 'parley-allocs-'));
+	chmodSync(dir, 0o777); // the programs are another user's
+	return { LD_PRELOAD: tool('allocs'), BENCH_ALLOCS_OF: 'pushd',
+		BENCH_ALLOCS: join(dir, 'pushd') };
+}
 
 export async function fan(kinds, sizes, seconds) {
 	const b = await new Bench().start(hintsOnly);
@@ -198,23 +229,111 @@ export async function rate(kinds, n, perS, seconds) {
 	}
 }
 
-export async function idle(kinds, n) {
-	const b = await new Bench().start(hintsOnly);
+// Memory, with every connection settled; CPU of heartbeats alone.
+export async function idle(kinds, n, seconds) {
+	const b = await new Bench().start({ ...hintsOnly, ...counted() });
 	try {
 		const tokens = b.agents(n);
 		for (const kind of kinds) {
 			await b.restart();
 			await b.greet(tokens);
 			// What one costs beyond the first, which bring tables and the like.
-			const before = anonymous(b.p.pid('pushd'));
-			const h = begin(tool('swarm'), ['hold', kind, n, b.addr, tokens]);
+			const pid = b.p.pid('pushd');
+			const [before, heap] = [anonymous(pid), b.heap()];
+			const h = b.begin('hold', kind, n, b.addr, tokens);
 			await h.until((l) => l === 'ready');
 			await pause(500);
-			const each = (anonymous(b.p.pid('pushd')) - before) * 1024 / n;
+			const each = (anonymous(pid) - before) * 1024 / n;
+			const held = (b.heap().bytes - heap.bytes) / n;
+			const cpu = cpuMs(pid);
+			await pause(seconds * 1000);
+			const share = (cpuMs(pid) - cpu) / seconds / 10;
 			await h.end();
-			report(`pushd's memory per idle connection, ${kind}, over ${n}`,
-				each.toFixed(0), '-', 'bytes', '-', kind === 'sio' ? '<= 640' : '<= 400',
-				each <= (kind === 'sio' ? 640 : 400));
+			const most = kind === 'sio' ? 640 : 400;
+			report(`memory per idle ${kind}, of ${n}, resident`, each.toFixed(0), '-',
+				'bytes', '-', `<= ${most}`, each <= most);
+			report(`memory per idle ${kind}, of ${n}, in the heap`, held.toFixed(0), '-',
+				'bytes', '-', `<= ${most}`, held <= most);
+			report(`CPU at rest, ${n} ${kind}`, share.toFixed(2), '-', '%', '-', '< 1',
+				share < 1);
+		}
+	} finally {
+		await b.stop();
+	}
+}
+
+// What heartbeats take from the heap: one a second for each stream.
+export async function beat(kinds, n, seconds) {
+	const b = await new Bench().start({ ...hintsOnly, ...counted(),
+		PARLEY_KEEPALIVE_S: '1', PARLEY_WS_PING_S: '1', PARLEY_PING_INTERVAL_MS: '1000' });
+	try {
+		const tokens = b.agents(n);
+		for (const kind of kinds) {
+			await b.restart();
+			await b.greet(tokens);
+			const h = b.begin('hold', kind, n, b.addr, tokens);
+			await h.until((l) => l === 'ready');
+			await pause(2500);
+			const before = b.heap();
+			await pause(seconds * 1000);
+			const each = (b.heap().taken - before.taken) / n / seconds;
+			await h.end();
+			report(`allocations per heartbeat, ${n} ${kind}`, each.toFixed(2), '-', '',
+				'-', '0', each < 0.01);
+		}
+	} finally {
+		await b.stop();
+	}
+}
+
+// pushd is killed; who was connected comes back with an old cursor.
+export async function storm(kinds, n, events) {
+	const b = await new Bench().start();
+	try {
+		const tokens = b.agents(n);
+		const who = await b.p.bearer();
+		await b.greet(tokens);
+		for (const kind of kinds) {
+			const cursor = await b.head();
+			for (let i = 1; i <= events; i++) {
+				const r = await who.send(4,
+					`fan#${String(i).padStart(10, '0')} of the benchmark`);
+				if (r.status !== 201)
+					throw new Error(`post: ${r.status}`);
+			}
+			const s = b.begin('storm', kind, n, b.addr, cursor, events,
+				b.floorAt.split(',')[0], tokens);
+			await s.until((l) => l === 'ready');
+			b.p.kill('pushd');
+			const r = JSON.parse(await s.end());
+			const text = await b.metrics();
+			const count = (name) =>
+				Number(new RegExp(`^parley_push_${name} (\\d+)`, 'm').exec(text)?.[1]);
+			if (r.wrong || r.ended)
+				throw new Error(`${kind}: ${JSON.stringify(r)}`);
+			report(`${n} ${kind} back, ${events} events behind`,
+				r.whole_s.toFixed(2), r.floor_s.toFixed(2), 's',
+				(r.whole_s / r.floor_s).toFixed(1), '< 2 s',
+				r.whole_s > 0 && r.whole_s < 2,
+				`${count('backend_calls_total')} calls`);
+		}
+	} finally {
+		await b.stop();
+	}
+}
+
+// From a message posted to every stream, through web server, database, pushd.
+export async function live(kinds, n, perS, seconds) {
+	const b = await new Bench().start();
+	try {
+		const tokens = b.agents(n);
+		for (const kind of kinds) {
+			await b.greet(tokens);
+			const r = JSON.parse((await run(tool('swarm'), ['live', kind, n, perS, seconds,
+				b.addr, `127.0.0.1:${b.p.port}`, 4, tokens])).split('\n').at(-1));
+			report(`${perS} messages/s posted, to ${n} ${kind}, p99`, r.p99.toFixed(1), '-',
+				'ms', '-', '< 20, whole', r.p99 < 20 && r.whole && !r.wrong && !r.ended,
+				`${(100 * r.seen / r.wanted).toFixed(2)} % came`);
 		}
 	} finally {
 		await b.stop();

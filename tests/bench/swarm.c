@@ -4,6 +4,8 @@
  *	swarm fan KIND STREAMS BURST SECONDS OURS FLOOR HEAD TOKENS
  *	swarm turn KIND STREAMS SECONDS OURS FLOOR HEAD TOKENS
  *	swarm rate KIND STREAMS PER_S SECONDS OURS FLOOR HEAD TOKENS
+ *	swarm live KIND STREAMS PER_S SECONDS ADDR WEB CONVERSATION TOKENS
+ *	swarm storm KIND STREAMS ADDR CURSOR EVENTS FLOOR TOKENS
  *	swarm hold KIND STREAMS ADDR TOKENS
  *
  * KIND is sse, ws or sio.  OURS and FLOOR are ADDR:PORT,HINT_SOCKET,PID of
@@ -15,17 +17,25 @@
  *       before
  * turn  one event to each, in turn, all of them at once
  * rate  PER_S events a second to all, whatever the readers do
+ * live  as rate, but each event is a message posted at WEB (ADDR:PORT) to
+ *       CONVERSATION with the first token; says "ready" when it begins
+ * storm open the streams, say "ready", wait until the server has cut them all,
+ *       and come back with CURSOR, behind which there are so many EVENTS; then
+ *       what only to open as many costs the floor
  * hold  open the streams, say so, and hold them until stdin ends
  *
  * Every stream must get every event once, in order.  Prints a line of JSON,
  * with a figure for each turn.
  */
+#define _GNU_SOURCE /* strcasestr */
+
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +64,16 @@ static size_t ntokens;
 /* What pushd makes of an event, which the floor is to send as well. */
 static char frame[FRAME_MAX];
 static size_t frame_len;
+
+/* Read whatever comes for so long. */
+static void
+streams_quiet(int ms)
+{
+	double ends = now_s() + ms / 1e3;
+
+	while (now_s() < ends)
+		streams_read(20);
+}
 
 static void
 check(const struct side *s)
@@ -100,14 +120,11 @@ side_open(struct side *s, const char *name, enum kind kind, size_t n,
 static void
 both_open(enum kind kind, size_t n, char **argv)
 {
-	double quiet;
-
 	ntokens = tokens_read(argv[3], &tokens, &rooms);
 	side_open(
 	    &sides[0], "pushd", kind, n, argv[0], strtoll(argv[2], NULL, 10));
 	side_open(&sides[1], "floor", kind, n, argv[1], 0);
-	for (quiet = now_s() + QUIET_MS / 1e3; now_s() < quiet;)
-		streams_read(50);
+	streams_quiet(QUIET_MS);
 }
 
 /* To one stream, or to all. */
@@ -150,8 +167,6 @@ static void
 learn(int in_turn)
 {
 	struct side *s = &sides[0];
-	double quiet;
-
 	if (in_turn) {
 		send_event(s, ++s->number, 0);
 		s->due++;
@@ -162,8 +177,7 @@ learn(int in_turn)
 		streams_want(&sides[1].x, 1, 0);
 		round_trip(s, 1);
 	}
-	for (quiet = now_s() + 0.1; now_s() < quiet;)
-		streams_read(10);
+	streams_quiet(100);
 	memcpy(frame, s->x.frame, s->x.frame_len);
 	frame_len = s->x.frame_len;
 	if (!in_turn)
@@ -291,19 +305,24 @@ rate_due(uint32_t number)
 	return rate_began + rate_every * (double)(number - rate_first);
 }
 
+static void
+rate_wait(uint32_t number)
+{
+	double at = rate_due(number);
+	struct timespec ts = { .tv_sec = (time_t)at,
+		.tv_nsec = (long)((at - floor(at)) * 1e9) };
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+}
+
 /* In a process of its own, so that reading does not delay it. */
 static void
 rate_send(struct side *s, uint32_t count)
 {
-	struct timespec ts;
 	uint32_t i;
-	double at;
 
 	for (i = 0; i < count; i++) {
-		at = rate_due(rate_first + i);
-		ts.tv_sec = (time_t)at;
-		ts.tv_nsec = (long)((at - floor(at)) * 1e9);
-		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+		rate_wait(rate_first + i);
 		send_event(s, rate_first + i, FLOOR_ALL);
 	}
 	_exit(0);
@@ -373,6 +392,175 @@ rate(char **argv)
 	return 0;
 }
 
+/* --- from a message posted to every stream -------------------------------- */
+
+/*
+ * One request; exits unless it is answered with 201.  The web server may end
+ * the connection in ${fd} after an answer, or before: it is made again.
+ */
+static void
+post(int *fd, const char *web, const char *conversation, uint32_t number)
+{
+	struct pollfd pf = { .events = POLLIN };
+	char body[256], text[8192], *end;
+	size_t len = 0, whole = 0;
+	int m, size, again = 0;
+	ssize_t n;
+
+	m = snprintf(body, sizeof(body),
+	    "{\"content\":\"" MARK "%010u of the benchmark\","
+	    "\"client_id\":\"live-%ld-%u\"}",
+	    number, (long)getpid(), number);
+	do {
+		if (*fd == -1 && (*fd = dial(web, 0)) == -1)
+			die(web);
+		size = snprintf(text, sizeof(text),
+		    "POST /api/conversations/%s/messages HTTP/1.1\r\n"
+		    "Host: %s\r\nAuthorization: Bearer %s\r\n"
+		    "Content-Type: application/json\r\n"
+		    "Content-Length: %d\r\n\r\n%s",
+		    conversation, web, tokens[0], m, body);
+		pf.fd = *fd;
+		if (put_all(*fd, text, (size_t)size) == 0 &&
+		    poll(&pf, 1, 10000) == 1 &&
+		    (n = recv(*fd, text, sizeof(text) - 1, 0)) > 0) {
+			len = (size_t)n;
+			break;
+		}
+		close(*fd);
+		*fd = -1;
+	} while (again++ == 0);
+	while (len > 0) {
+		text[len] = '\0';
+		if ((end = strstr(text, "\r\n\r\n")) != NULL && whole == 0) {
+			whole = (size_t)(end + 4 - text);
+			if ((end = strcasestr(text, "content-length:")) != NULL)
+				whole += strtoul(end + 15, NULL, 10);
+		}
+		if (whole > 0 && len >= whole)
+			break;
+		if (poll(&pf, 1, 10000) != 1 ||
+		    (n = recv(*fd, text + len, sizeof(text) - 1 - len, 0)) <= 0)
+			die("post");
+		len += (size_t)n;
+	}
+	if (len == 0 || strncmp(text + 9, "201", 3) != 0) {
+		fprintf(stderr, "swarm: post: %.*s\n", (int)len, text);
+		exit(1);
+	}
+	if (strcasestr(text, "connection: close") != NULL) {
+		close(*fd);
+		*fd = -1;
+	}
+}
+
+/* In a process of its own: so many a second. */
+static void
+live_post(const char *web, const char *conversation, uint32_t count)
+{
+	uint32_t i;
+	int fd = -1;
+
+	for (i = 0; i < count; i++) {
+		rate_wait(rate_first + i);
+		post(&fd, web, conversation, rate_first + i);
+	}
+	_exit(0);
+}
+
+static int
+live(char **argv)
+{
+	static uint32_t late[LATE_US + 1];
+	size_t n = strtoul(argv[1], NULL, 10);
+	double per_s = strtod(argv[2], NULL);
+	uint32_t count = (uint32_t)(per_s * strtod(argv[3], NULL));
+	struct streams x;
+	int status, whole;
+	pid_t child;
+
+	streams_init(&x, kind_of(argv[0]), argv[4], n);
+	ntokens = tokens_read(argv[7], &tokens, &rooms);
+	x.tokens = (const char *const *)tokens;
+	x.ntokens = ntokens;
+	x.join = argv[6];
+	if (streams_open(&x, WAIT_MS) == -1) {
+		fprintf(
+		    stderr, "swarm: %zu of %zu streams open\n", x.nready, n);
+		return 1;
+	}
+	streams_quiet(QUIET_MS);
+	x.late = late;
+	x.due = rate_due;
+	rate_first = 1;
+	rate_every = 1 / per_s;
+	rate_began = now_s() + 0.05;
+	streams_want(&x, 1, 0);
+	puts("ready");
+	fflush(stdout);
+	if ((child = fork()) == 0)
+		live_post(argv[5], argv[6], count);
+	whole = streams_until(&x, (uint64_t)count * n, WAIT_MS) == 0;
+	waitpid(child, &status, 0);
+	printf("{\"sent\":%u,\"wanted\":%llu,\"seen\":%llu,\"wrong\":%llu,"
+	       "\"ended\":%llu,\"whole\":%s,\"p50\":%.3f,\"p99\":%.3f,"
+	       "\"max\":%.3f}\n",
+	    count, (unsigned long long)((uint64_t)count * n),
+	    (unsigned long long)x.seen, (unsigned long long)x.wrong,
+	    (unsigned long long)x.ended, whole ? "true" : "false",
+	    late_ms(late, 0.5), late_ms(late, 0.99), late_ms(late, 1));
+	return status == 0 ? 0 : 1;
+}
+
+/* --- all cut, all back ---------------------------------------------------- */
+
+static int
+storm(char **argv)
+{
+	size_t n = strtoul(argv[1], NULL, 10);
+	uint64_t events = strtoull(argv[4], NULL, 10);
+	struct streams x, bare;
+	double began, open, whole, least;
+	int fd;
+
+	streams_init(&x, kind_of(argv[0]), argv[2], n);
+	ntokens = tokens_read(argv[6], &tokens, &rooms);
+	x.tokens = (const char *const *)tokens;
+	x.ntokens = ntokens;
+	x.join = "4";
+	if (streams_open(&x, 3 * WAIT_MS) == -1) {
+		fprintf(
+		    stderr, "swarm: %zu of %zu streams open\n", x.nready, n);
+		return 1;
+	}
+	puts("ready");
+	fflush(stdout);
+	while (x.nopen > 0)
+		streams_read(100);
+	x.ended = x.seen = x.wrong = 0;
+	x.cursor = argv[3];
+	x.opening_max = 1000;
+	streams_want(&x, 1, 0);
+	while ((fd = dial(x.addr, 0)) == -1)
+		usleep(1000);
+	began = now_s();
+	close(fd);
+	open = streams_open(&x, WAIT_MS) == 0 ? now_s() - began : -1;
+	whole =
+	    streams_until(&x, events * n, WAIT_MS) == 0 ? now_s() - began : -1;
+	streams_close(&x);
+	streams_init(&bare, x.kind, argv[5], n);
+	bare.opening_max = 1000;
+	began = now_s();
+	least = streams_open(&bare, WAIT_MS) == 0 ? now_s() - began : -1;
+	streams_close(&bare);
+	printf("{\"open_s\":%.3f,\"whole_s\":%.3f,\"floor_s\":%.3f,"
+	       "\"seen\":%llu,\"wrong\":%llu,\"ended\":%llu}\n",
+	    open, whole, least, (unsigned long long)x.seen,
+	    (unsigned long long)x.wrong, (unsigned long long)x.ended);
+	return 0;
+}
+
 /* --- nothing at all ------------------------------------------------------- */
 
 static int
@@ -409,7 +597,8 @@ main(int argc, char **argv)
 		int argc;
 		int (*run)(char **);
 	} rows[] = { { "fan", 10, fan }, { "turn", 9, turn },
-		{ "rate", 10, rate }, { "hold", 6, hold } };
+		{ "rate", 10, rate }, { "live", 10, live },
+		{ "storm", 9, storm }, { "hold", 6, hold } };
 	size_t i;
 
 	log_open("swarm", NULL, LOG_WARN);
@@ -422,6 +611,10 @@ main(int argc, char **argv)
 	      "TOKENS\n"
 	      "       swarm turn KIND STREAMS SECONDS OURS FLOOR HEAD TOKENS\n"
 	      "       swarm rate KIND STREAMS PER_S SECONDS OURS FLOOR HEAD "
+	      "TOKENS\n"
+	      "       swarm live KIND STREAMS PER_S SECONDS ADDR WEB "
+	      "CONVERSATION TOKENS\n"
+	      "       swarm storm KIND STREAMS ADDR CURSOR EVENTS FLOOR "
 	      "TOKENS\n"
 	      "       swarm hold KIND STREAMS ADDR TOKENS\n",
 	    stderr);

@@ -21,7 +21,6 @@
 #include "sock.h"
 #include "tests/bench/lib/streams.h"
 
-#define OPENING_MAX 200
 #define DIGITS 10
 #define READ_MAX (256u << 10)
 
@@ -244,6 +243,7 @@ streams_init(struct streams *x, enum kind kind, const char *addr, size_t n)
 	x->addr = addr;
 	x->n = n;
 	x->step = 1;
+	x->opening_max = 200;
 	x->s = calloc(n, sizeof(*x->s));
 	if (ep == -1)
 		ep = epoll_create1(EPOLL_CLOEXEC);
@@ -273,6 +273,7 @@ stream_open(struct streams *x, struct stream *s)
 	if (epoll_ctl(ep, EPOLL_CTL_ADD, s->fd, &ev) == -1)
 		die("epoll");
 	put_all(s->fd, text, n); /* its end shows when it is read */
+	x->nopen++;
 	return 0;
 }
 
@@ -280,22 +281,18 @@ int
 streams_open(struct streams *x, int ms)
 {
 	double ends = now_s() + ms / 1e3;
-	size_t at = x->n - 1, open = 0, i;
+	size_t at = 0;
+	int reached = 1;
 
-	for (i = 0; i < x->n; i++)
-		open += x->s[i].fd != -1;
 	while (x->nready < x->n) {
-		for (i = 0; i < x->n && open - x->nready < OPENING_MAX; i++) {
-			at = (at + 1) % x->n;
-			if (x->s[at].fd != -1)
-				continue;
-			if (stream_open(x, &x->s[at]) == -1)
-				break;
-			open++;
+		while (reached && x->nopen < x->n &&
+		       x->nopen - x->nready < x->opening_max) {
+			for (; x->s[at].fd != -1; at = (at + 1) % x->n)
+				;
+			reached = stream_open(x, &x->s[at]) == 0;
 		}
-		streams_read(open - x->nready < OPENING_MAX ? 1 : 100);
-		for (open = 0, i = 0; i < x->n; i++)
-			open += x->s[i].fd != -1;
+		streams_read(x->nopen == 0 ? 1 : 100);
+		reached = 1;
 		if (now_s() > ends)
 			return -1;
 	}
@@ -315,8 +312,9 @@ streams_close(struct streams *x)
 		    x->s[i].fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(x->s[i].fd);
 		x->s[i].fd = -1;
+		x->s[i].ready = 0;
 	}
-	x->nready = 0;
+	x->nready = x->nopen = 0;
 }
 
 /* --- reading --- */
@@ -326,6 +324,7 @@ stream_ended(struct streams *x, struct stream *s)
 {
 	close(s->fd);
 	s->fd = -1;
+	x->nopen--;
 	x->nready -= s->ready;
 	x->ended += s->ready;
 	s->ready = 0;

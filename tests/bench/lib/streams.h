@@ -31,7 +31,8 @@ struct streams {
 	const char *addr; /* HOST:PORT */
 	enum kind kind;
 	struct stream *s;
-	size_t n, nready;
+	size_t n, nready, nopen;
+	size_t opening_max;        /* asked, not yet let in */
 	const char *const *tokens; /* one for each, round and round */
 	size_t ntokens;
 	const char *cursor; /* NULL: none */
