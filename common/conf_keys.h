@@ -31,6 +31,7 @@ K(pages_socket,		PATH,	"run/pages.sock", 1, 107, F, 0, "pool behind the web serv
 K(webhook_socket,	PATH,	"run/webhook.sock", 1, 107, F, 0, "pool behind the web server: platform webhooks")
 K(push_api_socket,	PATH,	"run/push-api.sock", 1, 107, F|P, 0, "pool behind pushd: REST and internal calls")
 K(push_listen,		STR,	"run/pushd.sock", 1, 200, F|P, 0, "where pushd listens: HOST:PORT or a path (relative to state_dir)")
+K(push_user,		STR,	"", 0, 64, P, 0, "whom pushd becomes when root starts it; empty: the owner of run_dir, or nobody where that is root")
 K(push_daemon,		BOOL,	"on", 0, 0, F, 0, "off: there is no pushd, as on a shared host, and /health does not miss it; browsers poll")
 K(presence_quiet_s,	NUM,	"150", 2, 86400, F, 0, "without pushd: who polls or loads nothing for so long is offline; a hidden page polls once a minute")
 

@@ -3,19 +3,17 @@
  *
  * Joins the modules: events come from ingest, pass typing and identities, go
  * through the hub to transports; what clients send goes out by the backend.
- * No disk but its log, no database, no keys, no business rules.
+ * No disk, no database, no keys, no business rules.
  */
-#define _GNU_SOURCE /* sys/prctl.h with RLIMIT_NPROC */
 #include <assert.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
 #include <sodium.h>
 
 #include "clock.h"
@@ -23,6 +21,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "push.h"
+#include "sandbox.h"
 #include "sse.h"
 #include "ws.h"
 
@@ -169,30 +168,31 @@ on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 }
 
 static void
+on_settings(void *arg, struct conf *cf, const char *fault)
+{
+	struct push *p = arg;
+
+	if (cf == NULL) {
+		log_error("conf not reread: %s", fault);
+		return;
+	}
+	if (p->cf.internal_key != first_conf.internal_key)
+		conf_free(&p->cf);
+	p->cf = *cf;
+	mode_conf(p->mode, &p->cf);
+	log_open("pushd", NULL, log_level(p->cf.log_level));
+	log_info("conf reread");
+}
+
+static void
 on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct push *p = w->data;
-	struct conf cf;
-	struct buf err;
 
 	(void)loop;
 	(void)revents;
 	log_reopen();
-	buf_init(&err, 65536);
-	memset(&cf, 0, sizeof(cf));
-	if (conf_load(&cf, conf_path[0] ? conf_path : NULL, CONF_PUSHD, &err) ==
-	    -1) {
-		log_error("conf not reread: %s", err.data);
-		conf_free(&cf);
-	} else {
-		if (p->cf.internal_key != first_conf.internal_key)
-			conf_free(&p->cf);
-		p->cf = cf;
-		mode_conf(p->mode, &p->cf);
-		log_open("pushd", NULL, log_level(p->cf.log_level));
-		log_info("conf reread");
-	}
-	buf_fini(&err);
+	reread_ask(&p->reread);
 }
 
 static void
@@ -222,6 +222,8 @@ usage(FILE *f)
 	      "push_listen\n"
 	      "  --echo            WebSockets echo, for conformance suites; "
 	      "on loopback only\n"
+	      "  --user NAME       who to become when started by root, instead "
+	      "of push_user\n"
 	      "  --version, --help\n\n"
 	      "SIGTERM sends clients away and ends, SIGHUP rereads the "
 	      "settings.\n",
@@ -237,20 +239,6 @@ listen_address(const struct conf *cf, const char *addr, char *out, size_t size)
 		return addr;
 	snprintf(out, size, "%s/%s", cf->state_dir, addr);
 	return out;
-}
-
-/* What a break-in would have: no core, no children, no more rights. */
-static void
-confine(void)
-{
-	struct rlimit none = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &none);
-	if (geteuid() != 0)
-		setrlimit(RLIMIT_NPROC, &none);
-	if (prctl(PR_SET_DUMPABLE, 0) == -1 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		log_sys("prctl");
 }
 
 static int
@@ -311,6 +299,7 @@ stop(struct push *p)
 	if (p->cf.internal_key != first_conf.internal_key)
 		conf_free(&p->cf);
 	conf_free(&first_conf);
+	reread_stop(&p->reread);
 	ev_loop_destroy(p->loop);
 }
 
@@ -321,9 +310,10 @@ main(int argc, char **argv)
 						     NULL, 'c' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "echo", no_argument, NULL, 'e' },
+		{ "user", required_argument, NULL, 'u' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-	const char *conf = NULL, *listens[16];
+	const char *conf = NULL, *user = NULL, *listens[16];
 	struct buf err;
 	int opt, nlistens = 0, i, rc;
 
@@ -338,6 +328,9 @@ main(int argc, char **argv)
 			break;
 		case 'e':
 			push.mode = MODE_ECHO;
+			break;
+		case 'u':
+			user = optarg;
 			break;
 		case 'V':
 			puts("pushd " PARLEY_VERSION);
@@ -354,8 +347,11 @@ main(int argc, char **argv)
 		return 2;
 	}
 	umask(077);
-	if (sodium_init() == -1) {
-		fputs("pushd: libsodium\n", stderr);
+	sandbox_begin();
+	/* Its file of settings is not read then, later, at the first hash. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
+	    sodium_init() == -1) {
+		fputs("pushd: libcrypto or libsodium\n", stderr);
 		return 1;
 	}
 	if (conf != NULL)
@@ -391,10 +387,16 @@ main(int argc, char **argv)
 		log_error("loop why=none");
 		return 1;
 	}
-	confine();
+	if (sandbox_user(user ? user : push.cf.push_user, push.cf.run_dir) ==
+	    -1)
+		return 1;
+	rc = reread_start(&push.reread, push.loop,
+	    conf_path[0] ? conf_path : NULL, on_settings, &push);
 	signals(&push);
-	rc = start(&push, listens, nlistens);
+	if (rc == 0)
+		rc = start(&push, listens, nlistens);
 	if (rc == 0) {
+		sandbox_enter();
 		log_info(
 		    "start pid=%ld max=%zu", (long)getpid(), push.conns.max);
 		ev_run(push.loop, 0);

@@ -17,6 +17,7 @@
 #include "mode.h"
 #include "presence.h"
 #include "replay.h"
+#include "reread.h"
 #include "typing.h"
 
 #define PUSH_LATENCY_BUCKETS 12
@@ -38,6 +39,7 @@ struct push {
 	struct conns conns;
 	struct ingest ingest;
 	struct typing typing;
+	struct reread reread;
 	struct longpolls longpolls;
 	struct push_latency latency;
 	uint64_t resets; /* cursors that could not be honoured, sent out */
