@@ -279,7 +279,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(bench_lib) tests/bench/lib/streams.h \
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) $(CPPFLAGS) -Icommon -Ifcgi -I. \
-	    $(if $(findstring empty_cgi,$*),-static) \
+	    $(if $(findstring _cgi,$*),-static -Xlinker --no-warnings) \
 	    $(if $(findstring allocs,$*),-shared -fPIC -fno-builtin) -o $@ $< \
 	    $(call of_bench_lib,$<) $(lib_fcgi) $(lib_common) $(LIBS_FCGI)
 
