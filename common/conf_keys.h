@@ -171,4 +171,7 @@ K(backfill_ms,		NUM,	"1000", 50, 60000, P, 0, "silence after which pushd asks fo
 K(drain_s,		NUM,	"5", 0, 600, P, 0, "over which clients are told to come back when pushd ends")
 K(ping_interval_ms,	NUM,	"25000", 100, 300000, P, 0, "Socket.IO pingInterval")
 K(ping_timeout_ms,	NUM,	"60000", 100, 300000, P, 0, "Socket.IO pingTimeout")
+K(socket_payload_bytes_max, NUM, "1000000", 1024, 16777216, P, 0, "Socket.IO maxPayload: a message, or a request's body of them")
+K(socket_connect_s,	NUM,	"45", 1, 600, P, 0, "a Socket.IO client must send CONNECT")
+K(socket_upgrade_s,	NUM,	"10", 1, 600, P, 0, "a Socket.IO client's change from polling to WebSocket")
 /* clang-format on */

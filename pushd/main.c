@@ -20,6 +20,7 @@
 #include "conf.h"
 #include "log.h"
 #include "metrics.h"
+#include "protocoltest.h"
 #include "push.h"
 #include "sandbox.h"
 #include "sse.h"
@@ -55,6 +56,13 @@ static const struct transport_path echo_paths[] = {
 	{ "/", &ws_transport },
 	{ "/chat/ws", &ws_transport },
 	{ "/ws/live-chat", &ws_transport },
+	{ NULL, NULL },
+};
+
+/* --protocol-test. */
+static const struct transport_path protocoltest_paths[] = {
+	{ "/engine.io/", &protocoltest_eio_transport },
+	{ "/socket.io/", &protocoltest_sio_transport },
 	{ NULL, NULL },
 };
 
@@ -117,6 +125,13 @@ say_bye(struct conn *c, void *arg)
 		c->tr->bye(c, 1 + conn_jitter(5));
 }
 
+static void
+end_poll(struct eio *s)
+{
+	if (s->state == EIO_POLLS)
+		eio_end(s, 1012, "log restart");
+}
+
 /* All cursors are void: clients come back, and are told so. */
 static void
 log_restart(void *arg)
@@ -125,6 +140,7 @@ log_restart(void *arg)
 
 	log_warn("log restart");
 	conns_each(&p->conns, say_bye, NULL);
+	eios_each(&p->eios, end_poll); /* those that no request stands for */
 }
 
 static void
@@ -213,7 +229,8 @@ signals(struct push *p)
 static void
 usage(FILE *f)
 {
-	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]... [--echo]\n"
+	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]... "
+	      "[--echo|--protocol-test]\n"
 	      "Holds the live connections of Parley: Server-Sent Events and "
 	      "WebSockets.\n\n"
 	      "  --conf FILE       settings; else PARLEY_CONF, else "
@@ -222,6 +239,7 @@ usage(FILE *f)
 	      "push_listen\n"
 	      "  --echo            WebSockets echo, for conformance suites; "
 	      "on loopback only\n"
+	      "  --protocol-test   Engine.IO and Socket.IO echo, likewise\n"
 	      "  --user NAME       who to become when started by root, instead "
 	      "of push_user\n"
 	      "  --version, --help\n\n"
@@ -249,6 +267,11 @@ start(struct push *p, const char *const *listens, int nlistens)
 		.pool = (unsigned)p->cf.push_pool,
 		.waiting_max = WAITING_MAX,
 		.timeout_ms = CALL_MS };
+	struct eio_limits lim = { .ping_interval_ms = p->cf.ping_interval_ms,
+		.ping_timeout_ms = p->cf.ping_timeout_ms,
+		.payload_bytes_max = p->cf.socket_payload_bytes_max,
+		.upgrade_s = p->cf.socket_upgrade_s,
+		.connect_ms = p->cf.socket_connect_s * 1000 };
 	char path[4200];
 	int i;
 
@@ -269,7 +292,11 @@ start(struct push *p, const char *const *listens, int nlistens)
 	    &p->typing, p->loop, (int)p->cf.typing_ms, typing_publish, p);
 	longpolls_init(&p->longpolls, p->loop);
 	if (conns_init(&p->conns, p->loop, &p->cf,
-		p->mode == MODE_ECHO ? echo_paths : paths) == -1)
+		p->mode == MODE_ECHO            ? echo_paths
+		: p->mode == MODE_PROTOCOL_TEST ? protocoltest_paths
+						: paths) == -1)
+		return -1;
+	if (eios_init(&p->eios, &p->conns, &p->idents, &lim) == -1)
 		return -1;
 	/* Its lock is what a second pushd finds held. */
 	if (p->mode == MODE_SERVE &&
@@ -287,6 +314,7 @@ start(struct push *p, const char *const *listens, int nlistens)
 static void
 stop(struct push *p)
 {
+	eios_fini(&p->eios);
 	if (p->conns.loop != NULL)
 		conns_fini(&p->conns);
 	longpolls_fini(&p->longpolls);
@@ -311,6 +339,7 @@ main(int argc, char **argv)
 		{ "listen", required_argument, NULL, 'l' },
 		{ "echo", no_argument, NULL, 'e' },
 		{ "user", required_argument, NULL, 'u' },
+		{ "protocol-test", no_argument, NULL, 'p' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	const char *conf = NULL, *user = NULL, *listens[16];
@@ -331,6 +360,9 @@ main(int argc, char **argv)
 			break;
 		case 'u':
 			user = optarg;
+			break;
+		case 'p':
+			push.mode = MODE_PROTOCOL_TEST;
 			break;
 		case 'V':
 			puts("pushd " PARLEY_VERSION);
@@ -358,6 +390,7 @@ main(int argc, char **argv)
 		snprintf(conf_path, sizeof(conf_path), "%s", conf);
 	else
 		(void)conf_find(conf_path, sizeof(conf_path));
+	mode_env(push.mode);
 	buf_init(&err, 65536);
 	if (conf_load(&first_conf, conf_path[0] ? conf_path : NULL, CONF_PUSHD,
 		&err) == -1) {

@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "conf.h"
 #include "conn.h"
+#include "eio.h"
 #include "hub.h"
 #include "ident.h"
 #include "ingest.h"
@@ -37,6 +38,7 @@ struct push {
 	struct idents idents;
 	struct replays replays;
 	struct conns conns;
+	struct eios eios;
 	struct ingest ingest;
 	struct typing typing;
 	struct reread reread;
