@@ -1,8 +1,9 @@
 /*
  * hub.c: rooms, subscribers, and the ring of recent events.
  *
- * Callbacks may close connections, so a room's list may shrink while it is
- * walked: it is walked from its end, and the last takes a leaver's place.
+ * Callbacks may close connections, so lists may shrink, and rooms go, while
+ * they are walked: they are walked from their ends, and marks tell who had the
+ * event.
  */
 #define _GNU_SOURCE /* memmem */
 #include <assert.h>
@@ -14,6 +15,11 @@
 #include "json.h"
 #include "limits.h"
 #include "log.h"
+
+enum {
+	AHEAD = 4,    /* so many subscribers before their turn are fetched */
+	LINKS_LOT = 4 /* places in rooms are allocated so many at a time */
+};
 
 int
 hub_init(struct hub *h, size_t events_max, size_t bytes_max)
@@ -90,7 +96,7 @@ hub_fini(struct hub *h)
 	while (h->ring_n > 0)
 		ring_drop_oldest(h);
 	while ((r = table_next(&h->rooms, &at)) != NULL) {
-		free(r->subs);
+		free(r->members);
 		free(r);
 	}
 	table_fini(&h->rooms);
@@ -238,42 +244,89 @@ hub_excepts(const struct hub_sub *sub, const struct event *e)
 	       hub_link_find(sub, e->except, strlen(e->except)) != NULL;
 }
 
+static void
+offer(struct hub *h, struct hub_sub *sub, struct hub_event *he)
+{
+	const struct event *e = he->e;
+
+	if (sub->m.mark == h->mark)
+		return;
+	sub->m.mark = h->mark;
+	if (!sub->live || sub->held || !form_there(sub, e) ||
+	    (e->id > 0 && e->id <= sub->cursor) || hub_excepts(sub, e))
+		return;
+	if (e->id > 0)
+		sub->cursor = e->id;
+	h->deliveries++;
+	sub->event(sub, he);
+}
+
+/*
+ * To all of the group that is the ${k}th of the room ${r}.  When somebody
+ * leaves, the last one, which had its turn, takes that place; and if the group
+ * goes as well, nothing of it is left to be looked at.
+ */
+static void
+offer_group(struct hub *h, struct hub_group *g, const struct hub_room *r,
+    uint32_t k, const char *room, struct hub_event *he)
+{
+	uint32_t left = h->left, i;
+
+	if (g->m.mark == h->mark)
+		return;
+	for (i = g->n; i-- > 0;) {
+		if (i >= g->n)
+			continue; /* several left */
+		if (i >= AHEAD)
+			__builtin_prefetch(g->subs[i - AHEAD]);
+		offer(h, g->subs[i], he);
+		if (left == h->left)
+			continue;
+		left = h->left;
+		if (table_get(&h->rooms, room, strlen(room)) != r ||
+		    k >= r->n || r->members[k] != &g->m)
+			return;
+	}
+	g->m.mark = h->mark;
+}
+
+/* To all in a room, likewise. */
+static void
+offer_room(struct hub *h, const char *room, struct hub_event *he)
+{
+	struct hub_room *r = table_get(&h->rooms, room, strlen(room));
+	uint32_t left = h->left, k;
+	struct hub_member *m;
+
+	for (k = r ? r->n : 0; k-- > 0;) {
+		if (k >= r->n)
+			continue;
+		if (k >= AHEAD)
+			__builtin_prefetch(r->members[k - AHEAD]);
+		m = r->members[k];
+		if (m->is_group)
+			offer_group(h, (struct hub_group *)m, r, k, room, he);
+		else
+			offer(h, (struct hub_sub *)m, he);
+		if (left == h->left)
+			continue;
+		left = h->left;
+		if (table_get(&h->rooms, room, strlen(room)) != r)
+			return;
+	}
+}
+
 /* Give the event to everybody in its rooms, once. */
 static void
 deliver(struct hub *h, struct hub_event *he)
 {
 	const struct event *e = he->e;
-	struct hub_room *r;
-	struct hub_sub *sub;
 	size_t i;
-	uint32_t mark = ++h->mark, k;
 
+	h->mark++;
 	h->events++;
-	for (i = 0; i < e->nrooms; i++) {
-		r = table_get(&h->rooms, e->rooms[i], strlen(e->rooms[i]));
-		for (k = r ? r->n : 0; k-- > 0;) {
-			if (k >= r->n)
-				continue; /* callbacks took several out */
-			sub = r->subs[k];
-			if (sub->mark == mark)
-				continue;
-			sub->mark = mark;
-			if (!sub->live || sub->held || !form_there(sub, e) ||
-			    (e->id > 0 && e->id <= sub->cursor))
-				continue;
-			if (hub_excepts(sub, e))
-				continue;
-			if (e->id > 0)
-				sub->cursor = e->id;
-			h->deliveries++;
-			/* May empty the room, and so free it. */
-			sub->event(sub, he);
-			r = table_get(
-			    &h->rooms, e->rooms[i], strlen(e->rooms[i]));
-			if (r == NULL)
-				break;
-		}
-	}
+	for (i = 0; i < e->nrooms; i++)
+		offer_room(h, e->rooms[i], he);
 }
 
 void
@@ -324,16 +377,25 @@ hub_ephemeral(struct hub *h, struct event *e)
 	hub_event_unref(he);
 }
 
-struct hub_link *
-hub_link_find(const struct hub_sub *sub, const char *room, size_t len)
+static struct hub_link *
+link_find(const struct hub_member *m, const char *room, size_t len)
 {
 	size_t i;
 
-	for (i = 0; i < sub->nlinks; i++)
-		if (sub->links[i].room->name_len == len &&
-		    memcmp(sub->links[i].room->name, room, len) == 0)
-			return &sub->links[i];
+	for (i = 0; i < m->nlinks; i++)
+		if (m->links[i].room->name_len == len &&
+		    memcmp(m->links[i].room->name, room, len) == 0)
+			return &m->links[i];
 	return NULL;
+}
+
+struct hub_link *
+hub_link_find(const struct hub_sub *sub, const char *room, size_t len)
+{
+	struct hub_link *l = link_find(&sub->m, room, len);
+
+	return l == NULL && sub->group ? link_find(&sub->group->m, room, len)
+				       : l;
 }
 
 int
@@ -375,86 +437,180 @@ room_drop_empty(struct hub *h, struct hub_room *r)
 	if (r->n > 0)
 		return;
 	table_del(&h->rooms, r->name, r->name_len);
-	free(r->subs);
+	free(r->members);
 	free(r);
 }
 
-int
-hub_join(struct hub *h, struct hub_sub *sub, const char *name, size_t len,
+static int
+join(struct hub *h, struct hub_member *m, const char *name, size_t len,
     unsigned flags)
 {
-	struct hub_link *l = hub_link_find(sub, name, len);
+	struct hub_link *l = link_find(m, name, len);
 	struct hub_room *r;
-	struct hub_sub **subs;
+	void *p;
 	uint32_t cap;
 
 	if (l != NULL) {
 		l->flags |= (uint16_t)flags;
 		return 0;
 	}
-	if (sub->nlinks == sub->links_cap) {
-		cap = sub->links_cap + 4u;
-		if (cap > UINT16_MAX)
+	if (m->nlinks % LINKS_LOT == 0) {
+		if (m->nlinks > UINT16_MAX - LINKS_LOT)
 			return -1;
-		l = realloc(sub->links, cap * sizeof(*l));
-		if (l == NULL)
+		p = realloc(m->links, (m->nlinks + LINKS_LOT) * sizeof(*l));
+		if (p == NULL)
 			return -1;
-		sub->links = l;
-		sub->links_cap = (uint16_t)cap;
+		m->links = p;
 	}
 	r = room_get(h, name, len);
 	if (r == NULL)
 		return -1;
 	if (r->n == r->cap) {
 		cap = r->cap ? r->cap + r->cap / 2 + 1 : 1;
-		subs = realloc(r->subs, cap * sizeof(struct hub_sub *));
-		if (subs == NULL) {
+		p = realloc(r->members, cap * sizeof(*r->members));
+		if (p == NULL) {
 			room_drop_empty(h, r);
 			return -1;
 		}
-		r->subs = subs;
+		r->members = p;
 		r->cap = cap;
 	}
-	l = &sub->links[sub->nlinks++];
+	l = &m->links[m->nlinks++];
 	l->room = r;
 	l->at = r->n;
 	l->flags = (uint16_t)flags;
-	r->subs[r->n++] = sub;
+	r->members[r->n++] = m;
 	return 1;
+}
+
+int
+hub_join(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
+    unsigned flags)
+{
+	return join(h, &sub->m, room, len, flags);
 }
 
 /* Take the place out; the last of the room takes it over. */
 static void
-unlink_at(struct hub *h, struct hub_sub *sub, size_t i)
+unlink_at(struct hub *h, struct hub_member *m, size_t i)
 {
-	struct hub_room *r = sub->links[i].room;
-	uint32_t at = sub->links[i].at, last = r->n - 1;
-	struct hub_sub *moved = r->subs[last];
+	struct hub_room *r = m->links[i].room;
+	uint32_t at = m->links[i].at, last = r->n - 1;
+	struct hub_member *moved = r->members[last];
 	size_t k;
 
-	assert(r->subs[at] == sub);
+	assert(r->members[at] == m);
 	if (at != last) {
-		r->subs[at] = moved;
+		r->members[at] = moved;
 		for (k = 0; moved->links[k].room != r; k++)
 			;
 		moved->links[k].at = at;
 	}
 	r->n--;
-	sub->links[i] = sub->links[--sub->nlinks];
+	h->left++;
+	m->links[i] = m->links[--m->nlinks];
 	room_drop_empty(h, r);
+}
+
+static void
+unlink_all(struct hub *h, struct hub_member *m)
+{
+	while (m->nlinks > 0)
+		unlink_at(h, m, m->nlinks - 1u);
+	free(m->links);
+	m->links = NULL;
 }
 
 void
 hub_leave(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
     unsigned flags)
 {
-	struct hub_link *l = hub_link_find(sub, room, len);
+	struct hub_link *l = link_find(&sub->m, room, len);
 
 	if (l == NULL)
 		return;
 	l->flags &= (uint16_t)~flags;
 	if (l->flags == 0)
-		unlink_at(h, sub, (size_t)(l - sub->links));
+		unlink_at(h, &sub->m, (size_t)(l - sub->m.links));
+}
+
+/* --- groups --- */
+
+int
+hub_enter(struct hub *h, struct hub_sub *sub, struct hub_group *g)
+{
+	uint32_t cap = g->cap + g->cap / 2 + 3;
+	struct hub_sub **subs;
+
+	(void)h;
+	if (sub->group == g)
+		return 0;
+	assert(sub->group == NULL);
+	if (g->n == 0) {
+		g->m.is_group = 1;
+		g->subs = &g->one;
+		g->cap = 1;
+	} else if (g->n == g->cap) {
+		subs = realloc(
+		    g->subs == &g->one ? NULL : g->subs, cap * sizeof(*subs));
+		if (subs == NULL)
+			return -1;
+		if (g->subs == &g->one)
+			subs[0] = g->one;
+		g->subs = subs;
+		g->cap = cap;
+	}
+	sub->group = g;
+	sub->at = g->n;
+	g->subs[g->n++] = sub;
+	return 0;
+}
+
+static void
+group_leave(struct hub *h, struct hub_sub *sub)
+{
+	struct hub_group *g = sub->group;
+	struct hub_sub *moved;
+
+	if (g == NULL)
+		return;
+	assert(g->subs[sub->at] == sub);
+	sub->group = NULL;
+	moved = g->subs[--g->n];
+	g->subs[sub->at] = moved;
+	moved->at = sub->at;
+	h->left++;
+	if (g->n > 0)
+		return;
+	if (g->subs != &g->one)
+		free(g->subs);
+	g->subs = NULL;
+	g->set = 0;
+	unlink_all(h, &g->m);
+}
+
+int
+hub_group_rooms(struct hub *h, struct hub_group *g, const char *rooms,
+    unsigned n, unsigned flags)
+{
+	const unsigned fresh = 0x8000; /* named by this call */
+	struct hub_link *l;
+	size_t k;
+
+	assert(g->n > 0);
+	g->set = 0;
+	for (; n > 0; n--, rooms += strlen(rooms) + 1)
+		if (join(h, &g->m, rooms, strlen(rooms), flags | fresh) == -1)
+			return -1;
+	for (k = g->m.nlinks; k-- > 0;) {
+		l = &g->m.links[k];
+		if (l->flags & fresh)
+			l->flags = (uint16_t)flags;
+		else
+			unlink_at(h, &g->m, k);
+	}
+	g->set = 1;
+	return 0;
 }
 
 void
@@ -468,9 +624,6 @@ hub_hold(const struct hub *h, struct hub_sub *sub)
 void
 hub_leave_all(struct hub *h, struct hub_sub *sub)
 {
-	while (sub->nlinks > 0)
-		unlink_at(h, sub, sub->nlinks - 1u);
-	free(sub->links);
-	sub->links = NULL;
-	sub->links_cap = 0;
+	group_leave(h, sub);
+	unlink_all(h, &sub->m);
 }

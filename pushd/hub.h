@@ -28,30 +28,48 @@ struct hub_event {
 	struct frame *frame[HUB_DIALECTS][2]; /* made when first asked for */
 };
 
-struct hub_sub;
-
 /* Somebody's place in a room. */
 struct hub_link {
 	struct hub_room *room;
 	uint32_t at;    /* in the room's list */
-	uint16_t flags; /* the subscriber's own */
+	uint16_t flags; /* the member's own */
+};
+
+/* Who has places in rooms: a subscriber, or a group of them. */
+struct hub_member {
+	struct hub_link *links;
+	uint32_t mark; /* the last delivery it was part of */
+	uint16_t nlinks;
+	uint8_t is_group;
 };
 
 /* Who hears events; part of a connection's struct.  Zero it to begin. */
 struct hub_sub {
+	struct hub_member m; /* first; what it joined by itself */
 	/* Called for each event of its rooms, never twice for the same. */
 	void (*event)(struct hub_sub *, struct hub_event *);
-	struct hub_link *links;
+	struct hub_group *group; /* whose rooms are its own, too; or NULL */
 	int64_t cursor; /* newest event given to it; older are skipped */
-	uint32_t mark;  /* the last delivery it was part of */
-	uint16_t nlinks, links_cap;
-	uint8_t form; /* enum hub_form */
-	uint8_t live; /* 0: still catching up, gets nothing */
-	uint8_t held; /* 1: gets nothing, missed or new, till it is released */
+	uint32_t at;    /* in the group's list */
+	uint8_t form;   /* enum hub_form */
+	uint8_t live;   /* 0: still catching up, gets nothing */
+	uint8_t held;   /* 1: gets nothing, missed or new, till released */
+};
+
+/*
+ * Subscribers whose rooms are the same, so that each room has one place for
+ * all of them.  Zero it to begin.
+ */
+struct hub_group {
+	struct hub_member m; /* first */
+	uint32_t n, cap;
+	int set; /* its rooms are those that hub_group_rooms was told last */
+	struct hub_sub *one; /* a list for a single one */
+	struct hub_sub **subs;
 };
 
 struct hub_room {
-	struct hub_sub **subs;
+	struct hub_member **members;
 	uint32_t n, cap;
 	uint32_t name_len;
 	char name[];
@@ -68,7 +86,7 @@ struct hub {
 	size_t ring_max, ring_at, ring_n; /* slots, the oldest, how many */
 	size_t ring_bytes, ring_bytes_max;
 	struct table rooms;
-	uint32_t mark;
+	uint32_t mark, left; /* deliveries; places and members given up */
 	uint64_t events, deliveries, regress; /* counters */
 };
 
@@ -101,15 +119,16 @@ void hub_ephemeral(struct hub *h, struct event *e);
 
 /*
  * hub_join(h, sub, room, len, flags):
- * 1 in the room now, 0 was in it (its flags are or-ed), -1 without memory.
+ * Give it a place of its own in the room, whether its group is there or not.
+ * 1 it has one now, 0 it had (the flags are or-ed), -1 without memory.
  */
 int hub_join(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
     unsigned flags);
 
 /*
  * hub_leave(h, sub, room, len, flags):
- * Take ${flags} from its place in the room, and it out of the room when none
- * are left.  Nothing if it is not there.
+ * Take ${flags} from its own place in the room, and the place when none are
+ * left.  Nothing if it has none.
  */
 void hub_leave(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
     unsigned flags);
@@ -121,10 +140,31 @@ void hub_leave(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
  */
 void hub_hold(const struct hub *h, struct hub_sub *sub);
 
-/* hub_leave_all(h, sub): out of every room. */
+/*
+ * hub_enter(h, sub, g):
+ * Make ${sub}, which is in no other, one of the group ${g}: it hears what goes
+ * to the group's rooms.  0, or -1 without memory.
+ */
+int hub_enter(struct hub *h, struct hub_sub *sub, struct hub_group *g);
+
+/*
+ * hub_group_rooms(h, g, rooms, n, flags):
+ * The group, which is not empty, is in just these ${n} rooms from now on; their
+ * names are parted by NULs.  0, or -1 without memory.
+ */
+int hub_group_rooms(struct hub *h, struct hub_group *g, const char *rooms,
+    unsigned n, unsigned flags);
+
+/*
+ * hub_leave_all(h, sub):
+ * Out of its group and of every room.  The last one's group leaves its rooms.
+ */
 void hub_leave_all(struct hub *h, struct hub_sub *sub);
 
-/* hub_link_find(sub, room, len): its place in a room, or NULL. */
+/*
+ * hub_link_find(sub, room, len):
+ * Its place in a room: its own, else its group's, else NULL.
+ */
 struct hub_link *hub_link_find(
     const struct hub_sub *sub, const char *room, size_t len);
 

@@ -69,7 +69,7 @@ ident_unref(struct idents *x, struct ident *id)
 {
 	if (id == NULL || --id->refs > 0)
 		return;
-	assert(id->uses == NULL);
+	assert(id->uses == NULL && id->group.n == 0);
 	if (table_get(&x->refs, id->ref, strlen(id->ref)) == id)
 		table_del(&x->refs, id->ref, strlen(id->ref));
 	free(id->text);
@@ -195,6 +195,7 @@ ident_fill(struct ident *id, struct json_object *o)
 	id->rooms = id->text + at[4];
 	id->conversations = id->text + at[5];
 	id->nrooms = (uint16_t)nrooms;
+	id->group.set = 0; /* its rooms may be others */
 	id->nconversations = (uint16_t)nconversations;
 	p = member(o, "kind", &len);
 	id->form = len == 8 && memcmp(p, "customer", 8) == 0 ? HUB_CUSTOMER
@@ -925,31 +926,12 @@ ident_control(struct idents *x, const struct event *e)
 }
 
 int
-ident_join(struct hub *h, struct hub_sub *sub, const struct ident *id)
+ident_join(struct hub *h, struct hub_sub *sub, struct ident *id)
 {
-	const char *room = id->rooms;
-	unsigned i;
-	size_t k;
-
-	for (k = 0; k < sub->nlinks; k++)
-		sub->links[k].flags |= 0x8000; /* not named by the answer */
-	for (i = 0; i < id->nrooms; i++, room += strlen(room) + 1) {
-		struct hub_link *l = hub_link_find(sub, room, strlen(room));
-
-		if (l != NULL)
-			l->flags &= 0x7fff;
-		else if (hub_join(h, sub, room, strlen(room), IDENT_ROOM) == -1)
-			return -1;
-		if (l != NULL)
-			l->flags |= IDENT_ROOM;
-	}
-	for (k = sub->nlinks; k-- > 0;) {
-		struct hub_link *l = &sub->links[k];
-
-		if ((l->flags & 0x8000) == 0)
-			continue;
-		l->flags &= 0x7fff;
-		hub_leave(h, sub, l->room->name, l->room->name_len, IDENT_ROOM);
-	}
-	return 0;
+	if (hub_enter(h, sub, &id->group) == -1)
+		return -1;
+	if (id->group.set)
+		return 0;
+	return hub_group_rooms(
+	    h, &id->group, id->rooms, id->nrooms, IDENT_ROOM);
 }

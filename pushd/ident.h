@@ -36,6 +36,7 @@ struct ident {
 	struct ident *prev, *next;  /* those in use, by ${check_s} */
 	struct ident *account_next; /* of the same account, in use */
 	struct ident_use *uses;
+	struct hub_group group; /* its connections' place in its rooms */
 };
 
 /* A connection's hold on an identity; part of its struct. */
@@ -126,8 +127,12 @@ void ident_unuse(struct idents *x, struct ident_use *use);
  */
 void ident_control(struct idents *x, const struct event *e);
 
-/* ident_join(h, sub, id): put ${sub} into just the rooms of ${id}. */
-int ident_join(struct hub *h, struct hub_sub *sub, const struct ident *id);
+/*
+ * ident_join(h, sub, id):
+ * Put ${sub} into the group of ${id}, and the group into just the rooms that
+ * ${id} has now.  0, or -1 without memory.
+ */
+int ident_join(struct hub *h, struct hub_sub *sub, struct ident *id);
 
 #define IDENT_ROOM 1u /* flag of a room that follows from the identity */
 

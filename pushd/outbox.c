@@ -129,8 +129,6 @@ on_answer(void *arg, const struct backend_answer *a)
 		/* A rate limit here only means that a signal is dropped. */
 		if ((a->status < 200 || a->status > 299) && a->status != 429)
 			o->ops->refused(o->arg, m, a);
-		else
-			o->ops->done(o->arg, m);
 		item_free(m);
 	}
 	next(o);
@@ -144,6 +142,7 @@ next(struct outbox *o)
 	struct backend_answer busy = { .why = "busy" };
 	struct outbox_item *m, *after;
 	struct origin from;
+	char uri[160];
 
 	for (m = o->items; m != NULL; m = after) {
 		after = m->next;
@@ -152,11 +151,12 @@ next(struct outbox *o)
 		if (m->state != OUTBOX_WAITS)
 			continue;
 		m->state = OUTBOX_ASKED;
+		snprintf(uri, sizeof(uri), "/api/conversations/%s/%s",
+		    m->conversation, m->what);
 		from.ref = m->body + m->body_len;
 		from.addr = from.ref + strlen(from.ref) + 1;
-		m->call = backend_call(o->backend, BACKEND_SEND, m->method,
-		    m->path, from.ref, from.addr, m->body, m->body_len,
-		    on_answer, m);
+		m->call = backend_call(o->backend, BACKEND_SEND, "POST", uri,
+		    from.ref, from.addr, m->body, m->body_len, on_answer, m);
 		if (m->call != NULL)
 			return;
 		o->open--;
@@ -167,7 +167,8 @@ next(struct outbox *o)
 
 int
 outbox_add(struct outbox *o, const char *ref, const char *addr,
-    const struct outbox_ask *q, const struct buf *body)
+    const char *what, const char *conversation, const char *name,
+    const char *client_id, int named, const struct buf *body)
 {
 	size_t rlen = strlen(ref) + 1, alen = strlen(addr) + 1;
 	struct outbox_item *m, **at;
@@ -176,20 +177,11 @@ outbox_add(struct outbox *o, const char *ref, const char *addr,
 	if (m == NULL)
 		return -1;
 	m->box = o;
-	m->about = *q->about;
-	m->heard = q->heard;
-	m->method = q->method;
-	snprintf(m->path, sizeof(m->path), "%s", q->path);
-	if (q->client_id != NULL)
-		snprintf(
-		    m->client_id, sizeof(m->client_id), "%s", q->client_id);
-	if (q->conversation != NULL) {
-		snprintf(m->conversation, sizeof(m->conversation), "%s",
-		    q->conversation);
-		if (m->about.has_name == 0)
-			memcpy(m->about.name, m->conversation,
-			    sizeof(m->about.name));
-	}
+	m->what = what;
+	m->named = named;
+	snprintf(m->client_id, sizeof(m->client_id), "%s", client_id);
+	snprintf(m->conversation, sizeof(m->conversation), "%s", conversation);
+	snprintf(m->name, sizeof(m->name), "%s", name);
 	memcpy(m->body, body->data, body->len);
 	m->body_len = body->len;
 	memcpy(m->body + m->body_len, ref, rlen);

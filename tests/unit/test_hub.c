@@ -19,9 +19,20 @@ struct reader {
 	struct hub_sub sub; /* first */
 	struct hub *h;
 	struct reader *leaves; /* taken out of all rooms when this one hears */
+	struct hub_group **group; /* freed when its last one leaves */
 	int n;
 	int64_t ids[200];
 };
+
+static void
+leave(struct reader *r)
+{
+	hub_leave_all(r->h, &r->sub);
+	if (r->group != NULL && *r->group != NULL && (*r->group)->n == 0) {
+		free(*r->group);
+		*r->group = NULL;
+	}
+}
 
 static void
 heard(struct hub_sub *sub, struct hub_event *he)
@@ -30,17 +41,23 @@ heard(struct hub_sub *sub, struct hub_event *he)
 
 	r->ids[r->n++] = he->e->id;
 	if (r->leaves != NULL)
-		hub_leave_all(r->h, &r->leaves->sub);
+		leave(r->leaves);
 }
 
 static void
-reader(struct reader *r, struct hub *h, const char *room, int form)
+nowhere(struct reader *r, struct hub *h, int form)
 {
 	memset(r, 0, sizeof(*r));
 	r->h = h;
 	r->sub.event = heard;
 	r->sub.live = 1;
 	r->sub.form = (uint8_t)form;
+}
+
+static void
+reader(struct reader *r, struct hub *h, const char *room, int form)
+{
+	nowhere(r, h, form);
 	assert_int_equal(hub_join(h, &r->sub, room, strlen(room), 1), 1);
 }
 
@@ -193,6 +210,115 @@ test_leaving_meanwhile(void **state)
 		}
 }
 
+/* A group has one place in a room for all in it, and only its rooms. */
+static void
+test_group(void **state)
+{
+	static const char first[] = "inbox\0user:1", then[] = "user:1\0team:2";
+	struct hub_group g = { .n = 0 };
+	struct reader r[12];
+	struct hub h;
+	int i;
+
+	(void)state;
+	hub_init(&h, 10, 1 << 20);
+	hub_start(&h, 0, 0, "e");
+	for (i = 0; i < 12; i++) {
+		nowhere(&r[i], &h, HUB_AGENT);
+		assert_int_equal(hub_enter(&h, &r[i].sub, &g), 0);
+		assert_int_equal(hub_enter(&h, &r[i].sub, &g), 0);
+		assert_int_equal(g.set, i > 0);
+		assert_int_equal(hub_group_rooms(&h, &g, first, 2, 1), 0);
+	}
+	assert_int_equal(g.n, 12);
+	hub_join(&h, &r[3].sub, "inbox", 5, 2);
+	append(&h, 1, "t", "\"inbox\",\"user:1\"", DATA);
+	append(&h, 2, "t", "\"team:2\"", DATA);
+	for (i = 0; i < 12; i++)
+		assert_int_equal(r[i].n, 1);
+
+	/* Its own place is what is found, and what it may leave. */
+	assert_int_equal(hub_link_find(&r[3].sub, "inbox", 5)->flags, 2);
+	assert_int_equal(hub_link_find(&r[4].sub, "inbox", 5)->flags, 1);
+	hub_leave(&h, &r[4].sub, "inbox", 5, 1);
+	assert_non_null(hub_link_find(&r[4].sub, "inbox", 5));
+
+	/* Other rooms for all; who is there by itself stays. */
+	assert_int_equal(hub_group_rooms(&h, &g, then, 2, 1), 0);
+	append(&h, 3, "t", "\"inbox\"", DATA);
+	append(&h, 4, "t", "\"team:2\"", DATA);
+	append(&h, 5, "t", "\"team:2\"", "\"except\":\"user:1\",\"data\":{}");
+	for (i = 0; i < 12; i++)
+		assert_int_equal(r[i].n, i == 3 ? 3 : 2);
+	assert_true(hub_sees(&r[0].sub, hub_after(&h, 3)));
+	assert_false(hub_sees(&r[0].sub, hub_after(&h, 2)));
+
+	/* The last one's leaving empties the rooms; it can begin again. */
+	for (i = 0; i < 12; i++)
+		leave(&r[i]);
+	assert_int_equal(h.rooms.used, 0);
+	assert_int_equal(g.set, 0);
+	assert_int_equal(hub_enter(&h, &r[0].sub, &g), 0);
+	assert_int_equal(hub_group_rooms(&h, &g, first, 2, 1), 0);
+	append(&h, 6, "t", "\"inbox\"", DATA);
+	assert_int_equal(r[0].n, 3);
+	leave(&r[0]);
+	assert_int_equal(h.rooms.used, 0);
+	hub_fini(&h);
+}
+
+/* Who leaves meanwhile may take the group, and the room, along. */
+static void
+test_groups_leaving_meanwhile(void **state)
+{
+	enum { READERS = 14, GROUPS = 5 };
+	static const int of[READERS] = { 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, -1,
+		4 };
+	struct hub_group *g[GROUPS];
+	struct reader r[READERS];
+	struct hub h;
+	int i, leaver, victim, n, all;
+
+	(void)state;
+	for (leaver = 0; leaver < READERS; leaver++)
+		for (victim = -1; victim < READERS; victim++) {
+			hub_init(&h, 10, 1 << 20);
+			hub_start(&h, 0, 0, "e");
+			for (i = 0; i < GROUPS; i++) {
+				g[i] = calloc(1, sizeof(*g[i]));
+				assert_non_null(g[i]);
+			}
+			for (i = 0; i < READERS; i++) {
+				if (of[i] == -1) {
+					reader(&r[i], &h, "inbox", HUB_AGENT);
+					continue;
+				}
+				nowhere(&r[i], &h, HUB_AGENT);
+				r[i].group = &g[of[i]];
+				hub_enter(&h, &r[i].sub, g[of[i]]);
+				hub_group_rooms(&h, g[of[i]], "inbox", 1, 1);
+			}
+			/* -1: from this one on, each goes when it hears. */
+			all = victim == -1;
+			for (i = leaver; all && i < READERS; i++)
+				r[i].leaves = &r[i];
+			if (!all)
+				r[leaver].leaves = &r[victim];
+			append(&h, 1, "t", "\"inbox\",\"inbox\"", DATA);
+			for (i = n = 0; i < READERS; i++) {
+				assert_true(r[i].n <= 1);
+				n += r[i].n;
+			}
+			assert_true(n >= READERS - !all);
+			for (i = 0; i < READERS; i++)
+				leave(&r[i]);
+			for (i = 0; i < GROUPS; i++)
+				assert_null(g[i]);
+			assert_int_equal(h.rooms.used, 0);
+			hub_fini(&h);
+		}
+}
+
 /* The last one of a room leaves in its own callback: the room goes. */
 static void
 test_room_goes(void **state)
@@ -304,6 +430,8 @@ main(void)
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_ephemeral),
 		cmocka_unit_test(test_leaving_meanwhile),
+		cmocka_unit_test(test_group),
+		cmocka_unit_test(test_groups_leaving_meanwhile),
 		cmocka_unit_test(test_room_goes),
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_ring_bytes),
