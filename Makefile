@@ -93,7 +93,7 @@ LINK = $(CC) $(CFLAGS) $(HARD_L) $(SAN_L) $(LDFLAGS)
 LIBS_COMMON := -ljson-c -linih -lsodium -lcrypto -lm
 LIBS_FCGI := -lfcgi -lsqlite3 $(LIBS_COMMON) -lpthread
 LIBS_PARLEY := -lcurl $(LIBS_FCGI)
-LIBS_PUSHD := -lev $(LIBS_COMMON)
+LIBS_PUSHD := -lev -lseccomp $(LIBS_COMMON)
 
 # --- targets ----------------------------------------------------------------
 
@@ -206,7 +206,7 @@ $(BUILD)/unit/%: $(BUILD)/unit/%.o $(lib_fcgi) $(lib_pushd) $(lib_common)
 	$(call say,LINK)
 	$(Q)$(LINK) $(PIE) -o $@ $< \
 	    $(if $(call of_pushd,tests/unit/$*.c),$(lib_pushd),$(lib_fcgi)) \
-	    $(lib_common) $(LIBS_PARLEY) -lev -lcmocka
+	    $(lib_common) $(LIBS_PARLEY) -lev -lseccomp -lcmocka
 
 unit: $(unit_bin)
 	@fail=; for t in $(unit_bin); do echo "# $${t##*/}"; \
@@ -249,7 +249,7 @@ $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(lib_fcgi) $(lib_pushd) $(lib_common)
 	$(call say,LINK)
 	$(Q)$(LINK) -fsanitize=fuzzer $(PIE) -o $@ $< \
 	    $(if $(call of_pushd,tests/fuzz/$*.c),$(lib_pushd),$(lib_fcgi)) \
-	    $(lib_common) $(LIBS_PARLEY) -lev
+	    $(lib_common) $(LIBS_PARLEY) -lev -lseccomp
 
 # Formatting is checked on our sources; cppcheck and clang-tidy look for bugs.
 c_files := $(wildcard common/*.[ch] fcgi/*.[ch] pushd/*.[ch] \
@@ -279,7 +279,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(bench_lib) tests/bench/lib/streams.h \
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) $(CPPFLAGS) -Icommon -Ifcgi -I. \
-	    $(if $(findstring empty_cgi,$*),-static) \
+	    $(if $(findstring _cgi,$*),-static -Xlinker --no-warnings) \
 	    $(if $(findstring allocs,$*),-shared -fPIC -fno-builtin) -o $@ $< \
 	    $(call of_bench_lib,$<) $(lib_fcgi) $(lib_common) $(LIBS_FCGI)
 

@@ -527,6 +527,78 @@ conf_free(struct conf *cf)
 	memset(cf, 0, sizeof(*cf));
 }
 
+/* Numbers as they lie in memory, a text with its NUL. */
+void
+conf_pack(const struct conf *cf, unsigned scope, struct buf *out)
+{
+	const struct conf_key *k;
+	const char *at;
+
+	for (k = conf_keys; k < conf_keys + conf_keys_n; k++) {
+		if ((k->scope & scope) == 0)
+			continue;
+		at = (const char *)cf + k->offset;
+		if (k->type == CONF_NUM) {
+			buf_append(out, at, sizeof(int64_t));
+		} else if (k->type == CONF_BOOL) {
+			buf_append(out, at, sizeof(bool));
+		} else {
+			at = *(char *const *)(const void *)at;
+			buf_append(out, at, strlen(at) + 1);
+		}
+	}
+	buf_append(out, cf->file, strlen(cf->file) + 1);
+}
+
+/* A text's copy from the front of ${*p}; NULL if there is none. */
+static char *
+unpack_text(const char **p, const char *end)
+{
+	const char *nul =
+	    *p < end ? memchr(*p, '\0', (size_t)(end - *p)) : NULL;
+	char *copy;
+
+	if (nul == NULL || (copy = strdup(*p)) == NULL)
+		return NULL;
+	*p = nul + 1;
+	return copy;
+}
+
+static int
+unpack_all(struct conf *cf, unsigned scope, const char *p, const char *end)
+{
+	const struct conf_key *k;
+	size_t n;
+
+	for (k = conf_keys; k < conf_keys + conf_keys_n; k++) {
+		if ((k->scope & scope) == 0)
+			continue;
+		if (k->type == CONF_NUM || k->type == CONF_BOOL) {
+			n = k->type == CONF_NUM ? sizeof(int64_t)
+						: sizeof(bool);
+			if ((size_t)(end - p) < n)
+				return -1;
+			memcpy(member(cf, k), p, n);
+			p += n;
+		} else if ((*(char **)member(cf, k) = unpack_text(&p, end)) ==
+			   NULL) {
+			return -1;
+		}
+	}
+	cf->file = unpack_text(&p, end);
+	return cf->file != NULL && p == end ? 0 : -1;
+}
+
+int
+conf_unpack(struct conf *cf, unsigned scope, const char *p, size_t len)
+{
+	int rc;
+
+	memset(cf, 0, sizeof(*cf));
+	rc = unpack_all(cf, scope, p, p + len);
+	return load_fill(cf) == -1 ? -1 : rc;
+}
+
 /* Try ${dir}/${sub}/parley.conf. */
 static int
 find_at(const char *dir, const char *sub, char *out, size_t size)

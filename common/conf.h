@@ -64,6 +64,15 @@ int conf_load(
 void conf_free(struct conf *cf);
 
 /*
+ * conf_pack(cf, scope, out):
+ * Append the settings of ${scope} as bytes, for another process of the same
+ * build.  conf_unpack(cf, scope, p, len): fill ${cf} from them, all others
+ * empty; 0, or -1 if they are not that.  conf_free is right after either.
+ */
+void conf_pack(const struct conf *cf, unsigned scope, struct buf *out);
+int conf_unpack(struct conf *cf, unsigned scope, const char *p, size_t len);
+
+/*
  * conf_find(out, size):
  * Where parley.conf is: PARLEY_CONF of the environment, else beside this
  * program's folder (/proc/self/exe), in its parent, in parent/var, and the

@@ -31,6 +31,7 @@ K(pages_socket,		PATH,	"run/pages.sock", 1, 107, F, 0, "pool behind the web serv
 K(webhook_socket,	PATH,	"run/webhook.sock", 1, 107, F, 0, "pool behind the web server: platform webhooks")
 K(push_api_socket,	PATH,	"run/push-api.sock", 1, 107, F|P, 0, "pool behind pushd: REST and internal calls")
 K(push_listen,		STR,	"run/pushd.sock", 1, 200, F|P, 0, "where pushd listens: HOST:PORT or a path (relative to state_dir)")
+K(push_user,		STR,	"", 0, 64, P, 0, "whom pushd becomes when root starts it; empty: the owner of run_dir, or nobody where that is root")
 K(push_daemon,		BOOL,	"on", 0, 0, F, 0, "off: there is no pushd, as on a shared host, and /health does not miss it; browsers poll")
 K(presence_quiet_s,	NUM,	"150", 2, 86400, F, 0, "without pushd: who polls or loads nothing for so long is offline; a hidden page polls once a minute")
 
@@ -170,4 +171,7 @@ K(backfill_ms,		NUM,	"1000", 50, 60000, P, 0, "silence after which pushd asks fo
 K(drain_s,		NUM,	"5", 0, 600, P, 0, "over which clients are told to come back when pushd ends")
 K(ping_interval_ms,	NUM,	"25000", 100, 300000, P, 0, "Socket.IO pingInterval")
 K(ping_timeout_ms,	NUM,	"60000", 100, 300000, P, 0, "Socket.IO pingTimeout")
+K(socket_payload_bytes_max, NUM, "1000000", 1024, 16777216, P, 0, "Socket.IO maxPayload: a message, or a request's body of them")
+K(socket_connect_s,	NUM,	"45", 1, 600, P, 0, "a Socket.IO client must send CONNECT")
+K(socket_upgrade_s,	NUM,	"10", 1, 600, P, 0, "a Socket.IO client's change from polling to WebSocket")
 /* clang-format on */

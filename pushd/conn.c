@@ -72,7 +72,30 @@ conn_jitter(unsigned n)
 const char *
 conn_addr(const struct conn *c)
 {
-	return c->peer ? c->peer->addr : "";
+	return conn_peer_addr(c->peer);
+}
+
+const char *
+conn_peer_addr(const struct conn_peer *p)
+{
+	return p ? p->addr : "";
+}
+
+struct conn_peer *
+conn_peer_hold(const struct conn *c)
+{
+	if (c->peer != NULL)
+		c->peer->n++;
+	return c->peer;
+}
+
+void
+conn_peer_drop(struct conns *all, struct conn_peer *p)
+{
+	if (p == NULL || --p->n > 0)
+		return;
+	table_del(&all->peers, p->net, strlen(p->net));
+	free(p);
 }
 
 int
@@ -163,10 +186,7 @@ peer_leave(struct conn *c)
 	struct conn_peer *p = c->peer;
 
 	c->peer = NULL;
-	if (p == NULL || --p->n > 0)
-		return;
-	table_del(&c->all->peers, p->net, strlen(p->net));
-	free(p);
+	conn_peer_drop(c->all, p);
 }
 
 /* The transport lets go of what is its own. */
@@ -776,6 +796,14 @@ conn_take(struct conn *c, const struct transport *tr, void *t)
 	c->tr = tr;
 	c->t = t;
 	c->state = CONN_OPEN;
+}
+
+void
+conn_pass(struct conn *c, const struct transport *tr, void *t)
+{
+	assert(c->state == CONN_OPEN && c->tr != NULL);
+	c->tr = tr;
+	c->t = t;
 }
 
 /* --- reading --- */

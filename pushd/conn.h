@@ -114,6 +114,13 @@ void conns_drain(struct conns *all, unsigned over_s);
 void conn_take(struct conn *c, const struct transport *tr, void *t);
 
 /*
+ * conn_pass(c, tr, t):
+ * The transport that has the connection gives it to ${tr}; its gone() is not
+ * called.
+ */
+void conn_pass(struct conn *c, const struct transport *tr, void *t);
+
+/*
  * conn_send(c, f):
  * Queue the frame, holding it; past queue_bytes_max the connection is closed
  * at the end of the turn, as too slow.
@@ -162,6 +169,15 @@ void conn_stash(struct conn *c, const char *p, size_t len);
 
 /* conn_addr(c): the client's address as text, "" if there is none. */
 const char *conn_addr(const struct conn *c);
+
+/*
+ * conn_peer_hold(c), conn_peer_drop(all, p):
+ * Count one more at the address of ${c}: what lives on without a connection.
+ * conn_peer_addr(p): its address as text.
+ */
+struct conn_peer *conn_peer_hold(const struct conn *c);
+void conn_peer_drop(struct conns *all, struct conn_peer *p);
+const char *conn_peer_addr(const struct conn_peer *p);
 
 /* conn_method(rq, name): whether the request's method is that. */
 int conn_method(const struct request *rq, const char *name);

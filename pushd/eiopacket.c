@@ -128,7 +128,7 @@ next_binary(struct eiopayload *x, struct eiopacket *out)
 {
 	char *p = x->p + x->at, *end = x->p + x->len;
 	size_t n = 0;
-	int kind = *p++, digits = 0, rc;
+	int kind = (unsigned char)*p++, digits = 0, rc;
 
 	if (kind != 0 && kind != 1)
 		return -1;

@@ -2,89 +2,184 @@
 #define PARLEY_LIVE_H
 
 /*
- * The application on a socket: who it is, what it is told, what it may ask.
- * A transport owns a struct live, feeds it the client's messages and puts on
- * the wire what it says.
+ * The application of one socket client, in nobody's words: who it is, which
+ * events it gets, what it missed, what it may ask.  A transport owns a struct
+ * live and is its host; a vocabulary reads what the client sends, calls the
+ * commands below, and says the answers on the wire.
+ *
+ * Where a function may close the client, its struct live may be gone when it
+ * returns: that is told below as "may end it".
  */
 
 #include <json-c/json.h>
 #include <stdint.h>
 
-#include "conn.h"
+#include "dialect.h"
 #include "hub.h"
 #include "ident.h"
 #include "outbox.h"
-#include "replay.h"
+#include "push.h"
 
 enum live_state { LIVE_NOBODY, LIVE_ASKING, LIVE_IN };
 
 struct live;
+struct live_work;
 
-struct live_ops {
-	/* Send the client a frame, or a message made for it. */
+/* How a client speaks: a const table for each vocabulary. */
+struct live_words {
+	enum dialect dialect; /* its events */
+	enum dialect bare;    /* ... without their ids */
+	enum dialect all;     /* ... when it asked for every event */
+
+	/* A message of the client.  NULL: the transport reads it itself. */
+	void (*text)(struct live *v, const char *p, size_t len);
+
+	/* It is somebody now, or (${again}) said so once more. */
+	void (*in)(struct live *v, int64_t tag, int again);
+
+	/*
+	 * Once, after in() and before the first event it missed: all since
+	 * its cursor follows, up to ${cursor} if that is not -1; or (not
+	 * ${good}) the cursor cannot be honoured, and reset() is next.
+	 */
+	void (*resumed)(struct live *v, int good, int64_t cursor);
+
+	/* It could not be told who this is.  Ends it, or lets it try again. */
+	void (*refused)(struct live *v, int64_t tag, const char *message);
+
+	/* A command did not go; ${a} is NULL if it is about none. */
+	void (*error)(struct live *v, const struct about *a, const char *code,
+	    const char *message, int retry_s);
+
+	/* It is in the conversation ${id}, which it calls ${line}. */
+	void (*joined)(struct live *v, const struct about *a, const char *id,
+	    const char *line);
+	void (*left)(struct live *v, const struct about *a, const char *id);
+
+	/*
+	 * Its message is stored.  ${message}: as the API has it; ${event_id}:
+	 * of its event, or 0; ${id}: the same if the answer may carry it as a
+	 * cursor, in the event's stead, else 0.
+	 */
+	void (*stored)(struct live *v, const struct outbox_item *m,
+	    struct json_object *message, int64_t event_id, int64_t id);
+
+	/* Any other command was done. */
+	void (*done)(struct live *v, const struct about *a);
+
+	/* Its cursor is void: it has to load its state anew. */
+	void (*reset)(struct live *v);
+
+	/* Nothing but a newer cursor. */
+	void (*tick)(struct live *v, int64_t id);
+};
+
+/* What carries a client; its connection may change. */
+struct live_host {
+	const struct live_words *words;
+	struct push *(*push)(const struct live *v);
+	/* Send the client a frame. */
 	void (*send)(struct live *v, struct frame *f);
-	/* End the connection with the WebSocket code; ${v} is gone then. */
+	/* End it with the WebSocket code; ${v} is gone then. */
 	void (*close)(struct live *v, int code, const char *reason);
+	/* Read no more from the client (0), or again, but not from within. */
+	void (*hear)(struct live *v, int yes);
+	/* It is somebody now: its time limits are others. */
+	void (*in)(struct live *v);
 	/* An answer that was due has gone. */
 	void (*answered)(struct live *v);
+	/* Whether so much waits for it that what it missed has to wait. */
+	int (*is_full)(const struct live *v);
+	const char *(*addr)(const struct live *v);
+	/* When the client last did something; monotonic seconds. */
+	uint32_t (*active_s)(const struct live *v);
 };
 
 struct live {
 	struct hub_sub sub; /* first */
 	struct ident_use use;
-	struct conn *c;
-	const struct live_ops *ops;
-	struct ident *cookie; /* whom the request's cookie names */
-	struct ident_wait *wait;
-	struct replay *replay;
-	struct live_room *rooms;
-	struct live_join *joins;
-	struct outbox outbox;
-	int64_t cursor;  /* the client's, where joins begin */
-	int64_t sent_id; /* the newest event id it was sent */
+	const struct live_host *host;
+	struct live_work *work; /* only while something is going on */
+	int64_t cursor;         /* the client's, where joins begin */
+	int64_t sent_id;        /* the newest event id it was sent */
 	uint32_t credit_s;
-	uint16_t nrooms, njoining; /* joined; joins without answer */
-	uint16_t credit;           /* commands it may give at once */
-	uint8_t state;             /* enum live_state */
-	uint8_t all;       /* it asked for every event, under its own name */
-	uint8_t caught_up; /* ... with what it missed before it came */
-	uint8_t bare;      /* it was sent events without their ids */
+	uint16_t credit;    /* commands it may give at once */
+	uint16_t state : 2; /* enum live_state */
+	uint16_t all : 1;   /* it asked for every event, under its own name */
+	uint16_t caught_up : 1; /* ... with what it missed before it came */
+	uint16_t told : 1;      /* ... and whether its cursor was good */
+	uint16_t bare : 1;      /* it was sent events without their ids */
+	uint16_t unlimited : 1;
 };
 
-/* live_init(v, c, ops): of the zeroed ${v}. */
-void live_init(struct live *v, struct conn *c, const struct live_ops *ops);
+/* live_init(v, host, unlimited): of the zeroed ${v}. */
+void live_init(struct live *v, const struct live_host *host, int unlimited);
 void live_fini(struct live *v);
 
-/* live_text(v, p, len): a message of the client, JSON text. */
-void live_text(struct live *v, const char *p, size_t len);
+/* --- who it is --- */
 
 /*
- * live_say(v, type, payload, id):
- * Tell the client something; ${id} is an event's or 0.  Takes ${payload}.
+ * live_auth(v, tag, text, len):
+ * The client shows a token or a session's id; ${len} 0: what its cookie named.
+ * The answer is in() or refused().  May end it.
  */
-void live_say(
-    struct live *v, const char *type, struct json_object *payload, int64_t id);
+void live_auth(struct live *v, int64_t tag, const char *text, size_t len);
 
-/*
- * live_error(v, code, message, conversation, client_id, retry_s):
- * Tell it that something did not go; what it is about may be NULL.
- */
-void live_error(struct live *v, const char *code, const char *message,
-    const char *conversation, const char *client_id, int retry_s);
-
-/* live_login(v, id): the client is ${id} from now on. */
+/* live_login(v, id): the client is ${id} from now on.  May end it. */
 void live_login(struct live *v, struct ident *id);
 
-/* live_refuse(v, message): auth_error and the end; ${v} is gone then. */
-void live_refuse(struct live *v, const char *message);
+/* live_cookie(v, id): whom the request's cookie names.  -1: no memory. */
+int live_cookie(struct live *v, struct ident *id);
+
+/* --- commands; each is answered with its ${a}; each may end it --- */
+
+/*
+ * live_may(v, a):
+ * Count a message of the client's; 0, with an error said, if there are too
+ * many of them.
+ */
+int live_may(struct live *v, const struct about *a);
+
+/*
+ * live_join(v, a, cursor):
+ * Into a conversation, with what was missed there since ${cursor}, or since
+ * its own if that is PUSH_NOW.
+ */
+void live_join(struct live *v, const struct about *a, int64_t cursor);
+void live_leave(struct live *v, const struct about *a);
+
+/* live_typing(v, a, typing): without a conversation in the only one. */
+void live_typing(struct live *v, const struct about *a, int typing);
+
+/* live_read(v, a, message): it has read up to there. */
+void live_read(struct live *v, const struct about *a, const char *message);
+
+/*
+ * live_send(v, a, o, note, heard):
+ * Send the message in ${o} (content or text, kind, attachments, reply_to,
+ * seen); ${heard}: its event goes to the sender too.
+ */
+void live_send(struct live *v, const struct about *a, struct json_object *o,
+    int note, int heard);
+
+/* --- in the course of time --- */
 
 /* live_go(v): there is room again: go on with what it missed. */
 void live_go(struct live *v);
+
+/* live_rest(v): nothing of it is being worked on: free what is not needed. */
+void live_rest(struct live *v);
 
 /* live_settle(v): give it the newest id, if it keeps a cursor. */
 void live_settle(struct live *v);
 
 /* live_open(v): answers that are due. */
 unsigned live_open(const struct live *v);
+
+/* live_frame(v, f, id): send it and let go of it; ${id}: its event's, or 0. */
+void live_frame(struct live *v, struct frame *f, int64_t id);
+
+/* live_push(v): what its transport works with. */
+struct push *live_push(const struct live *v);
 
 #endif

@@ -3,26 +3,26 @@
  *
  * Joins the modules: events come from ingest, pass typing and identities, go
  * through the hub to transports; what clients send goes out by the backend.
- * No disk but its log, no database, no keys, no business rules.
+ * No disk, no database, no keys, no business rules.
  */
-#define _GNU_SOURCE /* sys/prctl.h with RLIMIT_NPROC */
 #include <assert.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
 #include <sodium.h>
 
 #include "clock.h"
 #include "conf.h"
 #include "log.h"
 #include "metrics.h"
+#include "protocoltest.h"
 #include "push.h"
+#include "sandbox.h"
 #include "sse.h"
 #include "ws.h"
 
@@ -56,6 +56,13 @@ static const struct transport_path echo_paths[] = {
 	{ "/", &ws_transport },
 	{ "/chat/ws", &ws_transport },
 	{ "/ws/live-chat", &ws_transport },
+	{ NULL, NULL },
+};
+
+/* --protocol-test. */
+static const struct transport_path protocoltest_paths[] = {
+	{ "/engine.io/", &protocoltest_eio_transport },
+	{ "/socket.io/", &protocoltest_sio_transport },
 	{ NULL, NULL },
 };
 
@@ -118,6 +125,13 @@ say_bye(struct conn *c, void *arg)
 		c->tr->bye(c, 1 + conn_jitter(5));
 }
 
+static void
+end_poll(struct eio *s)
+{
+	if (s->state == EIO_POLLS)
+		eio_end(s, 1012, "log restart");
+}
+
 /* All cursors are void: clients come back, and are told so. */
 static void
 log_restart(void *arg)
@@ -126,6 +140,7 @@ log_restart(void *arg)
 
 	log_warn("log restart");
 	conns_each(&p->conns, say_bye, NULL);
+	eios_each(&p->eios, end_poll); /* those that no request stands for */
 }
 
 static void
@@ -169,30 +184,31 @@ on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 }
 
 static void
+on_settings(void *arg, struct conf *cf, const char *fault)
+{
+	struct push *p = arg;
+
+	if (cf == NULL) {
+		log_error("conf not reread: %s", fault);
+		return;
+	}
+	if (p->cf.internal_key != first_conf.internal_key)
+		conf_free(&p->cf);
+	p->cf = *cf;
+	mode_conf(p->mode, &p->cf);
+	log_open("pushd", NULL, log_level(p->cf.log_level));
+	log_info("conf reread");
+}
+
+static void
 on_reload(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct push *p = w->data;
-	struct conf cf;
-	struct buf err;
 
 	(void)loop;
 	(void)revents;
 	log_reopen();
-	buf_init(&err, 65536);
-	memset(&cf, 0, sizeof(cf));
-	if (conf_load(&cf, conf_path[0] ? conf_path : NULL, CONF_PUSHD, &err) ==
-	    -1) {
-		log_error("conf not reread: %s", err.data);
-		conf_free(&cf);
-	} else {
-		if (p->cf.internal_key != first_conf.internal_key)
-			conf_free(&p->cf);
-		p->cf = cf;
-		mode_conf(p->mode, &p->cf);
-		log_open("pushd", NULL, log_level(p->cf.log_level));
-		log_info("conf reread");
-	}
-	buf_fini(&err);
+	reread_ask(&p->reread);
 }
 
 static void
@@ -213,7 +229,8 @@ signals(struct push *p)
 static void
 usage(FILE *f)
 {
-	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]... [--echo]\n"
+	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]... "
+	      "[--echo|--protocol-test]\n"
 	      "Holds the live connections of Parley: Server-Sent Events and "
 	      "WebSockets.\n\n"
 	      "  --conf FILE       settings; else PARLEY_CONF, else "
@@ -222,6 +239,9 @@ usage(FILE *f)
 	      "push_listen\n"
 	      "  --echo            WebSockets echo, for conformance suites; "
 	      "on loopback only\n"
+	      "  --protocol-test   Engine.IO and Socket.IO echo, likewise\n"
+	      "  --user NAME       who to become when started by root, instead "
+	      "of push_user\n"
 	      "  --version, --help\n\n"
 	      "SIGTERM sends clients away and ends, SIGHUP rereads the "
 	      "settings.\n",
@@ -239,20 +259,6 @@ listen_address(const struct conf *cf, const char *addr, char *out, size_t size)
 	return out;
 }
 
-/* What a break-in would have: no core, no children, no more rights. */
-static void
-confine(void)
-{
-	struct rlimit none = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &none);
-	if (geteuid() != 0)
-		setrlimit(RLIMIT_NPROC, &none);
-	if (prctl(PR_SET_DUMPABLE, 0) == -1 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
-		log_sys("prctl");
-}
-
 static int
 start(struct push *p, const char *const *listens, int nlistens)
 {
@@ -261,6 +267,11 @@ start(struct push *p, const char *const *listens, int nlistens)
 		.pool = (unsigned)p->cf.push_pool,
 		.waiting_max = WAITING_MAX,
 		.timeout_ms = CALL_MS };
+	struct eio_limits lim = { .ping_interval_ms = p->cf.ping_interval_ms,
+		.ping_timeout_ms = p->cf.ping_timeout_ms,
+		.payload_bytes_max = p->cf.socket_payload_bytes_max,
+		.upgrade_s = p->cf.socket_upgrade_s,
+		.connect_ms = p->cf.socket_connect_s * 1000 };
 	char path[4200];
 	int i;
 
@@ -281,7 +292,11 @@ start(struct push *p, const char *const *listens, int nlistens)
 	    &p->typing, p->loop, (int)p->cf.typing_ms, typing_publish, p);
 	longpolls_init(&p->longpolls, p->loop);
 	if (conns_init(&p->conns, p->loop, &p->cf,
-		p->mode == MODE_ECHO ? echo_paths : paths) == -1)
+		p->mode == MODE_ECHO            ? echo_paths
+		: p->mode == MODE_PROTOCOL_TEST ? protocoltest_paths
+						: paths) == -1)
+		return -1;
+	if (eios_init(&p->eios, &p->conns, &p->idents, &lim) == -1)
 		return -1;
 	/* Its lock is what a second pushd finds held. */
 	if (p->mode == MODE_SERVE &&
@@ -299,6 +314,7 @@ start(struct push *p, const char *const *listens, int nlistens)
 static void
 stop(struct push *p)
 {
+	eios_fini(&p->eios);
 	if (p->conns.loop != NULL)
 		conns_fini(&p->conns);
 	longpolls_fini(&p->longpolls);
@@ -311,6 +327,7 @@ stop(struct push *p)
 	if (p->cf.internal_key != first_conf.internal_key)
 		conf_free(&p->cf);
 	conf_free(&first_conf);
+	reread_stop(&p->reread);
 	ev_loop_destroy(p->loop);
 }
 
@@ -321,9 +338,11 @@ main(int argc, char **argv)
 						     NULL, 'c' },
 		{ "listen", required_argument, NULL, 'l' },
 		{ "echo", no_argument, NULL, 'e' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "protocol-test", no_argument, NULL, 'p' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-	const char *conf = NULL, *listens[16];
+	const char *conf = NULL, *user = NULL, *listens[16];
 	struct buf err;
 	int opt, nlistens = 0, i, rc;
 
@@ -338,6 +357,12 @@ main(int argc, char **argv)
 			break;
 		case 'e':
 			push.mode = MODE_ECHO;
+			break;
+		case 'u':
+			user = optarg;
+			break;
+		case 'p':
+			push.mode = MODE_PROTOCOL_TEST;
 			break;
 		case 'V':
 			puts("pushd " PARLEY_VERSION);
@@ -354,14 +379,18 @@ main(int argc, char **argv)
 		return 2;
 	}
 	umask(077);
-	if (sodium_init() == -1) {
-		fputs("pushd: libsodium\n", stderr);
+	sandbox_begin();
+	/* Its file of settings is not read then, later, at the first hash. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 ||
+	    sodium_init() == -1) {
+		fputs("pushd: libcrypto or libsodium\n", stderr);
 		return 1;
 	}
 	if (conf != NULL)
 		snprintf(conf_path, sizeof(conf_path), "%s", conf);
 	else
 		(void)conf_find(conf_path, sizeof(conf_path));
+	mode_env(push.mode);
 	buf_init(&err, 65536);
 	if (conf_load(&first_conf, conf_path[0] ? conf_path : NULL, CONF_PUSHD,
 		&err) == -1) {
@@ -391,10 +420,16 @@ main(int argc, char **argv)
 		log_error("loop why=none");
 		return 1;
 	}
-	confine();
+	if (sandbox_user(user ? user : push.cf.push_user, push.cf.run_dir) ==
+	    -1)
+		return 1;
+	rc = reread_start(&push.reread, push.loop,
+	    conf_path[0] ? conf_path : NULL, on_settings, &push);
 	signals(&push);
-	rc = start(&push, listens, nlistens);
+	if (rc == 0)
+		rc = start(&push, listens, nlistens);
 	if (rc == 0) {
+		sandbox_enter();
 		log_info(
 		    "start pid=%ld max=%zu", (long)getpid(), push.conns.max);
 		ev_run(push.loop, 0);

@@ -10,8 +10,9 @@
 #include "conf.h"
 
 enum mode {
-	MODE_SERVE, /* none of them */
-	MODE_ECHO   /* native WebSockets echo */
+	MODE_SERVE,        /* none of them */
+	MODE_ECHO,         /* native WebSockets echo */
+	MODE_PROTOCOL_TEST /* Engine.IO and Socket.IO echo */
 };
 
 #define MODE_MESSAGE_MAX (16 << 20) /* bytes */
@@ -22,6 +23,10 @@ enum mode {
  * refused too, since a web server may pass strangers on to it.
  */
 int mode_listen_ok(enum mode m, const char *addr);
+
+/* mode_env(m): into the environment what a mode's settings are to be read as.
+ */
+void mode_env(enum mode m);
 
 /* mode_conf(m, cf): the settings as the mode has them. */
 void mode_conf(enum mode m, struct conf *cf);

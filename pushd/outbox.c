@@ -129,6 +129,8 @@ on_answer(void *arg, const struct backend_answer *a)
 		/* A rate limit here only means that a signal is dropped. */
 		if ((a->status < 200 || a->status > 299) && a->status != 429)
 			o->ops->refused(o->arg, m, a);
+		else
+			o->ops->done(o->arg, m);
 		item_free(m);
 	}
 	next(o);
@@ -142,7 +144,6 @@ next(struct outbox *o)
 	struct backend_answer busy = { .why = "busy" };
 	struct outbox_item *m, *after;
 	struct origin from;
-	char uri[160];
 
 	for (m = o->items; m != NULL; m = after) {
 		after = m->next;
@@ -151,12 +152,11 @@ next(struct outbox *o)
 		if (m->state != OUTBOX_WAITS)
 			continue;
 		m->state = OUTBOX_ASKED;
-		snprintf(uri, sizeof(uri), "/api/conversations/%s/%s",
-		    m->conversation, m->what);
 		from.ref = m->body + m->body_len;
 		from.addr = from.ref + strlen(from.ref) + 1;
-		m->call = backend_call(o->backend, BACKEND_SEND, "POST", uri,
-		    from.ref, from.addr, m->body, m->body_len, on_answer, m);
+		m->call = backend_call(o->backend, BACKEND_SEND, m->method,
+		    m->path, from.ref, from.addr, m->body, m->body_len,
+		    on_answer, m);
 		if (m->call != NULL)
 			return;
 		o->open--;
@@ -167,8 +167,7 @@ next(struct outbox *o)
 
 int
 outbox_add(struct outbox *o, const char *ref, const char *addr,
-    const char *what, const char *conversation, const char *name,
-    const char *client_id, int named, const struct buf *body)
+    const struct outbox_ask *q, const struct buf *body)
 {
 	size_t rlen = strlen(ref) + 1, alen = strlen(addr) + 1;
 	struct outbox_item *m, **at;
@@ -177,11 +176,20 @@ outbox_add(struct outbox *o, const char *ref, const char *addr,
 	if (m == NULL)
 		return -1;
 	m->box = o;
-	m->what = what;
-	m->named = named;
-	snprintf(m->client_id, sizeof(m->client_id), "%s", client_id);
-	snprintf(m->conversation, sizeof(m->conversation), "%s", conversation);
-	snprintf(m->name, sizeof(m->name), "%s", name);
+	m->about = *q->about;
+	m->heard = q->heard;
+	m->method = q->method;
+	snprintf(m->path, sizeof(m->path), "%s", q->path);
+	if (q->client_id != NULL)
+		snprintf(
+		    m->client_id, sizeof(m->client_id), "%s", q->client_id);
+	if (q->conversation != NULL) {
+		snprintf(m->conversation, sizeof(m->conversation), "%s",
+		    q->conversation);
+		if (m->about.has_name == 0)
+			memcpy(m->about.name, m->conversation,
+			    sizeof(m->about.name));
+	}
 	memcpy(m->body, body->data, body->len);
 	m->body_len = body->len;
 	memcpy(m->body + m->body_len, ref, rlen);

@@ -17,15 +17,35 @@
 #include "hub.h"
 
 #define OUTBOX_ID_MAX 64 /* bytes of a conversation's name, with NUL */
-#define OUTBOX_CLIENT_ID_MAX                            \
-	260 /* bytes of a message's client_id, with NUL \
-	     */
+/* Bytes of a message's client_id, with NUL. */
+#define OUTBOX_CLIENT_ID_MAX 260
+#define OUTBOX_PATH_MAX 120 /* bytes of a request's path, with NUL */
 
 enum outbox_state {
 	OUTBOX_WAITS,
 	OUTBOX_ASKED,
 	OUTBOX_DONE, /* answered; its event is still to come */
 	OUTBOX_LOST  /* no answer; its event, if it comes, is the answer */
+};
+
+/* What a command is about, in the client's own words. */
+struct about {
+	int64_t tag;              /* comes back with the answer; -1: none */
+	int8_t has_name;          /* 1, 0: no, -1: one that cannot be */
+	int8_t has_client_id;     /* as above */
+	int8_t by_line;           /* it named it by line_user_id */
+	char name[OUTBOX_ID_MAX]; /* the conversation */
+	char client_id[OUTBOX_CLIENT_ID_MAX]; /* its message */
+};
+
+/* A request to be made; all borrowed. */
+struct outbox_ask {
+	const struct about *about;
+	const char *method; /* static */
+	const char *path;
+	const char *client_id;    /* of a message; NULL: it is none */
+	const char *conversation; /* its id; NULL: not known */
+	int heard;                /* its event goes to the sender too */
 };
 
 struct outbox_item {
@@ -36,11 +56,12 @@ struct outbox_item {
 	enum outbox_state state;
 	int64_t event_id; /* of DONE */
 	int64_t since_ms; /* when it was answered, monotonic */
-	int named;        /* the client named ${client_id} itself */
-	const char *what; /* the route's last segment: "messages", "typing" */
+	int heard;        /* its event goes to the sender too */
+	const char *method;
+	struct about about;
+	char path[OUTBOX_PATH_MAX];
 	char client_id[OUTBOX_CLIENT_ID_MAX]; /* "": no message */
-	char conversation[OUTBOX_ID_MAX];     /* its id */
-	char name[OUTBOX_ID_MAX];             /* ... as the client calls it */
+	char conversation[OUTBOX_ID_MAX];     /* its id, or "" */
 	size_t body_len;
 	char body[];
 };
@@ -53,6 +74,8 @@ struct outbox_ops {
 	/* Something was refused, or nobody answered (status 0). */
 	void (*refused)(void *arg, const struct outbox_item *m,
 	    const struct backend_answer *a);
+	/* Something else than a message was done. */
+	void (*done)(void *arg, const struct outbox_item *m);
 	/* An answer came; the last call made about it. */
 	void (*answered)(void *arg);
 	/* Whether older events are still on their way to the client. */
@@ -69,14 +92,12 @@ struct outbox {
 };
 
 /*
- * outbox_add(o, ref, addr, what, conversation, name, client_id, named, body):
- * Put a request into the line: POST /api/conversations/ID/WHAT as ${ref} from
- * ${addr}, both the same at each call.  ${client_id} is "" for what is no
- * message.  0, or -1 without memory.
+ * outbox_add(o, ref, addr, q, body):
+ * Put a request into the line, as ${ref} from ${addr}, both the same at each
+ * call.  0, or -1 without memory.
  */
 int outbox_add(struct outbox *o, const char *ref, const char *addr,
-    const char *what, const char *conversation, const char *name,
-    const char *client_id, int named, const struct buf *body);
+    const struct outbox_ask *q, const struct buf *body);
 
 /*
  * outbox_own(o, e, id, kind):

@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "conf.h"
 #include "conn.h"
+#include "eio.h"
 #include "hub.h"
 #include "ident.h"
 #include "ingest.h"
@@ -17,6 +18,7 @@
 #include "mode.h"
 #include "presence.h"
 #include "replay.h"
+#include "reread.h"
 #include "typing.h"
 
 #define PUSH_LATENCY_BUCKETS 12
@@ -36,8 +38,10 @@ struct push {
 	struct idents idents;
 	struct replays replays;
 	struct conns conns;
+	struct eios eios;
 	struct ingest ingest;
 	struct typing typing;
+	struct reread reread;
 	struct longpolls longpolls;
 	struct push_latency latency;
 	uint64_t resets; /* cursors that could not be honoured, sent out */

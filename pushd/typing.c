@@ -269,3 +269,20 @@ typing_message(struct typing *t, const struct event *e)
 		timer_set(t);
 	}
 }
+
+void
+typing_end(struct typing *t, const char *conversation, const char *kind,
+    const char *id)
+{
+	struct typing_one *o = NULL;
+	char key[KEY_MAX];
+	int n;
+
+	n = snprintf(key, sizeof(key), "%s %s %s", conversation, kind, id);
+	if (n > 0 && n < KEY_MAX)
+		o = table_get(&t->all, key, (size_t)n);
+	if (o == NULL)
+		return;
+	end(t, o);
+	timer_set(t);
+}

@@ -33,4 +33,8 @@ void typing_signal(struct typing *t, struct event *e);
 /* typing_message(t, e): a new_message came; its author types no more. */
 void typing_message(struct typing *t, const struct event *e);
 
+/* typing_end(t, conversation, kind, id): somebody who typed there is gone. */
+void typing_end(struct typing *t, const char *conversation, const char *kind,
+    const char *id);
+
 #endif

@@ -1,7 +1,7 @@
 /*
  * ws.c: the native WebSocket: handshake, frames, pings, the closing.
  *
- * What is said in its messages is live.c's.
+ * What is said in its messages is a vocabulary's, words_X.c.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -10,9 +10,9 @@
 
 #include "dialect.h"
 #include "json.h"
-#include "live.h"
 #include "log.h"
 #include "push.h"
+#include "words.h"
 #include "ws.h"
 #include "wsframe.h"
 
@@ -21,19 +21,25 @@ enum { SETTLE_BEATS = 2 };
 struct ws {
 	struct live live; /* first */
 	struct conn *c;
-	struct wsframe frame;
-	struct buf *message;  /* of several pieces, else NULL */
-	struct ws_open *open; /* while the upgrade is not answered */
+	struct ws_more *more; /* only while something is in pieces */
 	uint32_t heard_s;     /* when any byte came */
-	uint32_t pings_s;
-	uint16_t peer_code; /* of its Close; 1: it had none; 0: none yet */
-	uint8_t pings;      /* in this second */
+	uint8_t pings_s;      /* the second of ${pings}, its low bits */
+	uint8_t pings;
 	uint8_t beats;
 	uint8_t echo; /* --echo: messages go back as they came */
 };
 
+/* What a client has from the first byte of something to its last. */
+struct ws_more {
+	struct wsframe frame;
+	struct buf *message;  /* of several pieces, else NULL */
+	struct ws_open *open; /* while the upgrade is not answered */
+	uint16_t peer_code;   /* of its Close; 1: it had none; 0: none yet */
+};
+
 /* What an upgrade said, until it is answered. */
 struct ws_open {
+	struct ident_wait *wait;
 	char accept[29];
 	int direct; /* it named somebody by a token: no auth message needed */
 };
@@ -79,29 +85,142 @@ ws_close(struct ws *w, int code, const char *reason)
 	conn_end(w->c, reason[0] ? reason : "close");
 }
 
-/* --- what live.c wants done --- */
+/* --- what lasts only for a while --- */
 
-static void
-on_send(struct live *v, struct frame *f)
+static struct ws_more *
+more_get(struct ws *w)
 {
-	conn_send(v->c, f);
+	const struct conf *cf = w->c->all->cf;
+
+	if (w->more != NULL)
+		return w->more;
+	w->more = calloc(1, sizeof(*w->more));
+	if (w->more == NULL)
+		return NULL;
+	w->more->frame.message_max = (uint32_t)cf->ws_message_bytes_max;
+	w->more->frame.fragments_max = (uint32_t)cf->ws_fragments_max;
+	return w->more;
 }
 
 static void
-on_close(struct live *v, int code, const char *reason)
+more_free(struct ws *w)
+{
+	struct ws_more *m = w->more;
+
+	if (m == NULL)
+		return;
+	if (m->open != NULL)
+		ident_cancel(&push_of(w->c)->idents, m->open->wait);
+	free(m->open);
+	wsframe_fini(&m->frame);
+	if (m->message != NULL)
+		buf_fini(m->message);
+	free(m->message);
+	free(m);
+	w->more = NULL;
+}
+
+/* Nothing of it is being worked on: what is not needed goes. */
+static void
+rest(struct ws *w)
+{
+	struct ws_more *m = w->more;
+
+	live_rest(&w->live);
+	if (m != NULL && m->open == NULL && m->message == NULL &&
+	    m->peer_code == 0 && wsframe_idle(&m->frame))
+		more_free(w);
+}
+
+/* --- what the application wants done --- */
+
+static struct push *
+host_push(const struct live *v)
+{
+	return push_of(((const struct ws *)v)->c);
+}
+
+static void
+host_send(struct live *v, struct frame *f)
+{
+	conn_send(((struct ws *)v)->c, f);
+}
+
+static void
+host_close(struct live *v, int code, const char *reason)
 {
 	ws_close((struct ws *)v, code, reason);
 }
 
-static void maybe_closed(struct ws *w);
+static void
+host_hear(struct live *v, int yes)
+{
+	struct ws *w = (struct ws *)v;
+
+	if (yes)
+		conn_resume(w->c);
+	else
+		conn_pause(w->c);
+}
 
 static void
-on_answered(struct live *v)
+host_in(struct live *v)
+{
+	struct conn *c = ((struct ws *)v)->c;
+	const struct conf *cf = c->all->cf;
+	unsigned life = (unsigned)cf->stream_life_s;
+
+	c->life_s = c->all->now_s + life + conn_jitter(life / 2 + 1);
+	conn_due(c, 1 + conn_jitter((unsigned)cf->ws_ping_s));
+}
+
+/* The client's Close is answered when the answers that are due have gone. */
+static void
+maybe_closed(struct ws *w)
+{
+	int code = w->more == NULL ? 0 : w->more->peer_code;
+
+	if (code == 0 || live_open(&w->live) > 0)
+		return;
+	ws_close(w, code == 1 ? 0 : code, "");
+}
+
+static void
+host_answered(struct live *v)
 {
 	maybe_closed((struct ws *)v);
 }
 
-static const struct live_ops live_ops = { on_send, on_close, on_answered };
+static int
+host_is_full(const struct live *v)
+{
+	return conn_full(((const struct ws *)v)->c);
+}
+
+static const char *
+host_addr(const struct live *v)
+{
+	return conn_addr(((const struct ws *)v)->c);
+}
+
+static uint32_t
+host_active_s(const struct live *v)
+{
+	return ((const struct ws *)v)->c->active_s;
+}
+
+static const struct live_host live_host = {
+	.words = &words_live,
+	.push = host_push,
+	.send = host_send,
+	.close = host_close,
+	.hear = host_hear,
+	.in = host_in,
+	.answered = host_answered,
+	.is_full = host_is_full,
+	.addr = host_addr,
+	.active_s = host_active_s,
+};
 
 /* --- the upgrade --- */
 
@@ -114,11 +233,11 @@ switch_protocols(struct ws *w)
 	buf_printf(&b,
 	    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
 	    "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-	    w->open->accept);
+	    w->more->open->accept);
 	conn_write(w->c, b.data, b.len);
 	buf_fini(&b);
-	free(w->open);
-	w->open = NULL;
+	free(w->more->open);
+	w->more->open = NULL;
 	w->heard_s = w->c->all->now_s;
 	conn_due(w->c, (unsigned)w->c->all->cf->login_wait_s);
 }
@@ -129,25 +248,25 @@ on_upgrade(void *arg, struct ident *id, int status, const char *code,
     const char *error)
 {
 	struct ws *w = arg;
-	int direct = w->open->direct;
+	struct conn *c = w->c;
+	int direct = w->more->open->direct;
 
-	w->live.wait = NULL;
-	conn_resume(w->c);
+	w->more->open->wait = NULL;
+	conn_resume(c);
 	if (status == 403 || status == 503) {
-		conn_error(w->c, 0, status,
+		conn_error(c, 0, status,
 		    status == 503 ? "Retry-After: 2\r\n" : NULL, code, error);
 		return;
 	}
 	switch_protocols(w);
-	w->live.state = LIVE_NOBODY;
-	if (direct && id == NULL) {
-		live_refuse(&w->live, error);
-	} else if (direct) {
+	if (direct && id == NULL)
+		w->live.host->words->refused(&w->live, -1, error);
+	else if (direct)
 		live_login(&w->live, id);
-	} else if (id != NULL) {
-		w->live.cookie = id;
-		ident_hold(id);
-	}
+	else if (id != NULL)
+		live_cookie(&w->live, id);
+	if (c->state == CONN_OPEN && c->t == w)
+		rest(w);
 }
 
 /* An upgrade that is refused: what it is told. */
@@ -195,32 +314,46 @@ url_cursor(const struct request *rq)
 	return PUSH_NOW;
 }
 
+/* Returns a new one with room for its upgrade. */
+static struct ws *
+ws_new(struct conn *c)
+{
+	struct ws *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->c = c;
+	live_init(&w->live, &live_host, c->unlimited);
+	if (more_get(w) != NULL)
+		w->more->open = calloc(1, sizeof(*w->more->open));
+	if (w->more == NULL || w->more->open == NULL) {
+		more_free(w);
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
 static void
 ws_open(struct conn *c, const struct request *rq)
 {
 	char token[PUSH_TOKEN_MAX], session[PUSH_TOKEN_MAX], accept[29];
-	const struct conf *cf = c->all->cf;
 	int status = http_ws_key(rq->head, rq->p, accept);
 	struct ident_cred cred;
+	struct ws_open *open;
 	struct ws *w;
 
 	if (status != 101) {
 		refuse(c, status);
 		return;
 	}
-	w = calloc(1, sizeof(*w));
-	if (w != NULL)
-		w->open = calloc(1, sizeof(*w->open));
-	if (w == NULL || w->open == NULL) {
-		free(w);
+	w = ws_new(c);
+	if (w == NULL) {
 		conn_close(c, "memory");
 		return;
 	}
-	memcpy(w->open->accept, accept, sizeof(accept));
-	w->c = c;
-	live_init(&w->live, c, &live_ops);
-	w->frame.message_max = (uint32_t)cf->ws_message_bytes_max;
-	w->frame.fragments_max = (uint32_t)cf->ws_fragments_max;
+	open = w->more->open;
+	memcpy(open->accept, accept, sizeof(accept));
 	w->live.cursor = url_cursor(rq);
 	w->live.all = http_query(rq->head, rq->p, "events", token, 8) == 3 &&
 		      strcmp(token, "all") == 0;
@@ -232,12 +365,12 @@ ws_open(struct conn *c, const struct request *rq)
 	}
 	if (!push_cred(c, rq, &cred, token, session)) {
 		switch_protocols(w);
+		rest(w);
 		return;
 	}
-	w->open->direct = cred.authorization || cred.token || cred.session;
-	w->live.state = LIVE_ASKING;
-	w->live.wait = ident_ask(&push_of(c)->idents, &cred, on_upgrade, w);
-	if (w->live.wait == NULL) {
+	open->direct = cred.authorization || cred.token || cred.session;
+	open->wait = ident_ask(&push_of(c)->idents, &cred, on_upgrade, w);
+	if (open->wait == NULL) {
 		conn_close(c, "memory");
 		return;
 	}
@@ -245,14 +378,15 @@ ws_open(struct conn *c, const struct request *rq)
 	conn_due(c, 30);
 }
 
-/* A whole message. */
+/* A message is whole. */
 static void
 on_message(struct ws *w, int opcode, const char *p, size_t len)
 {
 	unsigned char head[WSFRAME_HEAD_MAX];
 
 	if (!w->echo) {
-		live_text(&w->live, p, len);
+		w->c->active_s = w->c->all->now_s;
+		w->live.host->words->text(&w->live, p, len);
 		return;
 	}
 	conn_write(w->c, head, wsframe_head(head, opcode, len));
@@ -265,12 +399,12 @@ on_message(struct ws *w, int opcode, const char *p, size_t len)
 static void
 on_data(struct ws *w, const struct wsframe_got *got)
 {
-	struct buf *b = w->message;
+	struct buf *b = w->more->message;
 
 	if (got->opcode == WS_BINARY && !w->echo) {
 		if (got->fin)
-			live_error(&w->live, "binary", "Messages are text",
-			    NULL, NULL, 0);
+			w->live.host->words->error(
+			    &w->live, NULL, "binary", "Messages are text", 0);
 		return;
 	}
 	if (b == NULL && got->fin) {
@@ -280,8 +414,8 @@ on_data(struct ws *w, const struct wsframe_got *got)
 	if (b == NULL) {
 		b = calloc(1, sizeof(*b));
 		if (b != NULL)
-			buf_init(b, w->frame.message_max);
-		w->message = b;
+			buf_init(b, w->more->frame.message_max);
+		w->more->message = b;
 	}
 	if (b != NULL)
 		buf_append(b, got->p, got->len);
@@ -292,7 +426,7 @@ on_data(struct ws *w, const struct wsframe_got *got)
 	if (!got->fin)
 		return;
 	/* Taken off first: the message may end the connection. */
-	w->message = NULL;
+	w->more->message = NULL;
 	on_message(w, got->opcode, b->data, b->len);
 	buf_fini(b);
 	free(b);
@@ -301,26 +435,48 @@ on_data(struct ws *w, const struct wsframe_got *got)
 static void
 on_ping(struct ws *w, const char *p, size_t len)
 {
-	uint32_t now = w->c->all->now_s;
+	uint8_t now = (uint8_t)w->c->all->now_s;
 
 	if (w->pings_s != now) {
 		w->pings_s = now;
 		w->pings = 0;
 	}
-	if (++w->pings > w->c->all->cf->ws_ping_rate_max && !w->c->unlimited) {
+	if (w->pings < UINT8_MAX)
+		w->pings++;
+	if (w->pings > w->c->all->cf->ws_ping_rate_max && !w->c->unlimited) {
 		ws_close(w, 1008, "too many pings");
 		return;
 	}
 	control(w, WS_PONG, p, len);
 }
 
-/* The client's Close is answered when the answers that are due have gone. */
-static void
-maybe_closed(struct ws *w)
+/* What was found; 0 if it is the last thing that was to be heard. */
+static int
+on_got(struct ws *w, const struct wsframe_got *got)
 {
-	if (w->peer_code == 0 || live_open(&w->live) > 0)
-		return;
-	ws_close(w, w->peer_code == 1 ? 0 : w->peer_code, "");
+	switch (got->what) {
+	case WSFRAME_MORE:
+		return 0;
+	case WSFRAME_DATA:
+		on_data(w, got);
+		return 1;
+	case WSFRAME_PING:
+		on_ping(w, got->p, got->len);
+		return 1;
+	case WSFRAME_PONG:
+		return 1;
+	case WSFRAME_CLOSE:
+		w->more->peer_code = (uint16_t)(got->code ? got->code : 1);
+		maybe_closed(w);
+		return 0;
+	case WSFRAME_FAIL:
+		ws_close(w, got->code,
+		    got->code == 1009   ? "too large"
+		    : got->code == 1007 ? "not UTF-8"
+		    : got->code == 1002 ? "protocol error"
+					: "fault");
+	}
+	return 0;
 }
 
 static void
@@ -331,37 +487,20 @@ ws_input(struct conn *c, char *p, size_t len)
 	size_t at = 0;
 
 	w->heard_s = c->all->now_s;
-	while (c->state == CONN_OPEN && c->t == w) {
+	if (more_get(w) == NULL) {
+		ws_close(w, 1011, "memory");
+		return;
+	}
+	do {
 		if (c->paused) {
 			if (at < len)
 				conn_stash(c, p + at, len - at);
 			return;
 		}
-		at += wsframe_read(&w->frame, p + at, len - at, &got);
-		switch (got.what) {
-		case WSFRAME_MORE:
-			return;
-		case WSFRAME_DATA:
-			on_data(w, &got);
-			break;
-		case WSFRAME_PING:
-			on_ping(w, got.p, got.len);
-			break;
-		case WSFRAME_PONG:
-			break;
-		case WSFRAME_CLOSE:
-			w->peer_code = (uint16_t)(got.code ? got.code : 1);
-			maybe_closed(w);
-			return;
-		case WSFRAME_FAIL:
-			ws_close(w, got.code,
-			    got.code == 1009   ? "too large"
-			    : got.code == 1007 ? "not UTF-8"
-			    : got.code == 1002 ? "protocol error"
-					       : "fault");
-			return;
-		}
-	}
+		at += wsframe_read(&w->more->frame, p + at, len - at, &got);
+	} while (on_got(w, &got) && c->state == CONN_OPEN && c->t == w);
+	if (c->state == CONN_OPEN && c->t == w)
+		rest(w);
 }
 
 /* --- the transport's part --- */
@@ -375,6 +514,8 @@ ws_drained(struct conn *c)
 		conn_resume(c);
 	else
 		live_go(&w->live);
+	if (c->state == CONN_OPEN && c->t == w)
+		rest(w);
 }
 
 static void
@@ -392,7 +533,7 @@ ws_tick(struct conn *c)
 	const struct conf *cf = c->all->cf;
 	uint32_t now = c->all->now_s;
 
-	if (w->open != NULL) {
+	if (w->more != NULL && w->more->open != NULL) {
 		conn_error(c, 0, 503, "Retry-After: 2\r\n", "busy",
 		    "Try again in a moment");
 		return 0;
@@ -411,9 +552,11 @@ ws_tick(struct conn *c)
 		ws_close(w, 1001, "resume");
 		return 0;
 	}
+	w->pings = 0;
 	control(w, WS_PING, "", 0);
 	if (++w->beats % SETTLE_BEATS == 0)
 		ws_settle(c);
+	rest(w);
 	return (unsigned)cf->ws_ping_s;
 }
 
@@ -423,7 +566,7 @@ ws_bye(struct conn *c, unsigned back_s)
 	struct ws *w = c->t;
 	char reason[48];
 
-	if (w->open != NULL) {
+	if (w->more != NULL && w->more->open != NULL) {
 		conn_error(c, 0, 503, "Retry-After: 2\r\n", "busy",
 		    "Try again in a moment");
 		return;
@@ -443,10 +586,6 @@ ws_gone(struct conn *c)
 	struct ws *w = c->t;
 
 	live_fini(&w->live);
-	wsframe_fini(&w->frame);
-	if (w->message != NULL)
-		buf_fini(w->message);
-	free(w->message);
-	free(w->open);
+	more_free(w);
 	free(w);
 }

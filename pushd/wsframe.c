@@ -42,6 +42,13 @@ wsframe_head(unsigned char out[WSFRAME_HEAD_MAX], int opcode, size_t len)
 	return 10;
 }
 
+int
+wsframe_idle(const struct wsframe *w)
+{
+	return w->in == IN_HEAD && w->have == 0 && w->message == 0 &&
+	       w->ctl == NULL;
+}
+
 void
 wsframe_fini(struct wsframe *w)
 {

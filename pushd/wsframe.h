@@ -68,6 +68,9 @@ struct wsframe_got {
 size_t wsframe_read(
     struct wsframe *w, char *p, size_t len, struct wsframe_got *got);
 
+/* wsframe_idle(w): whether it is between two messages and holds nothing. */
+int wsframe_idle(const struct wsframe *w);
+
 /* wsframe_fini(w): free what a cut frame holds. */
 void wsframe_fini(struct wsframe *w);
 

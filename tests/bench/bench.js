@@ -11,7 +11,7 @@
 // PARLEY_BENCH_S is how long a turn of a load takes (3 s).
 import { copyFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { build, root, start } from '../e2e/lib/harness.js';
 import { heading, median, report, rows, run, tool } from './lib/rows.js';
 import * as push from './push.js';
@@ -141,6 +141,16 @@ async function cgi(tmp) {
 				async () => Number(await run(tool('spawn'), [1000, empty, ...cgiEnv], uid)));
 			report(`plain CGI, ${what} / empty C CGI, alone`, a.toFixed(0), b.toFixed(0),
 				'us', (a / b).toFixed(2), '<= 2', a / b <= 2);
+			if (program !== 'api.fcgi')
+				continue;
+			// Of it, what no program with this database can go below.
+			const db = `PARLEY_DB=${join(dirname(p.conf), 'parley.db')}`;
+			const [c, d] = await turns(
+				async () => Number(await run(tool('spawn'), [1000, join(build, program),
+					...cgiEnv], uid)),
+				async () => Number(await run(tool('spawn'), [1000, tool('sqlite_cgi'), db], uid)));
+			report(`plain CGI, ${what} / C CGI that opens the database`, c.toFixed(0),
+				d.toFixed(0), 'us', (c / d).toFixed(2), '', true);
 		}
 	} finally {
 		await p.stop();

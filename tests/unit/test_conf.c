@@ -233,11 +233,48 @@ teardown(void **state)
 	return rmdir(dir);
 }
 
+/* What one process loaded another gets whole, and nothing in pieces. */
+static void
+packed(void **state)
+{
+	struct conf other;
+	struct buf b;
+	size_t i;
+
+	(void)state;
+	buf_init(&b, 1 << 20);
+	assert_int_equal(load("jwt_key = " KEY "\ninternal_key = " KEY
+			      "\ncors_origins = https://a.example\n"
+			      "drain_s = 7\nurl_tokens = on\n",
+			     CONF_PUSHD),
+	    0);
+	conf_pack(&cf, CONF_PUSHD, &b);
+	assert_int_equal(conf_unpack(&other, CONF_PUSHD, b.data, b.len), 0);
+	assert_string_equal(other.internal_key, KEY);
+	assert_string_equal(other.cors_origins, "https://a.example");
+	assert_string_equal(other.push_listen, cf.push_listen);
+	assert_string_equal(other.file, cf.file);
+	assert_int_equal(other.drain_s, 7);
+	assert_true(other.url_tokens);
+	assert_string_equal(other.jwt_key, "");
+	conf_free(&other);
+	for (i = 0; i < b.len; i++) {
+		assert_int_equal(
+		    conf_unpack(&other, CONF_PUSHD, b.data, i), -1);
+		conf_free(&other);
+	}
+	buf_append(&b, "x", 1);
+	assert_int_equal(conf_unpack(&other, CONF_PUSHD, b.data, b.len), -1);
+	conf_free(&other);
+	buf_fini(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults),
+		cmocka_unit_test(packed),
 		cmocka_unit_test(file_and_environment),
 		cmocka_unit_test(faults_by_line),
 		cmocka_unit_test(addresses),

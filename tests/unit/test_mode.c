@@ -25,9 +25,11 @@ test_loopback(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(good) / sizeof(*good); i++)
-		assert_true(mode_listen_ok(MODE_ECHO, good[i]));
+		assert_true(mode_listen_ok(MODE_ECHO, good[i]) &&
+			    mode_listen_ok(MODE_PROTOCOL_TEST, good[i]));
 	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		assert_false(mode_listen_ok(MODE_ECHO, bad[i]));
+		assert_false(mode_listen_ok(MODE_ECHO, bad[i]) ||
+			     mode_listen_ok(MODE_PROTOCOL_TEST, bad[i]));
 		assert_true(mode_listen_ok(MODE_SERVE, bad[i]));
 	}
 }

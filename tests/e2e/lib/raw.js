@@ -3,12 +3,13 @@ import net from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { pause } from './harness.js';
 
-// A TCP or Unix connection to pushd; what came is in .text and .bytes.
-export function raw(p) {
+// A TCP or Unix connection to pushd; what came is in .text and .bytes.  o:
+// more for net.connect.
+export function raw(p, o = {}) {
 	const at = p.setting('push_listen');
 	const m = /^(?:\[(.*)\]|([^/:]+)):(\d+)$/.exec(at);
-	const s = m ? net.connect(Number(m[3]), m[1] ?? m[2]) :
-		net.connect(at.startsWith('/') ? at : `${p.var}/${at}`);
+	const s = m ? net.connect({ port: Number(m[3]), host: m[1] ?? m[2], ...o }) :
+		net.connect({ path: at.startsWith('/') ? at : `${p.var}/${at}`, ...o });
 	const c = new Raw(s);
 	return new Promise((ok, no) => {
 		s.on('connect', () => ok(c));
@@ -28,7 +29,7 @@ class Raw {
 			this.bytes = Buffer.concat([this.bytes, d]);
 			wake();
 		});
-		socket.on('error', () => {});
+		socket.on('error', (e) => { this.error = e; });
 		socket.on('close', () => {
 			this.ended = true;
 			wake();

@@ -1,0 +1,263 @@
+/*
+ * words_live.c: the live dialect, {type, payload, timestamp} both ways.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "clock.h"
+#include "json.h"
+#include "words.h"
+
+/* --- what the client is told --- */
+
+/* Takes ${payload}; ${id} is an event's or 0. */
+static void
+say(struct live *v, const char *type, struct json_object *payload, int64_t id)
+{
+	live_frame(v,
+	    dialect_message(type, payload, id, id > 0 ? id : clock_now_ms()),
+	    id);
+}
+
+static void
+auth_success(struct live *v, int64_t cursor)
+{
+	const struct ident *id = v->use.ident;
+	struct json_object *o = json_object_new_object();
+	char text[24];
+
+	json_put_str(o, "userId", id->id);
+	json_put_str(
+	    o, v->sub.form == HUB_AGENT ? "admin_id" : "customer_id", id->id);
+	json_put_str(o, "role", id->role);
+	json_put_str(o, "userName", id->name);
+	if (cursor >= 0) {
+		snprintf(text, sizeof(text), "%lld", (long long)cursor);
+		json_put_str(o, "cursor", text);
+	}
+	say(v, "auth_success", o, 0);
+}
+
+/* Without a cursor of its own it is given one: once that is known. */
+static void
+live_in(struct live *v, int64_t tag, int again)
+{
+	(void)tag;
+	if (again)
+		auth_success(v, v->sub.live ? v->sub.cursor : -1);
+	else if (v->cursor != PUSH_NOW)
+		auth_success(v, -1);
+}
+
+static void
+live_resumed(struct live *v, int good, int64_t cursor)
+{
+	(void)good;
+	if (v->cursor == PUSH_NOW)
+		auth_success(v, cursor);
+}
+
+static void
+live_refused(struct live *v, int64_t tag, const char *message)
+{
+	struct json_object *o = json_object_new_object();
+
+	(void)tag;
+	json_put_str(o, "message", message);
+	say(v, "auth_error", o, 0);
+	v->host->close(v, 1008, "authentication failed");
+}
+
+static void
+live_error_said(struct live *v, const struct about *a, const char *code,
+    const char *message, int retry_s)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_str(o, "message", message);
+	json_put_str(o, "code", code);
+	if (a != NULL && a->name[0] != '\0') {
+		json_put_str(o, "conversationId", a->name);
+		json_put_str(o, "line_user_id", a->name);
+	}
+	if (a != NULL && a->has_client_id == 1)
+		json_put_str(o, "clientId", a->client_id);
+	if (retry_s > 0)
+		json_put_int(o, "retry_after", retry_s);
+	say(v, "error", o, 0);
+}
+
+static void
+live_joined(
+    struct live *v, const struct about *a, const char *id, const char *line)
+{
+	struct json_object *o = json_object_new_object();
+	char cursor[24];
+
+	(void)a;
+	json_put_str(o, "conversationId", id);
+	json_put_str(o, "line_user_id", line);
+	/* Whatever is newer than this comes over this connection. */
+	snprintf(
+	    cursor, sizeof(cursor), "%lld", (long long)live_push(v)->hub.head);
+	json_put_str(o, "cursor", cursor);
+	say(v, "conversation_joined", o, 0);
+}
+
+static void
+live_left(struct live *v, const struct about *a, const char *id)
+{
+	(void)v;
+	(void)a;
+	(void)id;
+}
+
+static void
+live_stored(struct live *v, const struct outbox_item *m,
+    struct json_object *message, int64_t event_id, int64_t id)
+{
+	say(v, "message_sent", words_message(m, message, event_id), id);
+}
+
+static void
+live_done(struct live *v, const struct about *a)
+{
+	(void)v;
+	(void)a;
+}
+
+static void
+live_reset(struct live *v)
+{
+	say(v, "reset", push_reset(live_push(v)), 0);
+}
+
+static void
+live_tick(struct live *v, int64_t id)
+{
+	say(v, "tick", json_object_new_object(), id);
+}
+
+/* --- what the client says --- */
+
+static void
+do_auth(struct live *v, struct json_object *root, struct json_object *o)
+{
+	static const char *const keys[] = { "token", "sessionId", "session" };
+	const char *text = "";
+	size_t len = 0, i;
+	int64_t cursor;
+
+	if (json_get_str(o, "events", &text, &len) == 1 &&
+	    strcmp(text, "all") == 0)
+		v->all = 1;
+	cursor = words_cursor(o);
+	if (v->state == LIVE_NOBODY && cursor != PUSH_NOW)
+		v->cursor = cursor;
+	len = 0;
+	if (json_get_str(root, "payload", &text, &len) != 1)
+		for (i = 0; i < 3 && len == 0; i++)
+			json_get_str(o, keys[i], &text, &len);
+	live_auth(v, -1, text, len);
+}
+
+static void
+do_read(struct live *v, struct json_object *o, const struct about *a)
+{
+	static const char *const keys[] = { "messageId", "message_id", NULL };
+	char message[OUTBOX_ID_MAX];
+
+	if (words_first(o, keys, message, sizeof(message)) != 1)
+		message[0] = '\0';
+	live_read(v, a, message);
+}
+
+/* However it is spelt, what is meant for agents stays with them. */
+static int
+is_note(struct json_object *payload)
+{
+	const char *type;
+
+	return payload != NULL &&
+	       json_get_str(payload, "type", &type, NULL) == 1 &&
+	       strcasecmp(type, "note") == 0;
+}
+
+static void
+do_command(struct live *v, const char *type, struct json_object *o,
+    struct json_object *payload)
+{
+	struct about a;
+
+	words_about(o, -1, &a);
+	if (strcmp(type, "leave_conversation") == 0)
+		live_leave(v, &a);
+	else if (strcmp(type, "message_send") == 0)
+		live_send(v, &a, o, is_note(payload), 0);
+	else if (strcmp(type, "join_conversation") == 0)
+		live_join(v, &a, words_cursor(o));
+	else if (strcmp(type, "typing_start") == 0)
+		live_typing(v, &a, 1);
+	else if (strcmp(type, "typing_stop") == 0)
+		live_typing(v, &a, 0);
+	else if (strcmp(type, "message_read") == 0 ||
+		 strcmp(type, "read_receipt") == 0)
+		do_read(v, o, &a);
+	else if (v->state != LIVE_IN)
+		live_error_said(
+		    v, NULL, "unauthenticated", "Authentication required", 0);
+	else
+		live_error_said(
+		    v, NULL, "unknown_type", "There is no such type", 0);
+}
+
+static void
+on_object(struct live *v, struct json_object *root)
+{
+	struct json_object *payload = NULL, *o = root;
+	char type[64];
+
+	if (words_member(root, "type", type, sizeof(type)) != 1) {
+		live_error_said(
+		    v, NULL, "bad_request", "A message has a type", 0);
+		return;
+	}
+	if (json_get_obj(root, "payload", &payload) == 1)
+		o = payload;
+	if (strcmp(type, "ping") == 0)
+		say(v, "pong", json_object_new_object(), 0);
+	else if (!live_may(v, NULL))
+		return;
+	else if (strcmp(type, "auth") == 0)
+		do_auth(v, root, o);
+	else
+		do_command(v, type, o, payload);
+}
+
+static void
+live_text(struct live *v, const char *p, size_t len)
+{
+	struct json_object *root = words_parse(v, p, len);
+
+	if (root != NULL)
+		on_object(v, root);
+	json_object_put(root);
+}
+
+const struct live_words words_live = {
+	.dialect = DIALECT_LIVE,
+	.bare = DIALECT_LIVE_BARE,
+	.all = DIALECT_SOCKET,
+	.text = live_text,
+	.in = live_in,
+	.resumed = live_resumed,
+	.refused = live_refused,
+	.error = live_error_said,
+	.joined = live_joined,
+	.left = live_left,
+	.stored = live_stored,
+	.done = live_done,
+	.reset = live_reset,
+	.tick = live_tick,
+};
