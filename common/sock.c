@@ -95,7 +95,7 @@ sock_addr_ok(const char *addr)
 }
 
 static int
-sock_listen_unix(const char *path, int type, int backlog)
+sock_listen_unix(const char *path, int type, int backlog, int *lock_fd)
 {
 	struct sockaddr_un un;
 	char lock[SOCK_PATH_MAX + 8];
@@ -119,7 +119,8 @@ sock_listen_unix(const char *path, int type, int backlog)
 	/* The folder keeps strangers out in the moment before this. */
 	if (chmod(path, 0660) == -1 || listen(fd, backlog) == -1)
 		goto bad;
-	return fd; /* ${held} stays open as long as the process lives */
+	*lock_fd = held; /* stays open as long as the process lives */
+	return fd;
 bad:
 	log_sys("sock listen path=%s", path);
 	if (fd != -1)
@@ -155,11 +156,20 @@ bad:
 }
 
 int
+sock_listen_locked(const char *addr, int type, int backlog, int *lock)
+{
+	*lock = -1;
+	if (strchr(addr, '/') != NULL)
+		return sock_listen_unix(addr, type, backlog, lock);
+	return sock_listen_tcp(addr, type, backlog);
+}
+
+int
 sock_listen(const char *addr, int type, int backlog)
 {
-	if (strchr(addr, '/') != NULL)
-		return sock_listen_unix(addr, type, backlog);
-	return sock_listen_tcp(addr, type, backlog);
+	int lock;
+
+	return sock_listen_locked(addr, type, backlog, &lock);
 }
 
 int

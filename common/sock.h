@@ -18,6 +18,13 @@
 int sock_listen(const char *addr, int type, int backlog);
 
 /*
+ * sock_listen_locked(addr, type, backlog, lock):
+ * The same, and ${*lock} is the lock's descriptor, for who passes both on: -1
+ * where there is none.
+ */
+int sock_listen_locked(const char *addr, int type, int backlog, int *lock);
+
+/*
  * sock_connect(addr, type):
  * Begin to connect to ${addr}.  The descriptor (perhaps still connecting: TCP,
  * EINPROGRESS), or -1 with errno, not logged.
