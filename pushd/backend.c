@@ -64,6 +64,7 @@ struct backend {
 	struct backend_call *first[BACKEND_LINES], *last[BACKEND_LINES];
 	unsigned waiting[BACKEND_LINES];
 	int turn; /* the line served last */
+	int lean; /* no connection is kept */
 	ev_timer timer;
 	ev_prepare prepare;
 	ev_idle spin; /* active while a call waits that nobody looked at */
@@ -352,6 +353,8 @@ slot_answer(struct slot *s, uint32_t status)
 	if (s->in.cap > KEEP_MAX)
 		buf_fini(&s->in);
 	buf_reset(&s->in);
+	if (s->b->lean)
+		slot_down(s, "lean");
 }
 
 static void
@@ -584,6 +587,17 @@ backend_cancel(struct backend_call *k)
 		return;
 	line_take(k->b, k);
 	free(k);
+}
+
+void
+backend_lean(struct backend *b)
+{
+	unsigned i;
+
+	b->lean = 1;
+	for (i = 0; i < b->cf.pool; i++)
+		if (b->slots[i].state == SLOT_IDLE)
+			slot_down(&b->slots[i], "lean");
 }
 
 void

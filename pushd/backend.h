@@ -73,6 +73,13 @@ struct backend_call *backend_call(struct backend *b, enum backend_line line,
  */
 void backend_cancel(struct backend_call *call);
 
+/*
+ * backend_lean(b):
+ * Somebody else needs the processes behind the pool: hold a connection only as
+ * long as there is something to ask.
+ */
+void backend_lean(struct backend *b);
+
 void backend_stats(const struct backend *b, struct backend_stats *st);
 
 #endif

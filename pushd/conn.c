@@ -46,8 +46,9 @@ struct conn_listener {
 	ev_io io;
 	struct conns *all;
 	struct conn_listener *next;
-	int fd, is_unix;
+	int fd, lock, is_unix;
 	uint32_t rest_until_s; /* out of descriptors: not before this */
+	char addr[];
 };
 
 /* Frames behind the first that waits. */
@@ -624,14 +625,41 @@ forwarded(const struct request *rq, char out[ADDR_TEXT_MAX])
 	return -1;
 }
 
+/* Count it by its address.  -1: ${max} there are already, or no memory. */
+static int
+peer_add(struct conn *c, const char *addr, uint64_t max)
+{
+	char net[ADDR_TEXT_MAX];
+	struct conn_peer *p;
+
+	addr_net(addr, net);
+	p = table_get(&c->all->peers, net, strlen(net));
+	if (p != NULL && p->n >= max)
+		return -1;
+	if (p == NULL) {
+		p = calloc(1, sizeof(*p) + strlen(addr) + 1);
+		if (p == NULL)
+			return -1;
+		memcpy(p->net, net, sizeof(net));
+		memcpy(p->addr, addr, strlen(addr) + 1);
+		if (table_put(&c->all->peers, p->net, strlen(p->net), p) ==
+		    -1) {
+			free(p);
+			return -1;
+		}
+	}
+	p->n++;
+	c->peer = p;
+	return 0;
+}
+
 /* Whose connection it is, and whether one more is allowed from there. */
 static int
 peer_join(struct conn *c, const struct request *rq)
 {
 	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
 	socklen_t sslen = sizeof(ss);
-	char addr[ADDR_TEXT_MAX] = "", net[ADDR_TEXT_MAX];
-	struct conn_peer *p;
+	char addr[ADDR_TEXT_MAX] = "";
 	const char *secret;
 	size_t len;
 	int known = 0;
@@ -654,26 +682,9 @@ peer_join(struct conn *c, const struct request *rq)
 	if (addr[0] == '\0')
 		snprintf(addr, sizeof(addr), "127.0.0.1"); /* of the socket */
 	c->unlimited = !c->all->cf->limits && addr_loopback(addr);
-	addr_net(addr, net);
-	p = table_get(&c->all->peers, net, strlen(net));
-	if (p != NULL && !c->unlimited &&
-	    p->n >= (uint64_t)c->all->cf->address_connections_max)
-		return -1;
-	if (p == NULL) {
-		p = calloc(1, sizeof(*p) + strlen(addr) + 1);
-		if (p == NULL)
-			return -1;
-		memcpy(p->net, net, sizeof(net));
-		memcpy(p->addr, addr, strlen(addr) + 1);
-		if (table_put(&c->all->peers, p->net, strlen(p->net), p) ==
-		    -1) {
-			free(p);
-			return -1;
-		}
-	}
-	p->n++;
-	c->peer = p;
-	return 0;
+	return peer_add(c, addr,
+	    c->unlimited ? UINT64_MAX
+			 : (uint64_t)c->all->cf->address_connections_max);
 }
 
 static void
@@ -847,7 +858,12 @@ unstash(struct conn *c)
 
 	c->resumed = 0;
 	c->paused = 0;
-	c->in = NULL;
+	if (c->state == CONN_HEAD && c->head != NULL)
+		b = NULL; /* it goes on where it was held */
+	else
+		c->in = NULL;
+	if (b != NULL && c->state == CONN_HEAD)
+		read_head(c, b->data, b->len);
 	if (b != NULL && c->state == CONN_OPEN && c->tr != NULL &&
 	    c->tr->input != NULL)
 		c->tr->input(c, b->data, b->len);
@@ -914,6 +930,8 @@ on_io(struct ev_loop *loop, ev_io *w, int revents)
 			got |= EPOLLIN | EPOLLOUT;
 		if (got & c->watched & EPOLLOUT)
 			flush(c);
+		if (all->held && c->state == CONN_HEAD)
+			conn_pause(c);
 		if ((got & c->watched & EPOLLIN) && c->state != CONN_DEAD)
 			on_read(c);
 	}
@@ -963,7 +981,7 @@ listeners_wake(struct conns *all)
 {
 	struct conn_listener *l;
 
-	for (l = all->listeners; l != NULL; l = l->next)
+	for (l = all->listeners; l != NULL && !all->held; l = l->next)
 		if (l->rest_until_s != 0 && l->rest_until_s <= all->now_s &&
 		    all->n < all->max) {
 			l->rest_until_s = 0;
@@ -1056,14 +1074,15 @@ accept_rest(struct conn_listener *l)
 	l->rest_until_s = l->all->now_s + 1;
 }
 
-static void
+/* A connection with nothing known of it yet; takes ${fd}. */
+static struct conn *
 conn_new(struct conns *all, int fd, int is_unix)
 {
 	struct conn *c = slab_new(&all->slab);
 
 	if (c == NULL) {
 		close(fd);
-		return;
+		return NULL;
 	}
 	c->all = all;
 	c->fd = fd;
@@ -1072,7 +1091,7 @@ conn_new(struct conns *all, int fd, int is_unix)
 	watch_again(c);
 	conn_due(c, HEAD_S);
 	all->n++;
-	all->accepted++;
+	return c;
 }
 
 static void
@@ -1098,7 +1117,8 @@ on_accept(struct ev_loop *loop, ev_io *w, int revents)
 			}
 			return;
 		}
-		conn_new(l->all, fd, l->is_unix);
+		if (conn_new(l->all, fd, l->is_unix) != NULL)
+			l->all->accepted++;
 	}
 }
 
@@ -1115,17 +1135,18 @@ listener_options(int fd)
 }
 
 int
-conns_listen(struct conns *all, const char *addr)
+conns_adopt_listener(struct conns *all, const char *addr, const int fds[2])
 {
-	struct conn_listener *l = calloc(1, sizeof(*l));
+	size_t len = strlen(addr) + 1;
+	struct conn_listener *l = calloc(1, sizeof(*l) + len);
 
-	if (l == NULL)
-		return -1;
-	l->fd = sock_listen(addr, SOCK_STREAM, 4096);
-	if (l->fd == -1) {
-		free(l);
+	if (l == NULL) {
+		log_error("conn listen why=memory");
 		return -1;
 	}
+	memcpy(l->addr, addr, len);
+	l->fd = fds[0];
+	l->lock = fds[1];
 	l->all = all;
 	l->is_unix = strchr(addr, '/') != NULL;
 	if (!l->is_unix)
@@ -1136,6 +1157,30 @@ conns_listen(struct conns *all, const char *addr)
 	l->io.data = l;
 	ev_io_start(all->loop, &l->io);
 	return 0;
+}
+
+int
+conns_listen(struct conns *all, const char *addr)
+{
+	int fds[2];
+
+	fds[0] = sock_listen_locked(addr, SOCK_STREAM, 4096, &fds[1]);
+	return fds[0] == -1 ? -1 : conns_adopt_listener(all, addr, fds);
+}
+
+int
+conns_listener(const struct conns *all, size_t i, const char **addr, int fds[2])
+{
+	const struct conn_listener *l = all->listeners;
+
+	while (l != NULL && i-- > 0)
+		l = l->next;
+	if (l == NULL)
+		return 0;
+	*addr = l->addr;
+	fds[0] = l->fd;
+	fds[1] = l->lock;
+	return 1;
 }
 
 /* As many as there are descriptors for, but for those of the other side. */
@@ -1205,6 +1250,8 @@ listeners_close(struct conns *all)
 		all->listeners = l->next;
 		ev_io_stop(all->loop, &l->io);
 		close(l->fd);
+		if (l->lock != -1)
+			close(l->lock);
 		free(l);
 	}
 }
@@ -1277,4 +1324,177 @@ conns_drain(struct conns *all, unsigned over_s)
 		else
 			wheel_add(c);
 	}
+	if (all->n == 0)
+		ev_break(all->loop, EVBREAK_ALL);
+}
+
+/* --- from one pushd to the next --- */
+
+static void
+unhold(struct conn *c, void *arg)
+{
+	(void)arg;
+	if (c->state == CONN_HEAD)
+		conn_resume(c);
+}
+
+void
+conns_hold(struct conns *all, int on)
+{
+	struct conn_listener *l;
+
+	all->held = on;
+	for (l = all->listeners; l != NULL; l = l->next)
+		if (on)
+			ev_io_stop(all->loop, &l->io);
+		else if (l->rest_until_s == 0)
+			ev_io_start(all->loop, &l->io);
+	if (!on)
+		conns_each(all, unhold, NULL);
+}
+
+void
+conns_settle(struct conns *all)
+{
+	on_prepare(all->loop, &all->prepare, 0);
+}
+
+/* What was read of a request, or kept for later; what is not sent yet. */
+static void
+carry_buffers(struct conn *c, struct buf *b)
+{
+	const struct conn_queue *q = c->queue;
+	uint32_t i;
+
+	carry_bytes(b, c->in ? c->in->data : "", c->in ? c->in->len : 0);
+	carry_num(b, c->queued);
+	if (c->first != NULL)
+		buf_append(b, c->first->data + c->off, c->first->len - c->off);
+	for (i = 0; q != NULL && i < q->n; i++)
+		buf_append(b, q->f[q->at + i]->data, q->f[q->at + i]->len);
+}
+
+int
+conn_carry(struct conn *c, struct buf *b)
+{
+	static struct buf own; /* the transport's part */
+
+	if (own.max == 0)
+		buf_init(&own, CARRY_RECORD_MAX);
+	buf_reset(&own);
+	if (c->state > CONN_OPEN || c->slow || c->broken ||
+	    (c->state == CONN_OPEN && c->tr == NULL))
+		return -1;
+	if (c->tr != NULL &&
+	    (c->tr->carry == NULL || c->tr->carry(c, &own) == -1 || own.err))
+		return -1;
+	carry_text(b, c->tr ? c->tr->name : NULL);
+	carry_text(b, c->peer ? c->peer->addr : NULL);
+	carry_num(b, c->unix_peer);
+	carry_num(b, c->unlimited);
+	carry_num(b, c->paused);
+	carry_num(b, c->resumed);
+	carry_num(b, c->eof);
+	carry_num(b, c->due_s);
+	carry_num(b, c->life_s);
+	carry_num(b, c->progress_s);
+	carry_num(b, c->active_s);
+	carry_buffers(c, b);
+	buf_append(b, own.data, own.len);
+	c->carried = b->err == 0;
+	return b->err ? -1 : 0;
+}
+
+static int
+adopt_buffers(struct conn *c, struct carry_in *in)
+{
+	struct frame *f = NULL;
+	const char *p;
+	size_t len;
+
+	p = carry_get_bytes(in, &len, CARRY_RECORD_MAX);
+	if (len > 0)
+		conn_stash(c, p, len);
+	p = carry_get_bytes(in, &len, CARRY_RECORD_MAX);
+	if (len > 0)
+		f = frame_new(p, len);
+	if (in->bad || c->state == CONN_DEAD || (len > 0 && f == NULL))
+		return -1;
+	if (f != NULL) {
+		c->first = f;
+		c->queued = f->len;
+	}
+	return 0;
+}
+
+static const struct transport *
+transport_named(const struct conns *all, const char *name)
+{
+	const struct transport_path *tp;
+
+	for (tp = all->paths; tp->path != NULL; tp++)
+		if (strcmp(tp->transport->name, name) == 0)
+			return tp->transport;
+	return NULL;
+}
+
+static int
+adopt(struct conn *c, struct carry_in *in)
+{
+	const char *name = carry_get_text(in, 64);
+	const char *addr = carry_get_text(in, ADDR_TEXT_MAX);
+	const struct transport *tr;
+
+	c->unix_peer = carry_get_num(in, 1) & 1;
+	c->unlimited = carry_get_num(in, 1) & 1;
+	c->paused = carry_get_num(in, 1) & 1;
+	c->resumed = carry_get_num(in, 1) & 1;
+	c->eof = carry_get_num(in, 1) & 1;
+	due_at(c, (uint32_t)carry_get_num(in, UINT32_MAX));
+	c->life_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	c->progress_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	c->active_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	if (adopt_buffers(c, in) == -1)
+		return -1;
+	if (name == NULL) {
+		conn_pause(c);
+		conn_resume(c); /* with the bytes of its request */
+		return carry_end(in);
+	}
+	tr = transport_named(c->all, name);
+	if (tr == NULL || tr->adopt == NULL || addr == NULL ||
+	    peer_add(c, addr, UINT64_MAX) == -1 || tr->adopt(c, in) == -1)
+		return -1;
+	watch_again(c);
+	turn_add(c);
+	return carry_end(in);
+}
+
+int
+conn_adopt(struct conns *all, int fd, struct carry_in *in)
+{
+	struct conn *c = conn_new(all, fd, 0);
+
+	if (c != NULL && adopt(c, in) == 0)
+		return 0;
+	if (c != NULL)
+		conn_close(c, "malformed");
+	return -1;
+}
+
+static void
+let_go(struct conn *c, void *arg)
+{
+	if (!c->carried)
+		return;
+	if (*(const int *)arg)
+		conn_close(c, "carried");
+	else
+		c->carried = 0;
+}
+
+void
+conns_carried(struct conns *all, int gone)
+{
+	conns_each(all, let_go, &gone);
 }

@@ -50,7 +50,8 @@ struct conn {
 	uint8_t state;       /* enum conn_state */
 	uint8_t in_turn : 1, slow : 1, broken : 1, blocked : 1, full : 1;
 	uint8_t paused : 1, resumed : 1, eof : 1, unix_peer : 1, unlimited : 1;
-	uint8_t watched; /* EPOLLIN and EPOLLOUT, as the kernel was told */
+	uint8_t carried : 1; /* another pushd has it, or is about to */
+	uint8_t watched;     /* EPOLLIN and EPOLLOUT, as the kernel was told */
 
 	/* The others. */
 	const struct transport *tr; /* NULL until taken */
@@ -80,6 +81,7 @@ struct conns {
 	ev_idle spin; /* active while something is left in ${turn} */
 	size_t n, max;
 	int draining;
+	int held; /* nobody is accepted, no request read */
 	unsigned drain_over_s;
 	uint32_t drain_until_s;
 	/* counters */
@@ -94,6 +96,53 @@ void conns_fini(struct conns *all);
 int conns_listen(struct conns *all, const char *addr);
 
 /*
+ * conns_hold(all, on):
+ * Accept nobody and read no requests, for a moment; again.
+ */
+void conns_hold(struct conns *all, int on);
+
+/*
+ * conns_settle(all):
+ * Give the kernel all that is queued, now, as far as it takes it.
+ */
+void conns_settle(struct conns *all);
+
+/*
+ * conns_listener(all, i, addr, fds):
+ * The address and the descriptors, the socket's and its lock's or -1, of
+ * listener ${i}; 0 if there are not so many.
+ */
+int conns_listener(
+    const struct conns *all, size_t i, const char **addr, int fds[2]);
+
+/*
+ * conns_adopt_listener(all, addr, fds):
+ * Listen with what another had; takes the descriptors.  0, or -1 after logging.
+ */
+int conns_adopt_listener(struct conns *all, const char *addr, const int fds[2]);
+
+/*
+ * conn_carry(c, b):
+ * Append what another pushd has to know to go on with the connection, and
+ * mark it as carried; nothing is changed otherwise.  -1: it has to stay.
+ */
+int conn_carry(struct conn *c, struct buf *b);
+
+/*
+ * conn_adopt(all, fd, in):
+ * Take over a connection, from what conn_carry said.  Not a byte is read or
+ * written before the loop runs.  Takes ${fd}.  0, or -1 if it was malformed.
+ */
+int conn_adopt(struct conns *all, int fd, struct carry_in *in);
+
+/*
+ * conns_carried(all, gone):
+ * They are another's now: close our descriptors of them without a word.  Or
+ * not ${gone}: they are not.
+ */
+void conns_carried(struct conns *all, int gone);
+
+/*
  * conns_each(all, fn, arg):
  * Call ${fn} for each connection; it may close that one.
  */
@@ -103,7 +152,7 @@ void conns_each(
 /*
  * conns_drain(all, over_s):
  * Accept no more; send everybody away, spread over so many seconds; then stop
- * the loop.
+ * the loop, at once if there is nobody.
  */
 void conns_drain(struct conns *all, unsigned over_s);
 

@@ -157,6 +157,23 @@ pack_list(struct buf *b, struct json_object *o, const char *key)
 	return n;
 }
 
+/* ${b} is what its texts are in, from ${at} on; takes it. */
+static void
+id_texts(struct ident *id, struct buf *b, const size_t at[6])
+{
+	free(id->text);
+	/* Kept as long as the connection: no spare bytes. */
+	id->text = realloc(b->data, b->len);
+	if (id->text == NULL)
+		id->text = b->data;
+	id->ref = id->text + at[0];
+	id->id = id->text + at[1];
+	id->name = id->text + at[2];
+	id->role = id->text + at[3];
+	id->rooms = id->text + at[4];
+	id->conversations = id->text + at[5];
+}
+
 /* Fill ${id} from an answer's item.  -1: not understood, nothing changed. */
 static int
 ident_fill(struct ident *id, struct json_object *o)
@@ -183,17 +200,7 @@ ident_fill(struct ident *id, struct json_object *o)
 		buf_fini(&b);
 		return -1;
 	}
-	free(id->text);
-	/* Kept as long as the connection: no spare bytes. */
-	id->text = realloc(b.data, b.len);
-	if (id->text == NULL)
-		id->text = b.data;
-	id->ref = id->text + at[0];
-	id->id = id->text + at[1];
-	id->name = id->text + at[2];
-	id->role = id->text + at[3];
-	id->rooms = id->text + at[4];
-	id->conversations = id->text + at[5];
+	id_texts(id, &b, at);
 	id->nrooms = (uint16_t)nrooms;
 	id->group.set = 0; /* its rooms may be others */
 	id->nconversations = (uint16_t)nconversations;
@@ -835,7 +842,8 @@ ident_use(struct idents *x, struct ident *id, struct ident_use *use,
 		id->uses->prev = use;
 	id->refs++;
 	if (id->uses == NULL) {
-		due_add(x, id, id->doubt ? 0 : now_s() + x->ttl_s);
+		if (!id->early)
+			due_add(x, id, id->doubt ? 0 : now_s() + x->ttl_s);
 		a = id->account = account_get(x, id);
 		if (a != NULL) {
 			id->account_next = a->idents;
@@ -934,4 +942,133 @@ ident_join(struct hub *h, struct hub_sub *sub, struct ident *id)
 		return 0;
 	return hub_group_rooms(
 	    h, &id->group, id->rooms, id->nrooms, IDENT_ROOM);
+}
+
+/* --- from one pushd to the next --- */
+
+/* Texts that lie one behind the other. */
+static void
+carry_list(struct buf *b, const char *p, unsigned n)
+{
+	carry_num(b, n);
+	for (; n > 0; n--, p += strlen(p) + 1)
+		carry_text(b, p);
+}
+
+static void
+carry_one(const struct ident *id, void (*each)(void *, const struct buf *),
+    void *arg, struct buf *b)
+{
+	buf_reset(b);
+	carry_text(b, id->ref);
+	carry_text(b, id->id);
+	carry_text(b, id->name);
+	carry_text(b, id->role);
+	carry_list(b, id->rooms, id->nrooms);
+	carry_list(b, id->conversations, id->nconversations);
+	carry_num(b, id->form);
+	carry_num(b, id->doubt);
+	/* A question on its way is asked again. */
+	carry_num(b, id->asked ? 0 : id->check_s);
+	each(arg, b);
+}
+
+void
+idents_carry(const struct idents *x,
+    void (*each)(void *arg, const struct buf *one), void *arg)
+{
+	const struct ident *id;
+	struct buf b;
+	size_t at = 0;
+
+	buf_init(&b, CARRY_RECORD_MAX);
+	while ((id = table_next(&x->refs, &at)) != NULL)
+		if (id->asked && id->uses != NULL)
+			carry_one(id, each, arg, &b);
+	for (id = x->due; id != NULL; id = id->next)
+		if (!id->asked)
+			carry_one(id, each, arg, &b);
+	buf_fini(&b);
+}
+
+static unsigned
+pack_carried(struct buf *b, struct carry_in *in)
+{
+	unsigned i, n = (unsigned)carry_get_num(in, 1000);
+	const char *s;
+
+	for (i = 0; i < n && !in->bad; i++) {
+		s = carry_get_text(in, 262144);
+		if (s == NULL || *s == '\0')
+			in->bad = 1;
+		else
+			pack(b, s, strlen(s));
+	}
+	return n;
+}
+
+int
+idents_adopt(struct idents *x, struct carry_in *in)
+{
+	struct ident *id = calloc(1, sizeof(*id));
+	const char *s;
+	size_t at[6], i;
+	struct buf b;
+
+	if (id == NULL)
+		return -1;
+	buf_init(&b, 1 << 20);
+	for (i = 0; i < 4; i++) {
+		at[i] = b.len;
+		s = carry_get_text(in, 65536);
+		if (s == NULL)
+			in->bad = 1;
+		else
+			pack(&b, s, strlen(s));
+	}
+	at[4] = b.len;
+	id->nrooms = (uint16_t)pack_carried(&b, in);
+	at[5] = b.len;
+	id->nconversations = (uint16_t)pack_carried(&b, in);
+	id->form = (uint8_t)carry_get_num(in, HUB_CUSTOMER);
+	id->doubt = (uint8_t)carry_get_num(in, 1);
+	id->check_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	if (carry_end(in) == -1 || b.err) {
+		buf_fini(&b);
+		free(id);
+		return -1;
+	}
+	id_texts(id, &b, at);
+	if (ident_of(x, id->ref) != NULL ||
+	    table_put(&x->refs, id->ref, strlen(id->ref), id) == -1) {
+		free(id->text);
+		free(id);
+		return -1;
+	}
+	id->refs = 1; /* until idents_adopted */
+	id->early = 1;
+	due_add(x, id, id->check_s);
+	return 0;
+}
+
+void
+idents_adopted(struct idents *x)
+{
+	struct ident *id, *next;
+
+	for (id = x->due; id != NULL; id = next) {
+		next = id->next;
+		if (!id->early)
+			continue;
+		id->early = 0;
+		if (id->uses == NULL)
+			due_take(x, id);
+		ident_unref(x, id);
+	}
+}
+
+struct ident *
+ident_of(const struct idents *x, const char *ref)
+{
+	return table_get(&x->refs, ref, strlen(ref));
 }

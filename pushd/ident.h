@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "backend.h"
+#include "carry.h"
 #include "hub.h"
 #include "presence.h"
 #include "table.h"
@@ -27,6 +28,7 @@ struct ident {
 	uint8_t again; /* ... and already out of date */
 	uint8_t doubt; /* a session changed: its connections are held */
 	uint8_t gone;  /* refused since: the memory of it is void */
+	uint8_t early; /* adopted, and in the line before it is used */
 	uint16_t nrooms, nconversations;
 	uint32_t check_s; /* monotonic: to be asked about again */
 	const char *ref, *id, *name, *role; /* in ${text} */
@@ -133,6 +135,26 @@ void ident_control(struct idents *x, const struct event *e);
  * ${id} has now.  0, or -1 without memory.
  */
 int ident_join(struct hub *h, struct hub_sub *sub, struct ident *id);
+
+/*
+ * idents_carry(x, each, arg):
+ * Call ${each} with what the next pushd has to know, an identity in use a
+ * time; its connections name it by its reference.
+ */
+void idents_carry(const struct idents *x,
+    void (*each)(void *arg, const struct buf *one), void *arg);
+
+/*
+ * idents_adopt(x, in):
+ * Take one over, so that ident_of finds it.  0, or -1 if it was malformed.
+ */
+int idents_adopt(struct idents *x, struct carry_in *in);
+
+/* idents_adopted(x): all have come and are in use, or go. */
+void idents_adopted(struct idents *x);
+
+/* ident_of(x, ref): the identity of that reference (borrowed), or NULL. */
+struct ident *ident_of(const struct idents *x, const char *ref);
 
 #define IDENT_ROOM 1u /* flag of a room that follows from the identity */
 

@@ -321,37 +321,46 @@ on_packet(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
+/* A writer's connection, from now on ours.  -1: there is no room. */
+static int
+source_add(struct ingest *g, int fd)
+{
+	struct ingest_source *s = NULL;
+
+	if (g->nsources < SOURCES_MAX)
+		s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return -1;
+	s->g = g;
+	s->fd = fd;
+	s->next = g->sources;
+	if (s->next != NULL)
+		s->next->prev = s;
+	g->sources = s;
+	g->nsources++;
+	ev_io_init(&s->io, on_packet, fd, EV_READ);
+	s->io.data = s;
+	ev_set_priority(&s->io, 1); /* before clients */
+	ev_io_start(g->loop, &s->io);
+	return 0;
+}
+
 static void
 on_connect(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct ingest *g = w->data;
-	struct ingest_source *s;
 	int fd, flags;
 
 	(void)revents;
 	while ((fd = accept(g->fd, NULL, NULL)) != -1) {
-		s = NULL;
-		if (!sock_peer_ok(fd) || g->nsources >= SOURCES_MAX ||
-		    (s = calloc(1, sizeof(*s))) == NULL) {
-			g->refused++;
-			log_warn("ingest refused n=%u", g->nsources);
-			close(fd);
-			continue;
-		}
 		flags = fcntl(fd, F_GETFL);
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
-		s->g = g;
-		s->fd = fd;
-		s->next = g->sources;
-		if (s->next != NULL)
-			s->next->prev = s;
-		g->sources = s;
-		g->nsources++;
-		ev_io_init(&s->io, on_packet, fd, EV_READ);
-		s->io.data = s;
-		ev_set_priority(&s->io, 1); /* before clients */
-		ev_io_start(loop, &s->io);
+		if (!sock_peer_ok(fd) || source_add(g, fd) == -1) {
+			g->refused++;
+			log_warn("ingest refused n=%u", g->nsources);
+			close(fd);
+		}
 	}
 	if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 	    errno == ENOMEM) {
@@ -362,10 +371,10 @@ on_connect(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
-int
-ingest_start(struct ingest *g, struct ev_loop *loop, struct hub *hub,
-    struct backend *backend, const char *path, int silence_ms,
-    const struct ingest_ops *ops, void *arg)
+static void
+init(struct ingest *g, struct ev_loop *loop, struct hub *hub,
+    struct backend *backend, int silence_ms, const struct ingest_ops *ops,
+    void *arg)
 {
 	memset(g, 0, sizeof(*g));
 	g->loop = loop;
@@ -375,32 +384,97 @@ ingest_start(struct ingest *g, struct ev_loop *loop, struct hub *hub,
 	g->arg = arg;
 	g->silence_ms = silence_ms;
 	g->limit = PAGE;
-	g->fd = sock_listen(path, SOCK_SEQPACKET, 128);
-	if (g->fd == -1)
-		return -1;
-	ev_io_init(&g->io, on_connect, g->fd, EV_READ);
-	g->io.data = g;
-	ev_io_start(loop, &g->io);
+	g->fd = g->lock = -1;
 	ev_timer_init(&g->timer, on_timer, .05, .05);
 	g->timer.data = g;
-	ev_timer_start(loop, &g->timer);
+}
+
+static void
+listening(struct ingest *g, int fd, int lock)
+{
+	g->fd = fd;
+	g->lock = lock;
+	ev_io_init(&g->io, on_connect, g->fd, EV_READ);
+	g->io.data = g;
+	ev_io_start(g->loop, &g->io);
+	ev_timer_start(g->loop, &g->timer);
+}
+
+int
+ingest_start(struct ingest *g, struct ev_loop *loop, struct hub *hub,
+    struct backend *backend, const char *path, int silence_ms,
+    const struct ingest_ops *ops, void *arg)
+{
+	int fd, lock;
+
+	init(g, loop, hub, backend, silence_ms, ops, arg);
+	fd = sock_listen_locked(path, SOCK_SEQPACKET, 128, &lock);
+	if (fd == -1)
+		return -1;
+	listening(g, fd, lock);
 	backfill(g);
 	return 0;
 }
 
+size_t
+ingest_fds(const struct ingest *g, int *out, size_t max)
+{
+	const struct ingest_source *s;
+	size_t n = 2;
+
+	assert(max >= INGEST_FDS_MAX);
+	out[0] = g->fd;
+	out[1] = g->lock;
+	for (s = g->sources; s != NULL; s = s->next)
+		out[n++] = s->fd;
+	return n;
+}
+
+int
+ingest_adopt(struct ingest *g, struct ev_loop *loop, struct hub *hub,
+    struct backend *backend, const int *fds, size_t n, int silence_ms,
+    const struct ingest_ops *ops, void *arg)
+{
+	size_t i;
+
+	assert(n >= 2 && hub->ready);
+	init(g, loop, hub, backend, silence_ms, ops, arg);
+	listening(g, fds[0], fds[1]);
+	for (i = 2; i < n; i++)
+		if (source_add(g, fds[i]) == -1) {
+			log_error("ingest adopt why=memory");
+			return -1;
+		}
+	g->started = 1;
+	g->heard_ms = clock_mono_ms();
+	return 0;
+}
+
 void
-ingest_stop(struct ingest *g)
+ingest_leave(struct ingest *g)
 {
 	struct ingest_source *s, *next;
 
-	if (g->loop == NULL || g->fd == -1)
+	if (g->fd == -1)
 		return;
 	for (s = g->sources; s != NULL; s = next) {
 		next = s->next;
 		source_close(s);
 	}
 	ev_io_stop(g->loop, &g->io);
-	ev_timer_stop(g->loop, &g->timer);
 	close(g->fd);
-	g->fd = -1;
+	close(g->lock);
+	g->fd = g->lock = -1;
+	g->rest_ms = 0;
+}
+
+void
+ingest_stop(struct ingest *g)
+{
+	if (g->loop == NULL)
+		return;
+	ingest_leave(g);
+	ev_timer_stop(g->loop, &g->timer);
+	backend_cancel(g->call);
+	g->call = NULL;
 }

@@ -37,7 +37,7 @@ struct ingest {
 	void *arg;
 	struct ingest_source *sources;
 	unsigned nsources;
-	int fd;
+	int fd, lock; /* where writers come in, and what keeps others out */
 	ev_io io;
 	ev_timer timer;
 	struct backend_call *call; /* the one question in flight */
@@ -61,5 +61,29 @@ int ingest_start(struct ingest *g, struct ev_loop *loop, struct hub *hub,
     struct backend *backend, const char *path, int silence_ms,
     const struct ingest_ops *ops, void *arg);
 void ingest_stop(struct ingest *g);
+
+/*
+ * ingest_leave(g):
+ * Another listens from now on: what comes is heard by asking for it alone.
+ */
+void ingest_leave(struct ingest *g);
+
+/*
+ * ingest_fds(g, out, max):
+ * The descriptors of all that it listens at: the socket, its lock, then the
+ * writers' connections.  How many there are.
+ */
+size_t ingest_fds(const struct ingest *g, int *out, size_t max);
+
+/*
+ * ingest_adopt(g, loop, hub, backend, fds, n, silence_ms, ops, arg):
+ * As ingest_start, with the descriptors of another's ingest_fds and a hub that
+ * knows the log's state.  Takes the descriptors.  0, or -1 after logging.
+ */
+int ingest_adopt(struct ingest *g, struct ev_loop *loop, struct hub *hub,
+    struct backend *backend, const int *fds, size_t n, int silence_ms,
+    const struct ingest_ops *ops, void *arg);
+
+#define INGEST_FDS_MAX 1026
 
 #endif

@@ -8,9 +8,13 @@
 #include <assert.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -18,6 +22,7 @@
 
 #include "clock.h"
 #include "conf.h"
+#include "limits.h"
 #include "log.h"
 #include "metrics.h"
 #include "protocoltest.h"
@@ -34,7 +39,8 @@ enum {
 	WAITING_MAX = 4096,
 	CALL_MS = 10000,
 	RING_BYTES_MAX = 64 << 20,
-	CONNECTIONS_A_SECOND = 200 /* told to come back, in a drain */
+	LISTENS_MAX = 16,
+	ADDRESS_MAX = 4200
 };
 
 /* A new protocol is a file and its paths here. */
@@ -170,17 +176,12 @@ static void
 on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct push *p = w->data;
-	unsigned over_s = 1 + (unsigned)(p->conns.n / CONNECTIONS_A_SECOND);
 
 	(void)revents;
-	if (p->conns.draining || p->conns.n == 0) {
+	if (p->conns.draining)
 		ev_break(loop, EVBREAK_ALL); /* asked twice: at once */
-		return;
-	}
-	if (over_s > (unsigned)p->cf.drain_s)
-		over_s = (unsigned)p->cf.drain_s;
-	log_info("drain n=%zu over_s=%u", p->conns.n, over_s);
-	conns_drain(&p->conns, over_s);
+	else
+		push_drain(p);
 }
 
 static void
@@ -230,13 +231,18 @@ static void
 usage(FILE *f)
 {
 	fputs("usage: pushd [--conf FILE] [--listen ADDRESS]... "
-	      "[--echo|--protocol-test]\n"
+	      "[--take-over[=sockets]]\n"
+	      "       pushd [--conf FILE] --listen ADDRESS "
+	      "--echo|--protocol-test\n"
 	      "Holds the live connections of Parley: Server-Sent Events and "
 	      "WebSockets.\n\n"
 	      "  --conf FILE       settings; else PARLEY_CONF, else "
 	      "parley.conf nearby\n"
 	      "  --listen ADDRESS  HOST:PORT or a socket's path, instead of "
 	      "push_listen\n"
+	      "  --take-over       from the pushd that runs: its sockets and "
+	      "live connections\n"
+	      "  --take-over=sockets  its sockets; it sends its clients back\n"
 	      "  --echo            WebSockets echo, for conformance suites; "
 	      "on loopback only\n"
 	      "  --protocol-test   Engine.IO and Socket.IO echo, likewise\n"
@@ -259,9 +265,67 @@ listen_address(const struct conf *cf, const char *addr, char *out, size_t size)
 	return out;
 }
 
+/* Where the next pushd finds us: beside the socket of the hints. */
 static int
-start(struct push *p, const char *const *listens, int nlistens)
+door_path(const struct conf *cf, char *out, size_t size)
 {
+	const char *slash = strrchr(cf->hint_socket, '/');
+	int n = slash ? (int)(slash - cf->hint_socket) + 1 : 0;
+
+	n = snprintf(out, size, "%.*shandover.sock", n, cf->hint_socket);
+	if (n > 0 && (size_t)n < size)
+		return 0;
+	log_error("handover path=%s why=length", cf->hint_socket);
+	return -1;
+}
+
+static int
+listen_at(struct push *p, const char *const *addrs, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if ((p->handover.came >> i & 1) == 0 &&
+		    conns_listen(&p->conns, addrs[i]) == -1)
+			return -1;
+	return 0;
+}
+
+/* Listen, with what came from another pushd or with sockets of our own. */
+static int
+start_sockets(
+    struct push *p, const char *const *addrs, size_t n, enum handover_want want)
+{
+	struct handover *h = &p->handover;
+	char door[SOCK_PATH_MAX + 1];
+	int took = 0;
+
+	if (p->mode != MODE_SERVE)
+		return listen_at(p, addrs, n);
+	if (door_path(&p->cf, door, sizeof(door)) == -1)
+		return -1;
+	if (want != HANDOVER_NONE)
+		took = handover_take(h, door, want, addrs, n);
+	if (took == -1)
+		return -1;
+	/* Its lock is what a second pushd finds held. */
+	if (took ? ingest_adopt(&p->ingest, p->loop, &p->hub, p->backend,
+		       h->hints, h->nhints, (int)p->cf.backfill_ms, &ingest_ops,
+		       p) == -1
+		 : ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
+		       p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops,
+		       p) == -1)
+		return -1;
+	if (listen_at(p, addrs, n) == -1 || handover_listen(h, door) == -1)
+		return -1;
+	return took ? handover_go(h) : 0;
+}
+
+static int
+start(struct push *p, const char *const *listens, int nlistens,
+    enum handover_want want)
+{
+	static char paths_of[LISTENS_MAX][ADDRESS_MAX];
 	struct backend_conf bc = { .socket = first_conf.push_api_socket,
 		.key = first_conf.internal_key,
 		.pool = (unsigned)p->cf.push_pool,
@@ -272,7 +336,7 @@ start(struct push *p, const char *const *listens, int nlistens)
 		.payload_bytes_max = p->cf.socket_payload_bytes_max,
 		.upgrade_s = p->cf.socket_upgrade_s,
 		.connect_ms = p->cf.socket_connect_s * 1000 };
-	char path[4200];
+	const char *addrs[LISTENS_MAX];
 	int i;
 
 	if (hub_init(&p->hub, (size_t)p->cf.ring_events_max, RING_BYTES_MAX) ==
@@ -298,17 +362,38 @@ start(struct push *p, const char *const *listens, int nlistens)
 		return -1;
 	if (eios_init(&p->eios, &p->conns, &p->idents, &lim) == -1)
 		return -1;
-	/* Its lock is what a second pushd finds held. */
-	if (p->mode == MODE_SERVE &&
-	    ingest_start(&p->ingest, p->loop, &p->hub, p->backend,
-		p->cf.hint_socket, (int)p->cf.backfill_ms, &ingest_ops,
-		p) == -1)
-		return -1;
+	handover_init(&p->handover, p);
 	for (i = 0; i < nlistens; i++)
-		if (conns_listen(&p->conns, listen_address(&p->cf, listens[i],
-						path, sizeof(path))) == -1)
-			return -1;
-	return 0;
+		addrs[i] = listen_address(
+		    &p->cf, listens[i], paths_of[i], ADDRESS_MAX);
+	return start_sockets(p, addrs, (size_t)nlistens, want);
+}
+
+/* Tell systemd, if that started us, that we serve and are the one now. */
+static void
+notify(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char text[64];
+	size_t len;
+	int fd, n;
+
+	if (path == NULL || (len = strlen(path)) >= sizeof(un.sun_path))
+		return;
+	memcpy(un.sun_path, path, len);
+	if (path[0] == '@')
+		un.sun_path[0] = '\0';
+	n = snprintf(
+	    text, sizeof(text), "READY=1\nMAINPID=%ld", (long)getpid());
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd == -1 ||
+	    sendto(fd, text, (size_t)n, MSG_NOSIGNAL, (struct sockaddr *)&un,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) ==
+		-1)
+		log_sys("notify");
+	if (fd != -1)
+		close(fd);
 }
 
 static void
@@ -318,6 +403,7 @@ stop(struct push *p)
 	if (p->conns.loop != NULL)
 		conns_fini(&p->conns);
 	longpolls_fini(&p->longpolls);
+	handover_fini(&p->handover);
 	ingest_stop(&p->ingest);
 	typing_fini(&p->typing);
 	idents_fini(&p->idents);
@@ -337,12 +423,14 @@ main(int argc, char **argv)
 	static const struct option options[] = { { "conf", required_argument,
 						     NULL, 'c' },
 		{ "listen", required_argument, NULL, 'l' },
+		{ "take-over", optional_argument, NULL, 't' },
 		{ "echo", no_argument, NULL, 'e' },
 		{ "user", required_argument, NULL, 'u' },
 		{ "protocol-test", no_argument, NULL, 'p' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-	const char *conf = NULL, *user = NULL, *listens[16];
+	enum handover_want want = HANDOVER_NONE;
+	const char *conf = NULL, *user = NULL, *listens[LISTENS_MAX];
 	struct buf err;
 	int opt, nlistens = 0, i, rc;
 
@@ -352,7 +440,7 @@ main(int argc, char **argv)
 			conf = optarg;
 			break;
 		case 'l':
-			if (nlistens < 16)
+			if (nlistens < LISTENS_MAX)
 				listens[nlistens++] = optarg;
 			break;
 		case 'e':
@@ -364,6 +452,12 @@ main(int argc, char **argv)
 		case 'p':
 			push.mode = MODE_PROTOCOL_TEST;
 			break;
+		case 't':
+			want = optarg ? HANDOVER_SOCKETS : HANDOVER_ALL;
+			if (optarg == NULL || strcmp(optarg, "sockets") == 0)
+				break;
+			usage(stderr);
+			return 2;
 		case 'V':
 			puts("pushd " PARLEY_VERSION);
 			return 0;
@@ -374,7 +468,8 @@ main(int argc, char **argv)
 			usage(stderr);
 			return 2;
 		}
-	if (optind < argc) {
+	if (optind < argc ||
+	    (push.mode != MODE_SERVE && want != HANDOVER_NONE)) {
 		usage(stderr);
 		return 2;
 	}
@@ -427,8 +522,13 @@ main(int argc, char **argv)
 	    conf_path[0] ? conf_path : NULL, on_settings, &push);
 	signals(&push);
 	if (rc == 0)
-		rc = start(&push, listens, nlistens);
+		rc = start(&push, listens, nlistens, want);
+	if (rc == -1 && want != HANDOVER_NONE) {
+		/* What came is the other's: not even a farewell is ours. */
+		_exit(1);
+	}
 	if (rc == 0) {
+		notify();
 		sandbox_enter();
 		log_info(
 		    "start pid=%ld max=%zu", (long)getpid(), push.conns.max);

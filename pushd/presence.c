@@ -52,6 +52,28 @@ grace_take(struct presence *p, struct presence_one *o)
 	o->in_grace = 0;
 }
 
+/* Into the line of those in grace, by time. */
+static void
+grace_add(struct presence *p, struct presence_one *o, long long due)
+{
+	struct presence_one *before = p->grace_last;
+
+	while (before != NULL && before->due > due)
+		before = before->prev;
+	o->due = due;
+	o->in_grace = 1;
+	o->prev = before;
+	o->next = before ? before->next : p->grace;
+	if (o->prev != NULL)
+		o->prev->next = o;
+	else
+		p->grace = o;
+	if (o->next != NULL)
+		o->next->prev = o;
+	else
+		p->grace_last = o;
+}
+
 static void
 drop(struct presence *p, struct presence_one *o)
 {
@@ -218,13 +240,61 @@ presence_down(struct presence *p, const char *account)
 
 	if (o == NULL || o->in_grace)
 		return;
-	o->due = clock_mono_ms() + p->grace_ms;
-	o->in_grace = 1;
-	o->next = NULL;
-	o->prev = p->grace_last;
-	if (o->prev != NULL)
-		o->prev->next = o;
-	else
-		p->grace = o;
-	p->grace_last = o;
+	grace_add(p, o, clock_mono_ms() + p->grace_ms);
+}
+
+void
+presence_carry(const struct presence *p,
+    void (*each)(void *arg, const struct buf *one), void *arg)
+{
+	const struct presence_one *o;
+	struct buf b;
+	size_t at = 0;
+
+	buf_init(&b, NEWS_BYTES_MAX);
+	while ((o = table_next(&p->all, &at)) != NULL) {
+		buf_reset(&b);
+		carry_text(&b, o->account);
+		carry_text(&b, o->ref);
+		carry_num(&b, o->want == 1);
+		/* Of what is being told nobody will know whether it was. */
+		carry_num(&b, o->asked != -1 ? o->asked == 0
+			      : o->told < 0  ? 2
+					     : (uint64_t)o->told);
+		carry_int(&b, o->in_grace ? o->due : 0);
+		each(arg, &b);
+	}
+	buf_fini(&b);
+}
+
+int
+presence_adopt(struct presence *p, struct carry_in *in, int wait_ms)
+{
+	const char *account = carry_get_text(in, 256);
+	const char *ref = carry_get_text(in, REF_BYTES_MAX);
+	int want = (int)carry_get_num(in, 1);
+	int told = (int)carry_get_num(in, 2);
+	int64_t due = carry_get_int(in, 0, INT64_MAX);
+	struct presence_one *o;
+
+	if (carry_end(in) == -1 || account == NULL || ref == NULL)
+		return -1;
+	presence_up(p, account, ref);
+	o = table_get(&p->all, account, strlen(account));
+	if (o == NULL)
+		return -1;
+	o->want = (signed char)want;
+	o->told = (signed char)(told == 2 ? -1 : told);
+	if (want == 1)
+		grace_add(
+		    p, o, due ? due : clock_mono_ms() + p->grace_ms + wait_ms);
+	return 0;
+}
+
+void
+presence_mute(struct presence *p)
+{
+	ev_timer_stop(p->loop, &p->timer);
+	backend_cancel(p->call);
+	p->call = NULL;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "backend.h"
+#include "carry.h"
 #include "table.h"
 
 struct presence_one;
@@ -40,5 +41,23 @@ void presence_up(struct presence *p, const char *account, const char *ref);
 
 /* presence_down(p, account): its last connection has ended. */
 void presence_down(struct presence *p, const char *account);
+
+/*
+ * presence_carry(p, each, arg):
+ * Call ${each} with what the next pushd has to know, an account a time.
+ */
+void presence_carry(const struct presence *p,
+    void (*each)(void *arg, const struct buf *one), void *arg);
+
+/*
+ * presence_adopt(p, in, wait_ms):
+ * Take over what presence_carry said of an account.  If it was here it is
+ * taken for gone unless presence_up comes, at the end of a grace and
+ * ${wait_ms}.  0, or -1 if that was malformed.
+ */
+int presence_adopt(struct presence *p, struct carry_in *in, int wait_ms);
+
+/* presence_mute(p): another tells api.fcgi from now on. */
+void presence_mute(struct presence *p);
 
 #endif

@@ -6,7 +6,10 @@
 
 #include "id.h"
 #include "json.h"
+#include "log.h"
 #include "push.h"
+
+enum { CONNECTIONS_A_SECOND = 200 /* told to come back, in a drain */ };
 
 struct push *
 push_of(const struct conn *c)
@@ -47,6 +50,17 @@ push_cursor(const char *p, size_t len)
 		return PUSH_NOW;
 	n = id_cursor(p, len);
 	return n < 0 ? PUSH_BAD : n;
+}
+
+void
+push_drain(struct push *p)
+{
+	unsigned over_s = 1 + (unsigned)(p->conns.n / CONNECTIONS_A_SECOND);
+
+	if (over_s > (unsigned)p->cf.drain_s)
+		over_s = (unsigned)p->cf.drain_s;
+	log_info("drain n=%zu over_s=%u", p->conns.n, over_s);
+	conns_drain(&p->conns, over_s);
 }
 
 struct json_object *

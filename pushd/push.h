@@ -11,6 +11,7 @@
 #include "conf.h"
 #include "conn.h"
 #include "eio.h"
+#include "handover.h"
 #include "hub.h"
 #include "ident.h"
 #include "ingest.h"
@@ -43,6 +44,7 @@ struct push {
 	struct typing typing;
 	struct reread reread;
 	struct longpolls longpolls;
+	struct handover handover;
 	struct push_latency latency;
 	uint64_t resets; /* cursors that could not be honoured, sent out */
 };
@@ -68,6 +70,12 @@ int push_cred(const struct conn *c, const struct request *rq,
 #define PUSH_NOW INT64_C(-1)
 #define PUSH_BAD INT64_C(-2)
 int64_t push_cursor(const char *p, size_t len);
+
+/*
+ * push_drain(p):
+ * Accept no more, send all clients away over some seconds, then end.
+ */
+void push_drain(struct push *p);
 
 /* push_reset(p): returns the new data of a `reset`: epoch, oldest, latest. */
 struct json_object *push_reset(const struct push *p);

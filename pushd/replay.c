@@ -56,6 +56,12 @@ replay_new(struct replays *x, struct hub_sub *sub, const char *ref,
 	return r;
 }
 
+int64_t
+replay_cursor(const struct replay *r)
+{
+	return r->cursor;
+}
+
 static void
 wait_add(struct replay *r)
 {

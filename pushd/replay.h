@@ -54,6 +54,9 @@ struct replay *replay_new(struct replays *x, struct hub_sub *sub,
 /* replay_go(r): go on; also when there is room again. */
 void replay_go(struct replay *r);
 
+/* replay_cursor(r): where another would have to begin, to go on with it. */
+int64_t replay_cursor(const struct replay *r);
+
 /* replay_stop(r): forget it.  Takes NULL. */
 void replay_stop(struct replay *r);
 

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "dialect.h"
 #include "json.h"
+#include "limits.h"
 #include "log.h"
 #include "push.h"
 #include "sse.h"
@@ -51,6 +52,8 @@ static unsigned sse_tick(struct conn *c);
 static void sse_settle(struct conn *c);
 static void sse_bye(struct conn *c, unsigned back_s);
 static void sse_gone(struct conn *c);
+static int sse_carry(struct conn *c, struct buf *b);
+static int sse_adopt(struct conn *c, struct carry_in *in);
 
 const struct transport sse_transport = { .name = "sse",
 	.open = sse_open,
@@ -59,7 +62,9 @@ const struct transport sse_transport = { .name = "sse",
 	.tick = sse_tick,
 	.settle = sse_settle,
 	.bye = sse_bye,
-	.gone = sse_gone };
+	.gone = sse_gone,
+	.carry = sse_carry,
+	.adopt = sse_adopt };
 
 /* --- what goes out --- */
 
@@ -149,6 +154,17 @@ on_batch(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	batch_flush(w->data);
+}
+
+/* It wants events together; without memory it gets them one by one. */
+static void
+batch_begin(struct sse *s)
+{
+	s->batch = calloc(1, sizeof(*s->batch));
+	if (s->batch == NULL)
+		return;
+	ev_init(&s->batch->timer, on_batch);
+	s->batch->timer.data = s;
 }
 
 static void
@@ -448,13 +464,8 @@ sse_open(struct conn *c, const struct request *rq)
 	s->dialect = (uint8_t)dialect_of(
 	    rq, !cred.authorization && (cred.token || cred.session));
 	if (http_query(rq->head, rq->p, "batch", text, sizeof(text)) > 0 &&
-	    strcmp(text, "1") == 0) {
-		s->batch = calloc(1, sizeof(*s->batch));
-		if (s->batch != NULL) {
-			ev_init(&s->batch->timer, on_batch);
-			s->batch->timer.data = s;
-		}
-	}
+	    strcmp(text, "1") == 0)
+		batch_begin(s);
 	if (!shown) {
 		refuse(s, 401, "unauthenticated", "Authentication required");
 		return;
@@ -579,4 +590,80 @@ sse_gone(struct conn *c)
 		free(s->batch);
 	}
 	free(s);
+}
+
+/* --- from one pushd to the next --- */
+
+static int
+sse_carry(struct conn *c, struct buf *b)
+{
+	struct sse *s = c->t;
+	const struct sse_open *o = s->open;
+
+	/* Who has no identity yet is answered here. */
+	if (s->use.ident == NULL || (o != NULL && o->replay == NULL))
+		return -1;
+	if (s->batch != NULL)
+		batch_flush(s);
+	carry_text(b, s->use.ident->ref);
+	carry_num(b, s->dialect);
+	carry_num(b, s->beats);
+	carry_num(b, s->batch != NULL);
+	carry_num(b, s->sub.live);
+	carry_num(b, s->sub.held);
+	carry_int(b, s->sub.cursor);
+	carry_num(b, o != NULL);
+	if (o == NULL)
+		return 0;
+	carry_int(b, o->cursor);
+	carry_num(b, o->greeted != 0);
+	carry_int(b, replay_cursor(o->replay));
+	return 0;
+}
+
+/* On its way to being live: from where it was. */
+static int
+adopt_open(struct sse *s, struct carry_in *in, const struct ident *id)
+{
+	struct sse_open *o = calloc(1, sizeof(*o));
+	int64_t cursor;
+
+	s->open = o;
+	if (o == NULL)
+		return -1;
+	o->cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
+	o->greeted = (int)carry_get_num(in, 1);
+	cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
+	o->replay = replay_new(&push_of(s->c)->replays, &s->sub, id->ref, NULL,
+	    cursor, &replay_ops, s);
+	return o->replay == NULL ? -1 : 0;
+}
+
+static int
+sse_adopt(struct conn *c, struct carry_in *in)
+{
+	const char *ref = carry_get_text(in, REF_BYTES_MAX);
+	struct push *p = push_of(c);
+	struct sse *s = calloc(1, sizeof(*s));
+	struct ident *id = ref ? ident_of(&p->idents, ref) : NULL;
+
+	if (s == NULL)
+		return -1;
+	s->c = c;
+	conn_take(c, &sse_transport, s);
+	s->dialect = (uint8_t)carry_get_num(in, DIALECT_BOTH);
+	s->beats = (uint8_t)carry_get_num(in, UINT8_MAX);
+	if (carry_get_num(in, 1))
+		batch_begin(s);
+	s->sub.live = (uint8_t)carry_get_num(in, 1);
+	s->sub.held = (uint8_t)carry_get_num(in, 1);
+	s->sub.cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
+	if (id == NULL || in->bad)
+		return -1;
+	s->sub.form = id->form;
+	s->sub.event = on_event;
+	ident_use(&p->idents, id, &s->use, &ident_ops, 1);
+	if (ident_join(&p->hub, &s->sub, id) == -1)
+		return -1;
+	return carry_get_num(in, 1) ? adopt_open(s, in, id) : 0;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "carry.h"
 #include "http.h"
 
 struct conn;
@@ -60,6 +61,20 @@ struct transport {
 
 	/* The connection ends, by whatever way: free what is its own. */
 	void (*gone)(struct conn *c);
+
+	/*
+	 * Another pushd takes the connection: append what it has to know, and
+	 * change nothing, since it may come to nothing.  -1: it cannot be
+	 * carried now, and is sent back by bye.  NULL: never.
+	 */
+	int (*carry)(struct conn *c, struct buf *b);
+
+	/*
+	 * Such a connection comes, with what carry said of it: conn_take it.
+	 * Sends nothing and asks nothing before drained or another call.  -1:
+	 * malformed; what was taken is undone by gone.
+	 */
+	int (*adopt)(struct conn *c, struct carry_in *in);
 };
 
 /* Which transport has a path. */

@@ -68,10 +68,11 @@ line_take(struct typing *t, struct typing_one *o)
 	o->prev = o->next = NULL;
 }
 
+/* It ends last of all. */
 static void
-line_add(struct typing *t, struct typing_one *o)
+line_add(struct typing *t, struct typing_one *o, int64_t ends_ms)
 {
-	o->ends_ms = clock_mono_ms() + t->life_ms;
+	o->ends_ms = ends_ms;
 	o->next = NULL;
 	o->prev = t->last;
 	if (o->prev != NULL)
@@ -185,12 +186,33 @@ typing_fini(struct typing *t)
 	table_fini(&t->all);
 }
 
+/* Somebody who types; NULL: too many do, or there is no memory. */
+static struct typing_one *
+one_new(struct typing *t, const char *key, size_t len, int64_t ends_ms)
+{
+	struct typing_one *o = NULL;
+
+	if (t->all.used < ENTRIES_MAX)
+		o = calloc(1, sizeof(*o) + len + 1);
+	if (o == NULL)
+		return NULL;
+	memcpy(o->key, key, len);
+	o->key_len = len;
+	if (table_put(&t->all, o->key, len, o) == -1) {
+		free(o);
+		return NULL;
+	}
+	line_add(t, o, ends_ms);
+	return o;
+}
+
 void
 typing_signal(struct typing *t, struct event *e)
 {
 	struct json_object *data = parse(e->data, e->data_len);
 	struct event *copy = NULL;
 	struct typing_one *o;
+	int64_t ends_ms = clock_mono_ms() + t->life_ms;
 	char key[KEY_MAX];
 	bool typing = false;
 	struct buf line;
@@ -215,19 +237,8 @@ typing_signal(struct typing *t, struct event *e)
 		timer_set(t);
 		return;
 	}
-	if (o == NULL && t->all.used < ENTRIES_MAX) {
-		o = calloc(1, sizeof(*o) + len + 1);
-		if (o != NULL) {
-			memcpy(o->key, key, len + 1);
-			o->key_len = len;
-			if (table_put(&t->all, o->key, len, o) == -1) {
-				free(o);
-				o = NULL;
-			} else {
-				line_add(t, o);
-			}
-		}
-	}
+	if (o == NULL)
+		o = one_new(t, key, len, ends_ms);
 	buf_init(&line, EVENT_LINE_MAX);
 	event_encode(e, &line);
 	if (o == NULL || line.err ||
@@ -243,7 +254,7 @@ typing_signal(struct typing *t, struct event *e)
 	event_free(o->e);
 	o->e = copy;
 	line_take(t, o);
-	line_add(t, o);
+	line_add(t, o, ends_ms);
 	timer_set(t);
 	t->publish(t->arg, e);
 }
@@ -285,4 +296,51 @@ typing_end(struct typing *t, const char *conversation, const char *kind,
 		return;
 	end(t, o);
 	timer_set(t);
+}
+
+void
+typing_carry(const struct typing *t,
+    void (*each)(void *arg, const struct buf *one), void *arg)
+{
+	const struct typing_one *o;
+	struct buf b, line;
+
+	buf_init(&b, EVENT_LINE_MAX * 2);
+	buf_init(&line, EVENT_LINE_MAX);
+	for (o = t->first; o != NULL; o = o->next) {
+		buf_reset(&b);
+		buf_reset(&line);
+		event_encode(o->e, &line);
+		carry_bytes(&b, o->key, o->key_len);
+		carry_int(&b, o->ends_ms);
+		carry_bytes(&b, line.data, line.len);
+		if (!line.err)
+			each(arg, &b);
+	}
+	buf_fini(&line);
+	buf_fini(&b);
+}
+
+int
+typing_adopt(struct typing *t, struct carry_in *in)
+{
+	size_t key_len, len;
+	const char *key = carry_get_bytes(in, &key_len, KEY_MAX);
+	int64_t ends_ms = carry_get_int(in, 0, INT64_MAX);
+	const char *line = carry_get_bytes(in, &len, EVENT_LINE_MAX);
+	struct event *e = NULL;
+	struct typing_one *o;
+
+	if (carry_end(in) == -1 || key_len == 0 ||
+	    table_get(&t->all, key, key_len) != NULL ||
+	    event_parse(line, len, &e) != 1)
+		return -1;
+	o = one_new(t, key, key_len, ends_ms);
+	if (o == NULL) {
+		event_free(e);
+		return -1;
+	}
+	o->e = e;
+	timer_set(t);
+	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include <ev.h>
 
+#include "carry.h"
 #include "event.h"
 #include "table.h"
 
@@ -36,5 +37,15 @@ void typing_message(struct typing *t, const struct event *e);
 /* typing_end(t, conversation, kind, id): somebody who typed there is gone. */
 void typing_end(struct typing *t, const char *conversation, const char *kind,
     const char *id);
+
+/*
+ * typing_carry(t, each, arg):
+ * Call ${each} with what the next pushd has to know, a signal a time.
+ */
+void typing_carry(const struct typing *t,
+    void (*each)(void *arg, const struct buf *one), void *arg);
+
+/* typing_adopt(t, in): take one over.  0, or -1 if that was malformed. */
+int typing_adopt(struct typing *t, struct carry_in *in);
 
 #endif
