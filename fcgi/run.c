@@ -56,6 +56,8 @@ struct proc {
 	const char *log;     /* log/LOG.log */
 	int fd;              /* its pool's socket, or -1 */
 	pid_t pid;           /* 0: not running */
+	pid_t old;           /* whose place it takes, until that is gone */
+	bool again;          /* ... and then another is to take it */
 	pid_t group;         /* of its predecessor, until all of that is gone */
 	int64_t started_ms;
 	int64_t due_ms; /* not before */
@@ -356,7 +358,8 @@ exec_proc(const struct run *r, const struct proc *p)
 		break;
 	case PUSHD:
 		snprintf(path, sizeof(path), "%s/pushd", r->bin);
-		execl(path, path, "--conf", r->conf, (char *)NULL);
+		execl(
+		    path, path, "--conf", r->conf, "--take-over", (char *)NULL);
 		break;
 	case WORKER:
 		execl(
@@ -424,6 +427,53 @@ proc_ended(struct run *r, struct proc *p, int status, bool stopping)
 	}
 	p->fails = now - p->started_ms < SHORT_LIFE_MS ? p->fails + 1 : 0;
 	p->due_ms = now + hold_ms(p->fails);
+}
+
+/*
+ * A new pushd takes the place of the one that runs, its sockets and clients;
+ * the old one sends back whom it could not pass on, and ends.
+ */
+static void
+succeed(struct run *r, struct proc *p)
+{
+	if (p->old != 0) {
+		p->again = true;
+		return;
+	}
+	p->old = p->pid;
+	p->pid = 0;
+	p->again = false;
+	proc_start(r, p);
+	if (p->pid == 0) {
+		p->pid = p->old;
+		p->old = 0;
+	}
+}
+
+/* The predecessor has ended. */
+static void
+old_ended(struct run *r, struct proc *p, bool stopping)
+{
+	log_info("ended name=%s pid=%ld old=1", p->name, (long)p->old);
+	kill(-p->old, SIGKILL);
+	p->old = 0;
+	if (p->again && p->pid != 0 && !stopping)
+		succeed(r, p);
+}
+
+/* The successor did not get what it came for: the old one goes on. */
+static void
+restored(struct run *r, struct proc *p)
+{
+	log_warn("name=%s pid=%ld goes on, its successor did not start",
+	    p->name, (long)p->old);
+	p->pid = p->old;
+	p->old = 0;
+	p->started_ms = 0;
+	p->fails = 0;
+	p->group = 0;
+	pid_file(r, p, p->pid);
+	kill(p->pid, SIGHUP); /* then it has the new settings at least */
 }
 
 /* Start what is due; ms until something else is, at most ${most_ms}. */
@@ -609,9 +659,18 @@ reap(struct run *r, bool stopping)
 		for (i = 0; i < r->n; i++) {
 			struct proc *p = &r->proc[i];
 
+			if (p->old == pid) {
+				old_ended(r, p, stopping);
+				break;
+			}
 			if (p->pid != pid)
 				continue;
 			proc_ended(r, p, status, stopping);
+			if (p->old != 0 && !stopping && WIFEXITED(status) &&
+			    WEXITSTATUS(status) != 0) {
+				restored(r, p);
+				break;
+			}
 			if (!r->ready && !stopping && p->fails >= FAILS_MAX) {
 				parley_err("%s does not start", p->name);
 				show_log(r, p->log);
@@ -629,6 +688,17 @@ pooled(const struct proc *p)
 	return p->kind == POOL;
 }
 
+/* Whether there is such a process; what is to end goes with its children. */
+static size_t
+signal_one(pid_t pid, int sig)
+{
+	if (pid == 0)
+		return 0;
+	if (sig != 0)
+		kill(sig == SIGKILL ? -pid : pid, sig);
+	return 1;
+}
+
 /* Signal the pools, or all the others; how many of them there still are. */
 static size_t
 signal_some(struct run *r, bool pools, int sig)
@@ -638,13 +708,10 @@ signal_some(struct run *r, bool pools, int sig)
 	for (i = 0; i < r->n; i++) {
 		struct proc *p = &r->proc[i];
 
-		if (p->pid == 0 || pooled(p) != pools)
+		if (pooled(p) != pools)
 			continue;
-		n++;
-		if (sig == SIGKILL)
-			kill(-p->pid, SIGKILL);
-		else if (sig != 0)
-			kill(p->pid, sig);
+		n += signal_one(p->pid, sig);
+		n += signal_one(p->old, sig);
 	}
 	return n;
 }
@@ -713,7 +780,7 @@ renew(struct run *r)
 		if (p->kind == POOL || p->kind == WORKER)
 			kill(p->pid, SIGTERM);
 		else if (p->kind == PUSHD)
-			kill(p->pid, SIGHUP);
+			succeed(r, p);
 	}
 }
 
@@ -1163,5 +1230,6 @@ const struct parley_cmd parley_run = { "run",
 	"  --mode NAME    fcgi: FastCGI pools and pushd; cgi: plain CGI, browsers\n"
 	"                 poll (fcgi)\n"
 	"  --listen ADDR  address of the web server (127.0.0.1)\n"
-	"SIGHUP renews pools, worker and pushd after a change of the settings.\n",
+	"SIGHUP renews pools, worker and pushd, after a change of the settings or\n"
+	"of the programs; no client is cut off by that.\n",
 	run_main };

@@ -1,0 +1,289 @@
+// A new pushd takes the place of the one that runs: nobody is refused, live
+// connections go on, what cannot be carried is sent back, and whoever of the
+// two fails or dies, nothing is lost.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import net from 'node:net';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, pause, Person, start, until } from './lib/harness.js';
+import { Follower, seeded } from './lib/follow.js';
+
+const pushd = join(build, 'pushd');
+
+// pushd by itself, with the workspace's settings: {pid, done, output}.
+function run(p, ...args) {
+	const c = spawn(pushd, ['--conf', p.conf, ...args],
+		{ stdio: ['ignore', 'ignore', 'pipe'] });
+	const o = { child: c, pid: c.pid, output: '' };
+	c.stderr.setEncoding('utf8').on('data', (d) => { o.output += d; });
+	o.done = new Promise((ok) => c.on('exit', (code, sig) => ok(code ?? sig)));
+	return o;
+}
+
+const alive = (pid) => {
+	try {
+		return process.kill(pid, 0);
+	} catch {
+		return false;
+	}
+};
+
+// A workspace with an agent, a customer and somebody who writes all the time.
+async function workspace(t) {
+	const p = await start({ web: 'lighttpd', mode: 'fcgi',
+		env: { PARLEY_LIMITS: 'off' } });
+	t.after(() => p.stop());
+	const customer = await p.customer('C');
+	const agent = await p.bearer();
+	const o = { p, customer, agent, sent: [] };
+	// The same people, who ask pushd itself.
+	const direct = Object.assign(Object.create(p),
+		{ url: `http://${p.setting('push_listen')}` });
+	o.customerDirect = new Person(direct, customer);
+	o.agentDirect = new Person(direct, agent);
+	o.write = (ms = 20) => {
+		let on = true;
+		const done = (async () => {
+			while (on) {
+				const r = await customer.send(customer.conversation_id,
+					`m${o.sent.length}`);
+				assert.equal(r.status, 201, r.text);
+				o.sent.push(String(r.json.id));
+				await pause(ms);
+			}
+		})();
+		return async () => {
+			on = false;
+			await done;
+		};
+	};
+	return o;
+}
+
+// Every message from the first that it got on, each once and in order.
+function whole(inbox, sent, what) {
+	const got = inbox.events.filter((e) => e.type === 'new_message')
+		.map((e) => String(e.data.id));
+	assert.ok(got.length > 0, `${what} got nothing`);
+	assert.deepEqual(got, sent.slice(sent.indexOf(got[0])), what);
+}
+
+// Waits until another pushd serves and the one before it has gone.
+async function succeeded(p, before) {
+	await until(() => p.pid('pushd') !== before && !alive(before), 15_000,
+		'the change of pushd');
+}
+
+test('SIGHUP to parley run renews pushd: streams go on, nobody is refused', async (t) => {
+	const { p, sent, write, customer, agent, customerDirect, agentDirect } =
+		await workspace(t);
+	const streams = [await agent.sse(), await agentDirect.sse(),
+		await customerDirect.sse({ query: 'format=named' }),
+		await agentDirect.sse({ query: 'batch=1' })];
+	const stop = write();
+
+	// Somebody who comes in all the time.
+	let coming = true, came = 0;
+	const knocking = (async () => {
+		while (coming) {
+			const r = await customerDirect.get('/health');
+			assert.equal(r.status, 200);
+			came++;
+			await pause(2);
+		}
+	})();
+	for (let round = 0; round < 3; round++) {
+		await pause(200);
+		const before = p.pid('pushd');
+		process.kill(p.child.pid, 'SIGHUP');
+		await succeeded(p, before);
+	}
+	await pause(200);
+	coming = false;
+	await knocking;
+	await stop();
+	const last = sent.at(-1);
+	for (const [i, s] of streams.entries()) {
+		await s.until((e) => JSON.stringify(e.data).includes(last));
+		assert.equal(s.ended, false, `stream ${i} ended`);
+	}
+	for (const s of streams.slice(0, 3))
+		whole(s, sent, 'a stream');
+	assert.deepEqual(streams[3].events.flatMap((e) => e.type === 'batch' ?
+		e.data.events : []).map((e) => String(e.data.id)).filter((id) =>
+		sent.includes(id)).length > 0, true);
+	assert.ok(came > 50, `${came} came in`);
+
+	// Who was there when it changed hands is still there, with a name.
+	const typing = await agentDirect.sse();
+	await customer.post(`/api/conversations/${customer.conversation_id}/typing`,
+		{ typing: true });
+	await typing.until('typing_indicator');
+	assert.match(p.log('pushd'), /handover took=\d/);
+	for (const s of [...streams, typing])
+		s.close();
+});
+
+test('--take-over=sockets: the old one sends its clients back, and they miss nothing', async (t) => {
+	const o = await workspace(t);
+	const { p, sent, write, agent, agentDirect } = o;
+	const head = (await agent.get('/api/conversations?limit=1')).json.cursor;
+	const follower = new Follower({ url: agentDirect.p.url, token: agent.token,
+		cursor: head, random: seeded(7) });
+	const sse = await agentDirect.sse(), ws = await agentDirect.ws();
+	const stop = write();
+	await pause(200);
+	const before = p.pid('pushd');
+	const other = run(p, '--take-over=sockets');
+	t.after(() => other.child.kill('SIGKILL'));
+	await until(() => ws.ended && sse.ended, 8000, 'being sent back');
+	assert.equal(ws.code, 1012);
+	assert.ok(sse.retry >= 1000, `retry ${sse.retry}`);
+	// Until then events came to both, if later.
+	const [ids, wsIds] = [sse, ws].map((x) => x.of('new_message')
+		.map((e) => String(e.data.id)));
+	assert.deepEqual(ids, sent.slice(sent.indexOf(ids[0])).slice(0, ids.length));
+	assert.deepEqual(wsIds, sent.slice(sent.indexOf(wsIds[0])).slice(0, wsIds.length));
+	// They come back with their cursors, and have all of it.
+	const again = await agentDirect.sse({ cursor: sse.cursor });
+	const wsAgain = await agentDirect.ws({ cursor: ws.cursor });
+	await succeeded(p, before);
+	await pause(300);
+	await stop();
+	const last = (e) => e.type === 'new_message' && String(e.data.id) === sent.at(-1);
+	for (const [x, y, what] of [[sse, again, 'sse'], [ws, wsAgain, 'ws']]) {
+		// The supervisor's own took over from ours meanwhile.
+		if (!y.ended)
+			await y.until(last, 3000).catch(() => {});
+		const z = y.ended ? await agentDirect.sse({ cursor: y.cursor }) : y;
+		await z.until(last);
+		const events = [...x.events, ...y.events, ...z === y ? [] : z.events];
+		whole({ events }, sent, what);
+		z.close();
+	}
+	await follower.until((f) => f.events.some(last), 10_000);
+	await follower.close();
+	whole(follower, sent, 'the follower');
+	assert.equal(follower.resets, 0);
+});
+
+test('a taker that goes away, lies or is of another version changes nothing', async (t) => {
+	const { p, sent, write, agentDirect } = await workspace(t);
+	const door = join(p.var, 'run', 'handover.sock');
+	const before = p.pid('pushd');
+	const s = await agentDirect.sse();
+	const stop = write();
+
+	// Says the lines; leaves after so many bytes, or at the other's end.
+	const once = (say, most, then) => new Promise((ok) => {
+		const c = net.connect(door);
+		let text = '';
+		c.on('error', () => {});
+		c.on('connect', () => c.write(say));
+		c.on('data', (d) => {
+			text += d.toString('latin1');
+			if (text.length >= most) {
+				if (then)
+					c.end(then);
+				else
+					c.destroy();
+			}
+		});
+		c.on('close', () => ok(text));
+	});
+	// The one before may not be noticed as gone yet.
+	const taker = async (say, most, then) => {
+		for (;;) {
+			const text = await once(say, most, then);
+			if (text !== 'NO busy\n' && (text !== '' || most === Infinity))
+				return text;
+			await pause(10);
+		}
+	};
+	assert.equal(await taker('take 999\n', 11), 'NO version\n');
+	assert.equal(await taker('listen 999\n', 11), 'NO version\n');
+	await taker(`${'x'.repeat(100)}\n`, Infinity);
+	for (const most of [1, 10, 100, 300, 1000])
+		assert.match(await taker('take 1\n', most), /^OK\n/);
+	await taker('take 1\n', 500, 'NONE\n');
+	await taker('listen 1\n', 200, 'HAV');
+	// One that says nothing more than what it wants is waited for shortly.
+	const silent = taker('take 1\n', Infinity);
+	await until(() => /handover failed why="the new one did not take it"/
+		.test(p.log('pushd')), 8000, 'giving up');
+	await silent;
+	await stop();
+	await s.until((e) => e.type === 'new_message' && String(e.data.id) === sent.at(-1));
+	assert.equal(s.ended, false);
+	whole(s, sent, 'the stream');
+	assert.equal(p.pid('pushd'), before);
+	// And it can still be taken over from.
+	process.kill(p.child.pid, 'SIGHUP');
+	await succeeded(p, before);
+	assert.equal(s.ended, false);
+	s.close();
+});
+
+test('a giver that stops in the middle leaves the new one with nothing', async (t) => {
+	const p = await start({ mode: 'none' });
+	t.after(() => p.stop());
+	const door = join(p.var, 'run', 'handover.sock');
+	const server = net.createServer((c) => {
+		c.on('error', () => {});
+		c.once('data', () => c.end(server.say));
+	});
+	mkdirSync(join(p.var, 'run'), { recursive: true });
+	await new Promise((ok) => server.listen(door, ok));
+	t.after(() => server.close());
+	const head = (len, type, fds = 0) => {
+		const b = Buffer.alloc(6);
+		b.writeUInt32LE(len);
+		b[4] = type;
+		b[5] = fds;
+		return b;
+	};
+	const cases = ['', 'OK', 'OK\n', 'NO busy\n', 'nonsense',
+		['OK\n', head(1, 1)], ['OK\n', head(1, 1), '\0', head(100, 2), '{'],
+		['OK\n', head(0xffffffff, 1)], ['OK\n', head(0, 99)],
+		['OK\n', head(0, 4, 2)], ['OK\n', head(0, 11)]];
+	for (const say of cases) {
+		server.say = Buffer.concat([say].flat().map((x) => Buffer.from(x)));
+		const o = run(p, '--take-over');
+		assert.equal(await o.done, 1, o.output);
+		assert.match(o.output, /handover/);
+	}
+});
+
+test('whichever is killed in the middle, clients come back and lose nothing', async (t) => {
+	const o = await workspace(t);
+	const { p, sent, write, agent, customer, agentDirect } = o;
+	const random = seeded(11);
+	const head = (await agent.get('/api/conversations?limit=1')).json.cursor;
+	const readers = [agent, agent, agent, customer].map((w) => new Follower({
+		url: agentDirect.p.url, token: w.token, cursor: head, random, swapMs: 3000 }));
+	const stop = write(5);
+	for (let n = 0; n < 12; n++) {
+		await pause(100);
+		const old = p.pid('pushd');
+		process.kill(p.child.pid, 'SIGHUP');
+		if (n % 2 === 0)
+			await until(() => p.pid('pushd') !== old, 5000, 'a new one');
+		await pause(random() * 40);
+		const victim = n % 2 === 0 ? p.pid('pushd') : old;
+		if (alive(victim))
+			process.kill(victim, 'SIGKILL');
+		await until(async () => (await agentDirect.get('/health')
+			.catch(() => ({}))).status === 200, 10_000, 'an answer');
+	}
+	await pause(300);
+	await stop();
+	for (const r of readers) {
+		await r.until((f) => f.events.some((e) => e.type === 'new_message' &&
+			String(e.data.id) === sent.at(-1)), 15_000);
+		await r.close();
+		whole(r, sent, 'a reader');
+		assert.equal(r.resets, 0);
+	}
+});
