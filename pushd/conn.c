@@ -203,15 +203,60 @@ untake(struct conn *c)
 	c->t = NULL;
 }
 
-/* To be looked at before the loop sleeps. */
+/*
+ * To be looked at before the loop sleeps; in the order of descriptors, which
+ * is nearly that of memory, here and in the kernel.
+ */
 static void
 turn_add(struct conn *c)
 {
-	if (c->in_turn)
-		return;
-	c->in_turn = 1;
-	c->turn_next = c->all->turn;
-	c->all->turn = c;
+	struct conns *all = c->all;
+	uint32_t i = (uint32_t)c->fd / 64;
+
+	all->turn[i] |= UINT64_C(1) << (c->fd % 64);
+	if (i < all->turn_from)
+		all->turn_from = i;
+	if (i >= all->turn_to)
+		all->turn_to = i + 1;
+}
+
+static int
+turn_empty(const struct conns *all)
+{
+	return all->turn_from >= all->turn_to;
+}
+
+static void
+turn_clear(struct conns *all)
+{
+	all->turn_from = UINT32_MAX;
+	all->turn_to = 0;
+}
+
+/* Room for the descriptor in ${at} and ${turn}.  -1 without memory. */
+static int
+fds_grow(struct conns *all, int fd)
+{
+	uint32_t n = all->fds ? all->fds : 1024;
+	uint64_t *turn;
+	struct conn **at;
+
+	while (n <= (uint32_t)fd)
+		n += n / 2 / 64 * 64;
+	if (n == all->fds)
+		return 0;
+	at = realloc(all->at, n * sizeof(struct conn *));
+	if (at == NULL)
+		return -1;
+	all->at = at;
+	turn = realloc(all->turn, n / 64 * sizeof(*turn));
+	if (turn == NULL)
+		return -1;
+	memset(at + all->fds, 0, (n - all->fds) * sizeof(struct conn *));
+	memset(turn + all->fds / 64, 0, (n - all->fds) / 64 * sizeof(*turn));
+	all->turn = turn;
+	all->fds = n;
+	return 0;
 }
 
 /* What the kernel tells us of it: of EPOLLIN and EPOLLOUT. */
@@ -255,11 +300,13 @@ conn_close(struct conn *c, const char *why)
 	watch(c, 0);
 	wheel_take(c);
 	close(c->fd);
+	all->at[c->fd] = NULL;
 	queue_free(c);
 	in_free(c);
 	peer_leave(c);
 	all->n--;
-	turn_add(c);
+	c->wheel_next = all->dead;
+	all->dead = c;
 }
 
 /* All is sent: FIN, and wait for the client's for a little. */
@@ -1021,39 +1068,72 @@ on_second(struct ev_loop *loop, ev_timer *w, int revents)
 		ev_break(all->loop, EVBREAK_ALL);
 }
 
+static void
+dead_free(struct conns *all)
+{
+	struct conn *c;
+
+	while ((c = all->dead) != NULL) {
+		all->dead = c->wheel_next;
+		slab_free(&all->slab, c);
+	}
+}
+
+/* What was queued goes out, what was kept comes in. */
+static void
+look_at(struct conn *c)
+{
+	if (c->slow) {
+		c->all->slow++;
+		log_info(
+		    "conn close fd=%d why=slow queued=%u", c->fd, c->queued);
+		conn_close(c, "slow");
+		return;
+	}
+	if (!c->blocked)
+		flush(c);
+	if (c->state != CONN_DEAD && c->resumed)
+		unstash(c);
+}
+
+/* All of the turn; some of them may get more to do, and come again. */
+static void
+turn_walk(struct conns *all)
+{
+	uint32_t i = all->turn_from, to = all->turn_to, at;
+	struct conn *c;
+	uint64_t w;
+
+	turn_clear(all);
+	for (; i < to; i++) {
+		w = all->turn[i];
+		all->turn[i] = 0;
+		while (w != 0) {
+			at = i * 64 + (uint32_t)__builtin_ctzll(w);
+			w &= w - 1;
+			if (w != 0) /* here after the write */
+				__builtin_prefetch(
+				    all->at[i * 64 +
+					    (uint32_t)__builtin_ctzll(w)]);
+			c = all->at[at];
+			if (c != NULL)
+				look_at(c);
+		}
+	}
+}
+
 /* Before the loop sleeps: writes, resumed input, and the memory of the dead. */
 static void
 on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct conns *all = w->data;
-	struct conn *c, *list;
 	int rounds = 0;
 
 	(void)revents;
-	while ((list = all->turn) != NULL && rounds++ < 8) {
-		all->turn = NULL;
-		while ((c = list) != NULL) {
-			list = c->turn_next;
-			__builtin_prefetch(list); /* here after the write */
-			c->in_turn = 0;
-			if (c->state == CONN_DEAD) {
-				slab_free(&all->slab, c);
-				continue;
-			}
-			if (c->slow) {
-				all->slow++;
-				log_info("conn close fd=%d why=slow queued=%u",
-				    c->fd, c->queued);
-				conn_close(c, "slow");
-				continue;
-			}
-			if (!c->blocked)
-				flush(c);
-			if (c->state != CONN_DEAD && c->resumed)
-				unstash(c);
-		}
-	}
-	if (all->turn == NULL)
+	while (!turn_empty(all) && rounds++ < 8)
+		turn_walk(all);
+	dead_free(all);
+	if (turn_empty(all))
 		ev_idle_stop(loop, &all->spin);
 	else
 		ev_idle_start(loop, &all->spin);
@@ -1083,10 +1163,12 @@ conn_new(struct conns *all, int fd, int is_unix)
 {
 	struct conn *c = slab_new(&all->slab);
 
-	if (c == NULL) {
+	if (c == NULL || fds_grow(all, fd) == -1) {
+		slab_free(&all->slab, c);
 		close(fd);
 		return NULL;
 	}
+	all->at[fd] = c;
 	c->all = all;
 	c->fd = fd;
 	c->unix_peer = is_unix != 0;
@@ -1213,6 +1295,7 @@ conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
 	memset(all, 0, sizeof(*all));
 	_Static_assert(sizeof(struct conn) <= 128, "two cache lines");
 	all->slab.size = sizeof(struct conn);
+	turn_clear(all);
 	all->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (all->ep == -1) {
 		log_sys("conn epoll");
@@ -1283,14 +1366,11 @@ close_now(struct conn *c, void *arg)
 void
 conns_fini(struct conns *all)
 {
-	struct conn *c;
-
 	listeners_close(all);
 	conns_each(all, close_now, NULL);
-	while ((c = all->turn) != NULL) {
-		all->turn = c->turn_next;
-		slab_free(&all->slab, c);
-	}
+	dead_free(all);
+	free(all->at);
+	free(all->turn);
 	slab_fini(&all->slab);
 	ev_io_stop(all->loop, &all->io);
 	close(all->ep);

@@ -40,7 +40,6 @@ struct conn {
 	struct conns *all;
 	struct frame *first;      /* what goes out next; NULL: nothing waits */
 	struct conn_queue *queue; /* what comes behind it, else NULL */
-	struct conn *turn_next;   /* to be looked at before the loop sleeps */
 	int fd;
 	uint32_t queued;     /* bytes in all */
 	uint32_t off;        /* bytes of the first that are sent */
@@ -49,15 +48,15 @@ struct conn {
 	uint32_t due_s;      /* the wheel calls then */
 	uint32_t life_s;     /* a held stream ends then */
 	uint8_t state;       /* enum conn_state */
-	uint8_t in_turn : 1, slow : 1, broken : 1, blocked : 1, full : 1;
+	uint8_t slow : 1, broken : 1, blocked : 1, full : 1;
 	uint8_t paused : 1, resumed : 1, eof : 1, unix_peer : 1, unlimited : 1;
 	uint8_t carried : 1; /* another pushd has it, or is about to */
 	uint8_t watched;     /* EPOLLIN and EPOLLOUT, as the kernel was told */
 
 	/* The others. */
-	const struct transport *tr; /* NULL until taken */
-	void *t;                    /* the transport's own */
-	struct conn *wheel_next, **wheel_at;
+	const struct transport *tr;          /* NULL until taken */
+	void *t;                             /* the transport's own */
+	struct conn *wheel_next, **wheel_at; /* or the next of the dead */
 	struct conn_peer *peer; /* counted by address; NULL: not yet */
 	struct buf *in;         /* bytes kept for later, else NULL */
 	struct http_head *head; /* of a request that came in pieces */
@@ -71,15 +70,19 @@ struct conns {
 	const struct transport_path *paths; /* ends with a NULL path */
 	struct slab slab;
 	struct conn *wheel[CONN_WHEEL];
-	uint32_t now_s;     /* monotonic */
-	struct conn *turn;  /* queued or resumed in this turn */
-	struct table peers; /* connections by address */
+	uint32_t now_s;   /* monotonic */
+	struct conn **at; /* by descriptor, for ${fds} of them */
+	uint64_t *turn;   /* a bit each: look at it before the loop sleeps */
+	uint32_t fds;
+	uint32_t turn_from, turn_to; /* words of ${turn} that have any */
+	struct conn *dead;           /* closed in this turn */
+	struct table peers;          /* connections by address */
 	struct conn_listener *listeners;
 	int ep;   /* an epoll of connections alone: no watcher for each */
 	ev_io io; /* ... something happened there */
 	ev_timer timer;
 	ev_prepare prepare;
-	ev_idle spin; /* active while something is left in ${turn} */
+	ev_idle spin; /* active while somebody is left in ${turn} */
 	size_t n, max;
 	int draining;
 	int held; /* nobody is accepted, no request read */
