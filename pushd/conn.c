@@ -293,8 +293,6 @@ conn_close(struct conn *c, const char *why)
 	if (c->state == CONN_DEAD)
 		return;
 	log_debug("conn close fd=%d why=%s queued=%u", c->fd, why, c->queued);
-	if (c->state < CONN_END)
-		ends_count(&all->ends, why);
 	c->state = CONN_DEAD;
 	untake(c);
 	watch(c, 0);
@@ -329,7 +327,6 @@ conn_end(struct conn *c, const char *why)
 	if (c->state >= CONN_END)
 		return;
 	log_debug("conn end fd=%d why=%s", c->fd, why);
-	ends_count(&c->all->ends, why);
 	untake(c);
 	in_free(c);
 	c->state = CONN_END;
@@ -569,7 +566,7 @@ conn_reply(struct conn *c, int head_only, int status, const char *headers,
 		conn_close(c, "memory");
 	} else {
 		conn_write(c, b.data, b.len);
-		conn_end(c, status < 400 ? "answered" : "refused");
+		conn_end(c, reason);
 	}
 	buf_fini(&b);
 }
@@ -1179,6 +1176,17 @@ conn_new(struct conns *all, int fd, int is_unix)
 	return c;
 }
 
+/* Who has had time to say what it wants, and has not. */
+static void
+shed(struct conn *c, void *arg)
+{
+	(void)arg;
+	if (c->state == CONN_HEAD && c->all->now_s > c->progress_s + 1) {
+		c->all->shed++;
+		conn_close(c, "full");
+	}
+}
+
 static void
 on_accept(struct ev_loop *loop, ev_io *w, int revents)
 {
@@ -1190,6 +1198,7 @@ on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	for (i = 0; i < ACCEPT_BUDGET; i++) {
 		if (l->all->n >= l->all->max) {
 			log_warn("conn accept why=full n=%zu", l->all->n);
+			conns_each(l->all, shed, NULL);
 			accept_rest(l);
 			return;
 		}

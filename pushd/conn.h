@@ -16,7 +16,6 @@
 #include "addr.h"
 #include "buf.h"
 #include "conf.h"
-#include "ends.h"
 #include "frame.h"
 #include "http.h"
 #include "slab.h"
@@ -89,8 +88,7 @@ struct conns {
 	unsigned drain_over_s;
 	uint32_t drain_until_s;
 	/* counters */
-	uint64_t accepted, refused, slow, stalled, bytes, writes;
-	struct ends ends;
+	uint64_t accepted, refused, shed, slow, stalled, bytes, writes;
 };
 
 int conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
