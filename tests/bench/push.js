@@ -1,13 +1,12 @@
 // The rows of pushd: what its connections cost, beside the floor (floor.c).
-import { createHmac } from 'node:crypto';
 import http from 'node:http';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { freePort, pause, start, until } from '../e2e/lib/harness.js';
-import { begin, compare, report, run, tool } from './lib/rows.js';
+import { KEY, agents, anonymous, begin, cpuMs } from '../e2e/lib/crowd.js';
+import { compare, report, run, tool } from './lib/rows.js';
 
-const KEY = 'the key of the benchmark, which is of 32 bytes or more';
 const USERS = 50;
 
 // Held streams stay, and nothing but the bench makes events.
@@ -55,19 +54,9 @@ export class Bench {
 		rmSync(this.dir, { recursive: true, force: true });
 	}
 
-	// A file of n agents' tokens, all different, of fifty people.
+	// A file of n agents' tokens, of fifty people.
 	agents(n) {
-		const text = (o) => Buffer.from(JSON.stringify(o)).toString('base64url');
-		const head = text({ alg: 'HS256', typ: 'JWT' });
-		const exp = Math.floor(Date.now() / 1000) + 3600;
-		const lines = [];
-		for (let i = 0; i < n; i++) {
-			const body = `${head}.${text({ userId: `bench${i % USERS}`, role: 'agent',
-				exp: exp + i })}`;
-			lines.push(`${body}.${createHmac('sha256', KEY).update(body)
-				.digest('base64url')} inbox`);
-		}
-		return this.file(`agents-${n}`, lines);
+		return agents(join(this.dir, `agents-${n}`), n, USERS);
 	}
 
 	// The same of n customers, each with a room of its own.
@@ -156,14 +145,6 @@ export class Bench {
 		return JSON.parse(await run(tool('swarm'), args));
 	}
 }
-
-// Kilobytes of memory of its own that a process has in use.
-export const anonymous = (pid) =>
-	Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
-
-// Milliseconds of CPU that its main thread has used.
-export const cpuMs = (pid) =>
-	Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
 
 // The environment in which pushd's heap is counted (allocs.c).
 function counted() {

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,15 +112,15 @@ tokens_read(const char *path, char ***tokens, char ***rooms)
 	return n;
 }
 
-int
-dial(const char *addr, unsigned source)
+static int
+dial_as(const char *addr, unsigned source, int small)
 {
 	struct sockaddr_in from = { .sin_family = AF_INET },
 			   to = { .sin_family = AF_INET };
 	const char *colon = strchr(addr, ':');
 	struct pollfd pf = { .events = POLLOUT };
 	char host[64];
-	int fd, one = 1, e = 0;
+	int fd, one = 1, e = 0, segment = 536;
 	socklen_t len = sizeof(e);
 
 	if (colon == NULL)
@@ -130,6 +131,11 @@ dial(const char *addr, unsigned source)
 	    (fd = socket(
 		 AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1)
 		return -1;
+	if (small) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &one, sizeof(one));
+		setsockopt(
+		    fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment));
+	}
 	from.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + source);
 	if (source > 0 &&
 	    (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
@@ -145,6 +151,18 @@ dial(const char *addr, unsigned source)
 	close(fd);
 	errno = e ? e : errno;
 	return -1;
+}
+
+int
+dial(const char *addr, unsigned source)
+{
+	return dial_as(addr, source, 0);
+}
+
+int
+dial_small(const char *addr, unsigned source)
+{
+	return dial_as(addr, source, 1);
 }
 
 int

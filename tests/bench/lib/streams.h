@@ -79,6 +79,13 @@ size_t tokens_read(const char *path, char ***tokens, char ***rooms);
 int dial(const char *addr, unsigned source);
 
 /*
+ * dial_small(addr, source):
+ * The same with the smallest buffers and segments there are, so that what is
+ * sent to it waits at the sender.
+ */
+int dial_small(const char *addr, unsigned source);
+
+/*
  * request(kind, addr, token, cursor, out, size):
  * What a client sends first: its request, and for a socket the frames that
  * say who it is.  Returns the bytes.
