@@ -12,17 +12,29 @@ clock_read(clockid_t id)
 
 	if (clock_gettime(id, &ts) == -1)
 		return 0;
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 int64_t
 clock_now_ms(void)
 {
-	return clock_read(CLOCK_REALTIME);
+	return clock_read(CLOCK_REALTIME) / 1000;
 }
 
 int64_t
 clock_mono_ms(void)
+{
+	return clock_read(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t
+clock_now_us(void)
+{
+	return clock_read(CLOCK_REALTIME);
+}
+
+int64_t
+clock_mono_us(void)
 {
 	return clock_read(CLOCK_MONOTONIC);
 }

@@ -12,6 +12,10 @@ int64_t clock_now_ms(void);
 /* clock_mono_ms(): never jumps; for time-outs and rates on this host. */
 int64_t clock_mono_ms(void);
 
+/* The same in microseconds, for measuring. */
+int64_t clock_now_us(void);
+int64_t clock_mono_us(void);
+
 /* clock_iso(ms, out): ISO 8601 in UTC with milliseconds. */
 void clock_iso(int64_t ms, char out[CLOCK_ISO_SIZE]);
 

@@ -35,7 +35,8 @@ struct backend_call {
 	struct backend *b;
 	backend_fn *fn; /* NULL: cancelled in flight */
 	void *arg;
-	int64_t until;     /* monotonic ms */
+	int64_t until; /* monotonic ms */
+	int64_t began_us;
 	struct slot *slot; /* NULL: waits */
 	int line, tries;
 	const char *method, *uri, *ref, *addr, *body; /* in ${text} */
@@ -69,6 +70,7 @@ struct backend {
 	ev_prepare prepare;
 	ev_idle spin; /* active while a call waits that nobody looked at */
 	uint64_t calls, failed, timeouts, refused;
+	struct histogram took;
 };
 
 static void slot_io(struct ev_loop *loop, ev_io *w, int revents);
@@ -136,6 +138,12 @@ slot_watch(struct slot *s, int events)
 	ev_io_start(s->b->loop, &s->io);
 }
 
+static void
+took(struct backend *b, int64_t us)
+{
+	histogram_add(&b->took, us, (uint32_t)(clock_mono_ms() / 1000));
+}
+
 /* The call is over: say so, once. */
 static void
 finish(struct backend_call *k, const struct backend_answer *a)
@@ -144,6 +152,8 @@ finish(struct backend_call *k, const struct backend_answer *a)
 
 	if (a->status == 0 || a->status >= 500)
 		b->failed++;
+	else
+		took(b, clock_mono_us() - k->began_us);
 	if (k->slot != NULL) {
 		assert(k->slot->call == k);
 		k->slot->call = NULL;
@@ -565,7 +575,8 @@ backend_call(struct backend *b, enum backend_line line, const char *method,
 	k->fn = fn;
 	k->arg = arg;
 	k->line = (int)line;
-	k->until = clock_mono_ms() + b->cf.timeout_ms;
+	k->began_us = clock_mono_us();
+	k->until = k->began_us / 1000 + b->cf.timeout_ms;
 	k->method = copy(&at, method, strlen(method));
 	k->uri = copy(&at, uri, strlen(uri));
 	k->ref = copy(&at, ref, ref ? strlen(ref) : 0);
@@ -610,8 +621,11 @@ backend_stats(const struct backend *b, struct backend_stats *st)
 	st->failed = b->failed;
 	st->timeouts = b->timeouts;
 	st->refused = b->refused;
-	for (i = 0; i < BACKEND_LINES; i++)
+	st->took = b->took;
+	for (i = 0; i < BACKEND_LINES; i++) {
+		st->line[i] = b->waiting[i];
 		st->waiting += b->waiting[i];
+	}
 	for (i = 0; i < b->cf.pool; i++) {
 		st->busy += b->slots[i].state == SLOT_BUSY;
 		st->up += b->slots[i].state >= SLOT_IDLE;

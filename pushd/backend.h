@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "histogram.h"
+
 /* Lines in front of the pool; served in turn, so that none starves another. */
 enum backend_line {
 	BACKEND_LOG,    /* what we missed */
@@ -49,6 +51,8 @@ struct backend_conf {
 struct backend_stats {
 	uint64_t calls, failed, timeouts, refused;
 	unsigned waiting, busy, up;
+	unsigned line[BACKEND_LINES]; /* those that wait, by line */
+	struct histogram took;        /* from the call to its answer */
 };
 
 struct backend *backend_new(

@@ -293,6 +293,8 @@ conn_close(struct conn *c, const char *why)
 	if (c->state == CONN_DEAD)
 		return;
 	log_debug("conn close fd=%d why=%s queued=%u", c->fd, why, c->queued);
+	if (c->state < CONN_END)
+		ends_count(&all->ends, why);
 	c->state = CONN_DEAD;
 	untake(c);
 	watch(c, 0);
@@ -327,6 +329,7 @@ conn_end(struct conn *c, const char *why)
 	if (c->state >= CONN_END)
 		return;
 	log_debug("conn end fd=%d why=%s", c->fd, why);
+	ends_count(&c->all->ends, why);
 	untake(c);
 	in_free(c);
 	c->state = CONN_END;
@@ -566,7 +569,7 @@ conn_reply(struct conn *c, int head_only, int status, const char *headers,
 		conn_close(c, "memory");
 	} else {
 		conn_write(c, b.data, b.len);
-		conn_end(c, reason);
+		conn_end(c, status < 400 ? "answered" : "refused");
 	}
 	buf_fini(&b);
 }
@@ -1183,7 +1186,7 @@ shed(struct conn *c, void *arg)
 	(void)arg;
 	if (c->state == CONN_HEAD && c->all->now_s > c->progress_s + 1) {
 		c->all->shed++;
-		conn_close(c, "full");
+		conn_close(c, "too many connections");
 	}
 }
 

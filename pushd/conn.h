@@ -16,6 +16,7 @@
 #include "addr.h"
 #include "buf.h"
 #include "conf.h"
+#include "ends.h"
 #include "frame.h"
 #include "http.h"
 #include "slab.h"
@@ -89,6 +90,7 @@ struct conns {
 	uint32_t drain_until_s;
 	/* counters */
 	uint64_t accepted, refused, shed, slow, stalled, bytes, writes;
+	struct ends ends;
 };
 
 int conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,

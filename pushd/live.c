@@ -101,6 +101,14 @@ live_close(struct live *v, int code, const char *reason)
 	v->host->close(v, code, reason);
 }
 
+const char *
+live_stage(const struct live *v)
+{
+	if (v->state != LIVE_IN)
+		return v->state == LIVE_NOBODY ? "nobody" : "asking";
+	return v->sub.live ? "live" : "replaying";
+}
+
 unsigned
 live_open(const struct live *v)
 {
@@ -357,7 +365,7 @@ on_missed(void *arg, struct hub_event *he)
 void
 live_say_reset(struct live *v)
 {
-	live_push(v)->resets++;
+	push_reset_count(live_push(v), v->cursor);
 	log_info("websocket reset cursor=%lld", (long long)v->cursor);
 	v->host->words->reset(v);
 }

@@ -27,6 +27,7 @@ struct live_work;
 
 /* How a client speaks: a const table for each vocabulary. */
 struct live_words {
+	const char *name;     /* in metrics */
 	enum dialect dialect; /* its events */
 	enum dialect bare;    /* ... without their ids */
 	enum dialect all;     /* ... when it asked for every event */
@@ -115,6 +116,9 @@ struct live {
 /* live_init(v, host, unlimited): of the zeroed ${v}. */
 void live_init(struct live *v, const struct live_host *host, int unlimited);
 void live_fini(struct live *v);
+
+/* live_stage(v): what it is doing, a word for metrics. */
+const char *live_stage(const struct live *v);
 
 /* --- who it is --- */
 

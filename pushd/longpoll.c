@@ -56,6 +56,8 @@ struct longpoll {
 static void longpoll_open(struct conn *c, const struct request *rq);
 static unsigned longpoll_tick(struct conn *c);
 static void longpoll_bye(struct conn *c, unsigned back_s);
+static void longpoll_describe(
+    const struct conn *c, const char **dialect, const char **state);
 static void longpoll_gone(struct conn *c);
 
 /* A client that is gone is not answered: no input, no eof. */
@@ -63,6 +65,7 @@ const struct transport longpoll_transport = { .name = "longpoll",
 	.open = longpoll_open,
 	.tick = longpoll_tick,
 	.bye = longpoll_bye,
+	.describe = longpoll_describe,
 	.gone = longpoll_gone };
 
 /* --- what an answer gathers --- */
@@ -281,7 +284,7 @@ answer_reset(struct longpoll *lp)
 	struct frame *f = NULL;
 	struct buf b;
 
-	p->resets++;
+	push_reset_count(p, lp->open->cursor);
 	log_info("longpoll reset cursor=%lld", (long long)lp->open->cursor);
 	buf_init(&b, 4096);
 	buf_puts(&b, "{\"type\":\"reset\",\"data\":");
@@ -575,6 +578,18 @@ longpoll_bye(struct conn *c, unsigned back_s)
 		    lp, lp->sub.cursor, 0, back_s * 1000 + conn_jitter(1000));
 	else
 		refuse(lp, 503, "busy", "Try again in a moment");
+}
+
+static void
+longpoll_describe(
+    const struct conn *c, const char **dialect, const char **state)
+{
+	const struct longpoll *lp = c->t;
+
+	*dialect = "poll";
+	*state = lp->open == NULL          ? "live"
+		 : lp->open->ident != NULL ? "asking"
+					   : "replaying";
 }
 
 static void

@@ -20,7 +20,6 @@
 #include <openssl/crypto.h>
 #include <sodium.h>
 
-#include "clock.h"
 #include "conf.h"
 #include "limits.h"
 #include "log.h"
@@ -83,14 +82,16 @@ static void
 event_logged(void *arg, struct event *e)
 {
 	struct push *p = arg;
+	uint64_t given = p->hub.deliveries;
+	int64_t id = e->id;
 
-	if (p->hub.ready)
-		metrics_latency(&p->latency, clock_now_ms() - e->id);
 	if (strcmp(e->type, "session_changed") == 0)
 		ident_control(&p->idents, e);
 	else if (strcmp(e->type, "new_message") == 0)
 		typing_message(&p->typing, e);
 	hub_append(&p->hub, e);
+	if (p->hub.deliveries != given)
+		metrics_event(p, id);
 }
 
 static void
@@ -360,6 +361,7 @@ start(struct push *p, const char *const *listens, int nlistens,
 		: p->mode == MODE_PROTOCOL_TEST ? protocoltest_paths
 						: paths) == -1)
 		return -1;
+	metrics_start(p);
 	if (eios_init(&p->eios, &p->conns, &p->idents, &lim) == -1)
 		return -1;
 	handover_init(&p->handover, p);
@@ -399,6 +401,7 @@ notify(void)
 static void
 stop(struct push *p)
 {
+	metrics_stop(p);
 	eios_fini(&p->eios);
 	if (p->conns.loop != NULL)
 		conns_fini(&p->conns);

@@ -6,8 +6,10 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "addr.h"
+#include "clock.h"
 #include "json.h"
 #include "metrics.h"
 
@@ -23,57 +25,130 @@ const struct transport health_transport = { .name = "health",
 const struct transport metrics_transport = { .name = "metrics",
 	.open = metrics_open };
 
-static const int bounds_ms[PUSH_LATENCY_BUCKETS] = { 1, 2, 5, 10, 20, 50, 100,
-	250, 500, 1000, 2500, 10000 };
+enum { KINDS = 48 /* of connections */ };
+
+/* --- taking the time --- */
+
+/* Before the connections' writes, which come last in a turn of the loop. */
+static void
+on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
+{
+	struct push *p = w->data;
+	struct push_times *t = &p->times;
+	int64_t now;
+	unsigned i;
+
+	(void)loop;
+	(void)revents;
+	if (t->n == 0)
+		return;
+	now = clock_now_us();
+	for (i = 0; i < t->n; i++)
+		histogram_add(
+		    &t->first_write, now - t->ids[i] * 1000, p->conns.now_s);
+	t->n = 0;
+}
+
+/* The loop is about to sleep: so long ago it had woken. */
+static void
+on_release(struct ev_loop *loop) EV_NOEXCEPT
+{
+	struct push *p = ev_userdata(loop);
+
+	histogram_add(&p->times.turn,
+	    clock_now_us() - (int64_t)(ev_now(loop) * 1e6), p->conns.now_s);
+}
+
+static void
+on_acquire(struct ev_loop *loop) EV_NOEXCEPT
+{
+	(void)loop;
+}
 
 void
-metrics_latency(struct push_latency *m, int64_t ms)
+metrics_start(struct push *p)
 {
-	size_t i;
+	struct push_times *t = &p->times;
 
-	if (ms < 0)
-		ms = 0;
-	for (i = 0; i < PUSH_LATENCY_BUCKETS && ms > bounds_ms[i]; i++)
-		;
-	m->bucket[i]++;
-	m->n++;
-	m->sum_ms += (uint64_t)ms;
+	t->began_ms = clock_now_ms();
+	ev_prepare_init(&t->prepare, on_prepare);
+	t->prepare.data = p;
+	ev_prepare_start(p->loop, &t->prepare);
+	ev_set_userdata(p->loop, p);
+	ev_set_loop_release_cb(p->loop, on_release, on_acquire);
 }
 
-/* The bound below which ${share} percent of the events came. */
-static int
-percentile(const struct push_latency *m, unsigned share)
+void
+metrics_stop(struct push *p)
 {
-	uint64_t seen = 0;
-	size_t i;
-
-	for (i = 0; i < PUSH_LATENCY_BUCKETS; i++) {
-		seen += m->bucket[i];
-		if (seen * 100 >= m->n * share)
-			return bounds_ms[i];
-	}
-	return bounds_ms[PUSH_LATENCY_BUCKETS - 1];
+	ev_prepare_stop(p->loop, &p->times.prepare);
+	ev_set_loop_release_cb(p->loop, NULL, NULL);
 }
+
+/* Of more than that in one turn the first ones tell enough. */
+void
+metrics_event(struct push *p, int64_t id)
+{
+	struct push_times *t = &p->times;
+
+	if (t->n < PUSH_EVENTS_TIMED)
+		t->ids[t->n++] = id;
+}
+
+/* --- who is there --- */
+
+/* Connections alike. */
+struct kind {
+	const char *transport, *dialect, *state;
+	unsigned n;
+};
 
 struct counts {
-	unsigned sse, websocket, longpoll, other;
+	struct kind kind[KINDS];
+	unsigned n; /* kinds */
+	uint64_t queued, queued_max, waiting, blocked;
 };
 
 static void
 count(struct conn *c, void *arg)
 {
 	struct counts *n = arg;
+	struct kind k = { "none", "", "open", 1 };
+	unsigned i;
 
+	n->queued += c->queued;
+	n->queued_max = c->queued > n->queued_max ? c->queued : n->queued_max;
+	n->waiting += c->queued > 0;
+	n->blocked += c->blocked;
+	if (c->tr != NULL)
+		k.transport = c->tr->name;
 	if (c->state != CONN_OPEN)
-		n->other++;
-	else if (strcmp(c->tr->name, "sse") == 0)
-		n->sse++;
-	else if (strcmp(c->tr->name, "websocket") == 0)
-		n->websocket++;
-	else if (strcmp(c->tr->name, "longpoll") == 0)
-		n->longpoll++;
-	else
-		n->other++;
+		k.state = c->state == CONN_HEAD ? "head" : "ending";
+	else if (c->tr != NULL && c->tr->describe != NULL)
+		c->tr->describe(c, &k.dialect, &k.state);
+	if (k.dialect == NULL)
+		k.dialect = "";
+	for (i = 0; i < n->n; i++)
+		if (strcmp(n->kind[i].transport, k.transport) == 0 &&
+		    strcmp(n->kind[i].dialect, k.dialect) == 0 &&
+		    strcmp(n->kind[i].state, k.state) == 0) {
+			n->kind[i].n++;
+			return;
+		}
+	if (n->n < KINDS)
+		n->kind[n->n++] = k;
+}
+
+/* Those that a transport has, whatever they are doing. */
+static unsigned
+counted(const struct counts *n, const char *transport)
+{
+	unsigned i, sum = 0;
+
+	for (i = 0; i < n->n; i++)
+		if (strcmp(n->kind[i].transport, transport) == 0)
+			sum += n->kind[i].n;
+	return sum;
 }
 
 static int
@@ -97,13 +172,23 @@ other_method(struct conn *c, const struct request *rq)
 	return 1;
 }
 
+/* From commit to first write, lately; null if there were none. */
+static void
+put_ms(struct json_object *o, const char *name, struct push *p, unsigned share)
+{
+	double s =
+	    histogram_recent(&p->times.first_write, share, p->conns.now_s);
+
+	json_put(o, name, s < 0 ? NULL : json_object_new_double(s * 1000));
+}
+
 static void
 health_open(struct conn *c, const struct request *rq)
 {
 	struct push *p = push_of(c);
 	struct backend_stats bs;
 	struct json_object *o;
-	struct counts n = { 0, 0, 0, 0 };
+	struct counts n = { .n = 0 };
 	int good = p->hub.ready && !p->conns.draining;
 	struct buf b;
 
@@ -119,13 +204,14 @@ health_open(struct conn *c, const struct request *rq)
 		conns_each(&p->conns, count, &n);
 		json_put_str(o, "version", PARLEY_VERSION);
 		json_put_int(o, "head", p->hub.head);
-		json_put_int(o, "sse", n.sse);
-		json_put_int(o, "websocket", n.websocket);
-		json_put_int(o, "longpoll", n.longpoll);
+		json_put_int(o, "sse", counted(&n, "sse"));
+		json_put_int(o, "websocket", counted(&n, "websocket"));
+		json_put_int(o, "longpoll", counted(&n, "longpoll"));
+		json_put_int(o, "socketio", (int64_t)p->eios.n);
 		json_put_int(o, "backend_up", bs.up);
 		json_put_int(o, "backend_waiting", bs.waiting);
-		json_put_int(o, "latency_ms_p50", percentile(&p->latency, 50));
-		json_put_int(o, "latency_ms_p99", percentile(&p->latency, 99));
+		put_ms(o, "latency_ms_p50", p, 50);
+		put_ms(o, "latency_ms_p99", p, 99);
 	}
 	buf_init(&b, 4096);
 	json_write(o, &b);
@@ -134,61 +220,256 @@ health_open(struct conn *c, const struct request *rq)
 	buf_fini(&b);
 }
 
+/* --- the text --- */
+
+static void
+family(struct buf *b, const char *name, const char *type, const char *help)
+{
+	buf_printf(b, "# HELP parley_push_%s %s\n# TYPE parley_push_%s %s\n",
+	    name, help, name, type);
+}
+
 static void
 put(struct buf *b, const char *name, const char *type, const char *help,
     uint64_t v)
 {
-	buf_printf(b, "# HELP parley_push_%s %s\n# TYPE parley_push_%s %s\n",
-	    name, help, name, type);
+	family(b, name, type, help);
 	buf_printf(b, "parley_push_%s %llu\n", name, (unsigned long long)v);
 }
 
 static void
-put_latency(struct buf *b, const struct push_latency *m)
+put_labelled(struct buf *b, const char *name, const char *label,
+    const char *value, uint64_t v)
 {
+	buf_printf(b, "parley_push_%s{%s=\"%s\"} %llu\n", name, label, value,
+	    (unsigned long long)v);
+}
+
+/* ${name}_seconds since the start, ${name}_recent_seconds of late. */
+static void
+put_times(struct buf *b, const char *name, const char *help,
+    struct histogram *h, uint32_t now_s)
+{
+	static const unsigned shares[] = { 50, 99, 100 };
+	char full[64];
 	uint64_t seen = 0;
+	double s;
 	size_t i;
 
-	buf_puts(b,
-	    "# HELP parley_push_latency_seconds From commit to the hub.\n"
-	    "# TYPE parley_push_latency_seconds histogram\n");
-	for (i = 0; i < PUSH_LATENCY_BUCKETS; i++) {
-		seen += m->bucket[i];
-		buf_printf(b,
-		    "parley_push_latency_seconds_bucket{le=\"%g\"} %llu\n",
-		    bounds_ms[i] / 1000., (unsigned long long)seen);
+	snprintf(full, sizeof(full), "%s_seconds", name);
+	family(b, full, "histogram", help);
+	for (i = 0; i < HISTOGRAM_STEPS; i++) {
+		seen += h->step[i];
+		buf_printf(b, "parley_push_%s_bucket{le=\"%g\"} %llu\n", full,
+		    histogram_us[i] / 1e6, (unsigned long long)seen);
 	}
 	buf_printf(b,
-	    "parley_push_latency_seconds_bucket{le=\"+Inf\"} %llu\n"
-	    "parley_push_latency_seconds_sum %g\n"
-	    "parley_push_latency_seconds_count %llu\n",
-	    (unsigned long long)m->n, (double)m->sum_ms / 1000.,
-	    (unsigned long long)m->n);
+	    "parley_push_%s_bucket{le=\"+Inf\"} %llu\n"
+	    "parley_push_%s_sum %g\nparley_push_%s_count %llu\n",
+	    full, (unsigned long long)h->n, full, (double)h->sum_us / 1e6, full,
+	    (unsigned long long)h->n);
+	snprintf(full, sizeof(full), "%s_recent_seconds", name);
+	family(b, full, "gauge", "... in the last five to ten minutes.");
+	for (i = 0; i < sizeof(shares) / sizeof(*shares); i++) {
+		buf_printf(b, "parley_push_%s{quantile=\"%g\"} ", full,
+		    shares[i] / 100.);
+		s = histogram_recent(h, shares[i], now_s);
+		if (s < 0)
+			buf_puts(b, "NaN\n");
+		else
+			buf_printf(b, "%.6g\n", s);
+	}
+}
+
+static void
+put_process(struct buf *b, const struct push *p)
+{
+	struct rusage ru;
+
+	family(b, "start_time_seconds", "gauge", "When pushd started.");
+	buf_printf(b, "parley_push_start_time_seconds %lld\n",
+	    (long long)p->times.began_ms / 1000);
+	if (getrusage(RUSAGE_SELF, &ru) == -1)
+		return;
+	family(b, "cpu_seconds_total", "counter", "Processor time of pushd.");
+	buf_printf(b, "parley_push_cpu_seconds_total %.3f\n",
+	    (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+		(double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
+	put(b, "memory_max_bytes", "gauge", "The most memory it has had.",
+	    (uint64_t)ru.ru_maxrss * 1024);
 }
 
 static void
 put_connections(struct buf *b, struct push *p)
 {
-	struct counts n = { 0, 0, 0, 0 };
+	struct conns *all = &p->conns;
+	struct counts n = { .n = 0 };
+	unsigned i;
 
-	conns_each(&p->conns, count, &n);
-	buf_printf(b,
-	    "# HELP parley_push_connections Connections now.\n"
-	    "# TYPE parley_push_connections gauge\n"
-	    "parley_push_connections{transport=\"sse\"} %u\n"
-	    "parley_push_connections{transport=\"websocket\"} %u\n"
-	    "parley_push_connections{transport=\"longpoll\"} %u\n"
-	    "parley_push_connections{transport=\"none\"} %u\n",
-	    n.sse, n.websocket, n.longpoll, n.other);
+	conns_each(all, count, &n);
+	family(b, "connections", "gauge",
+	    "Connections now, by transport, dialect and what they do.");
+	for (i = 0; i < n.n; i++)
+		buf_printf(b,
+		    "parley_push_connections{transport=\"%s\",dialect=\"%s\","
+		    "state=\"%s\"} %u\n",
+		    n.kind[i].transport, n.kind[i].dialect, n.kind[i].state,
+		    n.kind[i].n);
+	put(b, "connections_max", "gauge", "As many are possible.", all->max);
+	put(b, "accepted_total", "counter", "Connections taken.",
+	    all->accepted);
+	put(b, "refused_total", "counter", "Connections over a limit.",
+	    all->refused);
+	family(b, "ended_total", "counter", "Connections ended, by reason.");
+	for (i = 0; i < ENDS; i++)
+		put_labelled(
+		    b, "ended_total", "reason", ends_name(i), all->ends.n[i]);
+	put(b, "slow_total", "counter", "Readers dropped as too slow.",
+	    all->slow);
+	put(b, "shed_total", "counter",
+	    "Connections without a request, closed when there was no room.",
+	    all->shed);
+	put(b, "stalled_total", "counter", "Readers that took nothing.",
+	    all->stalled);
+	put(b, "queued_bytes", "gauge", "Bytes that wait for readers.",
+	    n.queued);
+	put(b, "queued_bytes_max", "gauge", "... for the one with the most.",
+	    n.queued_max);
+	put(b, "queued_readers", "gauge", "Readers that bytes wait for.",
+	    n.waiting);
+	put(b, "blocked_readers", "gauge", "... whose socket takes no more.",
+	    n.blocked);
+	put(b, "writes_total", "counter", "Writes to clients.", all->writes);
+	put(b, "written_bytes_total", "counter", "Bytes to clients.",
+	    all->bytes);
+}
+
+static void
+put_socketio(struct buf *b, const struct eios *x)
+{
+	static const char name[] = "socketio_ended_total";
+
+	put(b, "socketio_sessions", "gauge", "Socket.IO sessions.", x->n);
+	put(b, "socketio_opened_total", "counter", "Sessions opened.",
+	    x->opened);
+	put(b, "socketio_upgraded_total", "counter",
+	    "... that changed from polling to a WebSocket.", x->upgraded);
+	put(b, "socketio_polls_total", "counter", "Polls of sessions.",
+	    x->polls);
+	put(b, "socketio_posts_total", "counter", "Posts to sessions.",
+	    x->posts);
+	put(b, "socketio_refused_total", "counter", "Requests refused.",
+	    x->refused);
+	family(b, name, "counter", "Sessions ended, by reason.");
+	put_labelled(b, name, "reason", "client", x->ended_client);
+	put_labelled(b, name, "reason", "silent", x->ended_ping);
+	put_labelled(b, name, "reason", "protocol", x->ended_error);
+	put_labelled(b, name, "reason", "slow", x->ended_slow);
+	put_labelled(b, name, "reason", "own", x->ended_own);
+}
+
+static void
+put_events(struct buf *b, struct push *p)
+{
+	static const char *const resets[RESETS] = { [RESET_OLD] = "old",
+		[RESET_FUTURE] = "future",
+		[RESET_UNKNOWN] = "unknown",
+		[RESET_BAD] = "unreadable" };
+	const struct hub *h = &p->hub;
+	unsigned i;
+
+	put(b, "events_total", "counter", "Events given to rooms.", h->events);
+	put(b, "deliveries_total", "counter", "Events given to subscribers.",
+	    h->deliveries);
+	put(b, "head", "gauge", "Newest event seen.", (uint64_t)h->head);
+	put(b, "ready", "gauge", "The log's state is known.",
+	    (uint64_t)h->ready);
+	put(b, "ring_events", "gauge", "Events kept for resumes.", h->ring_n);
+	put(b, "ring_bytes", "gauge", "... and their size, about.",
+	    h->ring_bytes);
+	put(b, "rooms", "gauge", "Rooms that somebody is in.", h->rooms.used);
+	put(b, "log_regress_total", "counter",
+	    "Events below the head that were never seen; must stay 0.",
+	    h->regress);
+	put_times(b, "first_write",
+	    "From an event's commit to its first write.", &p->times.first_write,
+	    p->conns.now_s);
+	put(b, "resumes_ring_total", "counter", "Resumes from the ring.",
+	    p->replays.from_ring);
+	put(b, "resumes_log_total", "counter", "Pages asked of the log.",
+	    p->replays.from_log);
+	family(b, "resets_total", "counter",
+	    "Cursors not honoured, by what was wrong with them.");
+	for (i = 0; i < RESETS; i++)
+		put_labelled(
+		    b, "resets_total", "reason", resets[i], p->resets[i]);
+	put(b, "longpoll_answers_total", "counter", "Long polls answered.",
+	    p->longpolls.answers);
+	put(b, "longpoll_empty_total", "counter", "... with nothing.",
+	    p->longpolls.empty);
+}
+
+static void
+put_hints(struct buf *b, const struct ingest *g)
+{
+	put(b, "hints_total", "counter", "Hints heard.", g->hints);
+	put(b, "hints_late_total", "counter", "Hints known already.", g->late);
+	put(b, "gaps_total", "counter", "Hints that showed a gap.", g->gaps);
+	put(b, "backfills_total", "counter", "Questions to the log.",
+	    g->backfills);
+	put(b, "backfill_failures_total", "counter", "... not answered.",
+	    g->failures);
+	put(b, "malformed_total", "counter", "Events that were none.",
+	    g->malformed);
+	put(b, "hints_refused_total", "counter",
+	    "Programs with hints that were too many at once.", g->refused);
+}
+
+static void
+put_identities(struct buf *b, const struct idents *x)
+{
+	put(b, "identities", "gauge", "Sessions known.", x->refs.used);
+	put(b, "identify_asked_total", "counter", "Credentials asked about.",
+	    x->asked);
+	put(b, "identify_remembered_total", "counter",
+	    "Credentials remembered.", x->remembered);
+	put(b, "identify_refused_total", "counter", "Credentials refused.",
+	    x->refused);
+}
+
+static void
+put_backend(struct buf *b, const struct push *p)
+{
+	static const char *const lines[BACKEND_LINES] = { [BACKEND_LOG] = "log",
+		[BACKEND_WHO] = "who",
+		[BACKEND_SEND] = "send",
+		[BACKEND_REPLAY] = "replay" };
+	struct backend_stats bs;
+	unsigned i;
+
+	backend_stats(p->backend, &bs);
+	put(b, "backend_calls_total", "counter", "Requests to api.fcgi.",
+	    bs.calls);
+	put(b, "backend_failed_total", "counter", "... that failed.",
+	    bs.failed);
+	put(b, "backend_timeouts_total", "counter", "... without answer.",
+	    bs.timeouts);
+	put(b, "backend_refused_total", "counter", "... with a full line.",
+	    bs.refused);
+	family(b, "backend_waiting", "gauge", "Requests in line.");
+	for (i = 0; i < BACKEND_LINES; i++)
+		put_labelled(
+		    b, "backend_waiting", "line", lines[i], bs.line[i]);
+	put(b, "backend_busy", "gauge", "Requests in work.", bs.busy);
+	put(b, "backend_up", "gauge", "Connections to api.fcgi.", bs.up);
+	put_times(b, "backend", "From a request to api.fcgi to its answer.",
+	    &bs.took, p->conns.now_s);
 }
 
 static void
 metrics_open(struct conn *c, const struct request *rq)
 {
 	struct push *p = push_of(c);
-	struct conns *all = &p->conns;
-	struct ingest *g = &p->ingest;
-	struct backend_stats bs;
 	struct buf b;
 
 	if (!allowed(c)) {
@@ -198,75 +479,16 @@ metrics_open(struct conn *c, const struct request *rq)
 	}
 	if (other_method(c, rq))
 		return;
-	backend_stats(p->backend, &bs);
-	buf_init(&b, 65536);
+	buf_init(&b, 131072);
+	put_process(&b, p);
 	put_connections(&b, p);
-	put(&b, "accepted_total", "counter", "Connections taken.",
-	    all->accepted);
-	put(&b, "refused_total", "counter", "Connections over a limit.",
-	    all->refused);
-	put(&b, "slow_total", "counter", "Readers dropped as too slow.",
-	    all->slow);
-	put(&b, "shed_total", "counter",
-	    "Connections without a request, closed when there was no room.",
-	    all->shed);
-	put(&b, "stalled_total", "counter", "Readers that took nothing.",
-	    all->stalled);
-	put(&b, "writes_total", "counter", "Writes to clients.", all->writes);
-	put(&b, "written_bytes_total", "counter", "Bytes to clients.",
-	    all->bytes);
-	put(&b, "events_total", "counter", "Events given to rooms.",
-	    p->hub.events);
-	put(&b, "deliveries_total", "counter", "Events given to subscribers.",
-	    p->hub.deliveries);
-	put(&b, "head", "gauge", "Newest event seen.", (uint64_t)p->hub.head);
-	put(&b, "ready", "gauge", "The log's state is known.",
-	    (uint64_t)p->hub.ready);
-	put(&b, "ring_events", "gauge", "Events kept for resumes.",
-	    p->hub.ring_n);
-	put(&b, "ring_bytes", "gauge", "... and their size, about.",
-	    p->hub.ring_bytes);
-	put(&b, "rooms", "gauge", "Rooms that somebody is in.",
-	    p->hub.rooms.used);
-	put(&b, "log_regress_total", "counter",
-	    "Events below the head that were never seen; must stay 0.",
-	    p->hub.regress);
-	put(&b, "hints_total", "counter", "Hints heard.", g->hints);
-	put(&b, "hints_late_total", "counter", "Hints known already.", g->late);
-	put(&b, "gaps_total", "counter", "Hints that showed a gap.", g->gaps);
-	put(&b, "backfills_total", "counter", "Questions to the log.",
-	    g->backfills);
-	put(&b, "backfill_failures_total", "counter", "... not answered.",
-	    g->failures);
-	put(&b, "malformed_total", "counter", "Events that were none.",
-	    g->malformed);
-	put(&b, "resumes_ring_total", "counter", "Resumes from the ring.",
-	    p->replays.from_ring);
-	put(&b, "resumes_log_total", "counter", "Pages asked of the log.",
-	    p->replays.from_log);
-	put(&b, "longpoll_answers_total", "counter", "Long polls answered.",
-	    p->longpolls.answers);
-	put(&b, "longpoll_empty_total", "counter", "... with nothing.",
-	    p->longpolls.empty);
-	put(&b, "resets_total", "counter", "Cursors not honoured.", p->resets);
-	put(&b, "identities", "gauge", "Sessions known.", p->idents.refs.used);
-	put(&b, "identify_asked_total", "counter", "Credentials asked about.",
-	    p->idents.asked);
-	put(&b, "identify_remembered_total", "counter",
-	    "Credentials remembered.", p->idents.remembered);
-	put(&b, "identify_refused_total", "counter", "Credentials refused.",
-	    p->idents.refused);
-	put(&b, "backend_calls_total", "counter", "Requests to api.fcgi.",
-	    bs.calls);
-	put(&b, "backend_failed_total", "counter", "... that failed.",
-	    bs.failed);
-	put(&b, "backend_timeouts_total", "counter", "... without answer.",
-	    bs.timeouts);
-	put(&b, "backend_refused_total", "counter", "... with a full line.",
-	    bs.refused);
-	put(&b, "backend_waiting", "gauge", "Requests in line.", bs.waiting);
-	put(&b, "backend_up", "gauge", "Connections to api.fcgi.", bs.up);
-	put_latency(&b, &p->latency);
+	put_socketio(&b, &p->eios);
+	put_events(&b, p);
+	put_hints(&b, &p->ingest);
+	put_identities(&b, &p->idents);
+	put_backend(&b, p);
+	put_times(&b, "turn", "A turn of the loop: others wait so long.",
+	    &p->times.turn, p->conns.now_s);
 	conn_reply(c, conn_method(rq, "HEAD"), 200,
 	    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
 	    b.data);

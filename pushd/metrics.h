@@ -8,7 +8,11 @@
 
 extern const struct transport health_transport, metrics_transport;
 
-/* metrics_latency(m, ms): an event came so long after its commit. */
-void metrics_latency(struct push_latency *m, int64_t ms);
+/* metrics_start(p), metrics_stop(p): begin to take the time, and end. */
+void metrics_start(struct push *p);
+void metrics_stop(struct push *p);
+
+/* metrics_event(p, id): an event was given to readers, and is written next. */
+void metrics_event(struct push *p, int64_t id);
 
 #endif

@@ -63,6 +63,15 @@ push_drain(struct push *p)
 	conns_drain(&p->conns, over_s);
 }
 
+void
+push_reset_count(struct push *p, int64_t cursor)
+{
+	p->resets[cursor < 0              ? RESET_BAD
+		  : cursor > p->hub.head  ? RESET_FUTURE
+		  : cursor < p->hub.floor ? RESET_OLD
+					  : RESET_UNKNOWN]++;
+}
+
 struct json_object *
 push_reset(const struct push *p)
 {

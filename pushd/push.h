@@ -12,6 +12,7 @@
 #include "conn.h"
 #include "eio.h"
 #include "handover.h"
+#include "histogram.h"
 #include "hub.h"
 #include "ident.h"
 #include "ingest.h"
@@ -22,12 +23,20 @@
 #include "reread.h"
 #include "typing.h"
 
-#define PUSH_LATENCY_BUCKETS 12
+enum { PUSH_EVENTS_TIMED = 64 /* of a turn of the loop */ };
 
-/* How long after their commit events came. */
-struct push_latency {
-	uint64_t bucket[PUSH_LATENCY_BUCKETS + 1], n, sum_ms;
+/* How long things take. */
+struct push_times {
+	struct histogram first_write;   /* from an event's commit */
+	struct histogram turn;          /* of the loop: others wait meanwhile */
+	int64_t began_ms;               /* when we started */
+	int64_t ids[PUSH_EVENTS_TIMED]; /* events about to be written */
+	unsigned n;
+	ev_prepare prepare;
 };
+
+/* Why a cursor could not be honoured. */
+enum push_reset { RESET_OLD, RESET_FUTURE, RESET_UNKNOWN, RESET_BAD, RESETS };
 
 struct push {
 	struct ev_loop *loop;
@@ -45,8 +54,8 @@ struct push {
 	struct reread reread;
 	struct longpolls longpolls;
 	struct handover handover;
-	struct push_latency latency;
-	uint64_t resets; /* cursors that could not be honoured, sent out */
+	struct push_times times;
+	uint64_t resets[RESETS]; /* cursors that could not be honoured */
 };
 
 /* push_of(c): what the connection's transport works with. */
@@ -76,6 +85,9 @@ int64_t push_cursor(const char *p, size_t len);
  * Accept no more, send all clients away over some seconds, then end.
  */
 void push_drain(struct push *p);
+
+/* push_reset_count(p, cursor): that one could not be honoured. */
+void push_reset_count(struct push *p, int64_t cursor);
 
 /* push_reset(p): returns the new data of a `reset`: epoch, oldest, latest. */
 struct json_object *push_reset(const struct push *p);

@@ -51,6 +51,8 @@ static void sse_drained(struct conn *c);
 static unsigned sse_tick(struct conn *c);
 static void sse_settle(struct conn *c);
 static void sse_bye(struct conn *c, unsigned back_s);
+static void sse_describe(
+    const struct conn *c, const char **dialect, const char **state);
 static void sse_gone(struct conn *c);
 static int sse_carry(struct conn *c, struct buf *b);
 static int sse_adopt(struct conn *c, struct carry_in *in);
@@ -62,6 +64,7 @@ const struct transport sse_transport = { .name = "sse",
 	.tick = sse_tick,
 	.settle = sse_settle,
 	.bye = sse_bye,
+	.describe = sse_describe,
 	.gone = sse_gone,
 	.carry = sse_carry,
 	.adopt = sse_adopt };
@@ -231,7 +234,7 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 		go_live(s, cursor);
 		break;
 	case REPLAY_RESET:
-		p->resets++;
+		push_reset_count(p, s->open->cursor);
 		log_info("sse reset cursor=%lld", (long long)s->open->cursor);
 		say(s, "reset", push_reset(p), -1);
 		greet(s, p->hub.head);
@@ -567,6 +570,19 @@ sse_bye(struct conn *c, unsigned back_s)
 		conn_write(c, text, (size_t)n);
 	}
 	conn_end(c, "drain");
+}
+
+static void
+sse_describe(const struct conn *c, const char **dialect, const char **state)
+{
+	const struct sse *s = c->t;
+
+	*dialect = s->dialect == DIALECT_NAMED      ? "named"
+		   : s->dialect == DIALECT_ENVELOPE ? "envelope"
+						    : "both";
+	*state = s->sub.live                ? "live"
+		 : s->open && s->open->wait ? "asking"
+					    : "replaying";
 }
 
 static void

@@ -59,6 +59,13 @@ struct transport {
 	/* pushd ends: say goodbye; the client is to be back in some seconds. */
 	void (*bye)(struct conn *c, unsigned back_s);
 
+	/*
+	 * For metrics: its dialect and what it is doing, a word each, which
+	 * are "" and "open" before.  May be NULL.
+	 */
+	void (*describe)(
+	    const struct conn *c, const char **dialect, const char **state);
+
 	/* The connection ends, by whatever way: free what is its own. */
 	void (*gone)(struct conn *c);
 

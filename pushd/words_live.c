@@ -246,6 +246,7 @@ live_text(struct live *v, const char *p, size_t len)
 }
 
 const struct live_words words_live = {
+	.name = "live",
 	.dialect = DIALECT_LIVE,
 	.bare = DIALECT_LIVE_BARE,
 	.all = DIALECT_SOCKET,

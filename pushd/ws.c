@@ -50,6 +50,8 @@ static void ws_drained(struct conn *c);
 static unsigned ws_tick(struct conn *c);
 static void ws_settle(struct conn *c);
 static void ws_bye(struct conn *c, unsigned back_s);
+static void ws_describe(
+    const struct conn *c, const char **dialect, const char **state);
 static void ws_gone(struct conn *c);
 
 const struct transport ws_transport = { .name = "websocket",
@@ -59,6 +61,7 @@ const struct transport ws_transport = { .name = "websocket",
 	.tick = ws_tick,
 	.settle = ws_settle,
 	.bye = ws_bye,
+	.describe = ws_describe,
 	.gone = ws_gone };
 
 /* --- what goes out --- */
@@ -578,6 +581,15 @@ ws_bye(struct conn *c, unsigned back_s)
 	snprintf(reason, sizeof(reason), "restart retry=%u",
 	    back_s * 1000 + conn_jitter(1000));
 	ws_close(w, 1012, reason);
+}
+
+static void
+ws_describe(const struct conn *c, const char **dialect, const char **state)
+{
+	const struct ws *w = c->t;
+
+	*dialect = w->live.host->words->name;
+	*state = live_stage(&w->live);
 }
 
 static void

@@ -344,7 +344,7 @@ describe('SSE', { timeout: 120_000 }, () => {
 	it('shows its figures to the addresses of the settings alone', async () => {
 		const m = await ask(p, GET('/metrics'));
 		assert.equal(m.status, 200);
-		assert.match(m.body, /^parley_push_connections\{transport="sse"\} \d+$/m);
+		assert.match(m.body, /^parley_push_connections\{transport="none",dialect="",state="head"\} \d+$/m);
 		assert.match(m.body, /^parley_push_log_regress_total 0$/m);
 		const secret = p.setting('proxy_secret');
 		const far = `X-Parley-Proxy: ${secret}\r\nX-Forwarded-For: 127.0.0.1, 203.0.113.9\r\n`;
