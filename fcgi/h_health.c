@@ -4,6 +4,7 @@
 
 #include "../common/addr.h"
 #include "../common/clock.h"
+#include "../common/inside.h"
 #include "../common/json.h"
 #include "../common/sock.h"
 #include "emit.h"
@@ -61,19 +62,24 @@ wait_for(int fd, short what, int64_t until)
 
 /* Asks pushd for ${path}; its whole answer in ${in}.  0, or -1. */
 static int
-push_talk(int fd, const char *path, struct buf *in)
+push_talk(int fd, const char *key, const char *path, struct buf *in)
 {
 	int64_t until = clock_mono_ms() + PUSH_WAIT_MS;
-	char request[256];
-	int len;
-	char *room;
+	char *room, word[INSIDE_SIZE];
+	struct buf rq;
 	ssize_t n;
+	bool sent;
 
-	len = snprintf(request, sizeof(request),
-	    "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-	    path);
-	if (!wait_for(fd, POLLOUT, until) ||
-	    send(fd, request, (size_t)len, MSG_NOSIGNAL) != len)
+	buf_init(&rq, 4096);
+	buf_printf(&rq, "GET %s HTTP/1.1\r\nHost: localhost\r\n", path);
+	inside_word(key, "figures", word);
+	if (word[0] != '\0')
+		buf_printf(&rq, "X-Parley-Internal: %s\r\n", word);
+	buf_puts(&rq, "Connection: close\r\n\r\n");
+	sent = !rq.err && wait_for(fd, POLLOUT, until) &&
+	       send(fd, rq.data, rq.len, MSG_NOSIGNAL) == (ssize_t)rq.len;
+	buf_fini(&rq);
+	if (!sent)
 		return -1;
 	while (wait_for(fd, POLLIN, until)) {
 		if ((room = buf_room(in, 16384)) == NULL)
@@ -140,7 +146,7 @@ push_ask(const struct conf *cf, const char *path, struct buf *out)
 
 	buf_init(&in, PUSH_BYTES_MAX);
 	if ((fd = push_connect(cf)) != -1) {
-		rc = push_talk(fd, path, &in);
+		rc = push_talk(fd, cf->internal_key, path, &in);
 		close(fd);
 	}
 	if (rc == 0)
@@ -214,6 +220,49 @@ metric(struct buf *b, const char *name, const char *type, const char *help,
 	    help, name, type, name, value);
 }
 
+void
+metrics_text(struct req *rq, struct buf *out)
+{
+	struct figures f;
+	struct buf push;
+	bool up;
+
+	look(rq, &f);
+	buf_init(&push, PUSH_BYTES_MAX);
+	up = rq->cf->push_daemon && push_ask(rq->cf, "/metrics", &push) == 0;
+
+	buf_init(out, PUSH_BYTES_MAX + 65536);
+	metric(out, "parley_up", "gauge", "The database answers.", f.database);
+	metric(out, "parley_push_up", "gauge", "pushd answers.", up);
+	metric(out, "parley_log_head", "gauge", "Newest event id.", f.log.head);
+	metric(out, "parley_log_floor", "gauge",
+	    "Smallest cursor that misses nothing.", f.log.floor);
+	metric(out, "parley_log_ahead_ms", "gauge",
+	    "How far event ids run ahead of the clock.",
+	    f.log.head > rq->now_ms ? f.log.head - rq->now_ms : 0);
+	metric(out, "parley_wal_bytes", "gauge", "Size of the write-ahead log.",
+	    f.wal_bytes);
+	metric(out, "parley_hints_sent_total", "counter",
+	    "Hints that pushd took.", (int64_t)emit_sent());
+	metric(out, "parley_hints_lost_total", "counter",
+	    "Hints that found no taker; pushd asks for those events.",
+	    (int64_t)emit_lost());
+	buf_puts(out, "# HELP parley_deliveries Deliveries to platforms.\n"
+		      "# TYPE parley_deliveries gauge\n");
+	if (f.queue != NULL) {
+		json_object_object_foreach(f.queue, state, n)
+		{
+			buf_printf(out,
+			    "parley_deliveries{state=\"%s\"} %" PRId64 "\n",
+			    state, json_object_get_int64(n));
+		}
+	}
+	if (up)
+		buf_append(out, push.data, push.len);
+	json_object_put(f.queue);
+	buf_fini(&push);
+}
+
 /*
  * GET /metrics
  * 200 counters as Prometheus text, pushd's with them; 404 not_found for
@@ -222,51 +271,16 @@ metric(struct buf *b, const char *name, const char *type, const char *help,
 int
 metrics_get(struct req *rq, struct rsp *rs)
 {
-	struct figures f;
-	struct buf b, push;
-	bool up;
+	struct buf b;
 	int status;
 
 	if (!may_see(rq))
 		return rsp_error(rs, 404, "not_found", NULL);
-	look(rq, &f);
-	buf_init(&push, PUSH_BYTES_MAX);
-	up = rq->cf->push_daemon && push_ask(rq->cf, "/metrics", &push) == 0;
-
-	buf_init(&b, PUSH_BYTES_MAX + 65536);
-	metric(&b, "parley_up", "gauge", "The database answers.", f.database);
-	metric(&b, "parley_push_up", "gauge", "pushd answers.", up);
-	metric(&b, "parley_log_head", "gauge", "Newest event id.", f.log.head);
-	metric(&b, "parley_log_floor", "gauge",
-	    "Smallest cursor that misses nothing.", f.log.floor);
-	metric(&b, "parley_log_ahead_ms", "gauge",
-	    "How far event ids run ahead of the clock.",
-	    f.log.head > rq->now_ms ? f.log.head - rq->now_ms : 0);
-	metric(&b, "parley_wal_bytes", "gauge", "Size of the write-ahead log.",
-	    f.wal_bytes);
-	metric(&b, "parley_hints_sent_total", "counter",
-	    "Hints that pushd took.", (int64_t)emit_sent());
-	metric(&b, "parley_hints_lost_total", "counter",
-	    "Hints that found no taker; pushd asks for those events.",
-	    (int64_t)emit_lost());
-	buf_puts(&b, "# HELP parley_deliveries Deliveries to platforms.\n"
-		     "# TYPE parley_deliveries gauge\n");
-	if (f.queue != NULL) {
-		json_object_object_foreach(f.queue, state, n)
-		{
-			buf_printf(&b,
-			    "parley_deliveries{state=\"%s\"} %" PRId64 "\n",
-			    state, json_object_get_int64(n));
-		}
-	}
-	if (up)
-		buf_append(&b, push.data, push.len);
-	json_object_put(f.queue);
+	metrics_text(rq, &b);
 	status =
 	    b.err ? rsp_error(rs, 500, "internal", NULL)
 		  : rsp_raw(rs, 200, "text/plain; version=0.0.4; charset=utf-8",
 			b.data, b.len);
-	buf_fini(&push);
 	buf_fini(&b);
 	return status;
 }

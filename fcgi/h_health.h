@@ -11,6 +11,13 @@ int health_get(struct req *rq, struct rsp *rs);
 int metrics_get(struct req *rq, struct rsp *rs);
 
 /*
+ * metrics_text(rq, out):
+ * All figures as Prometheus text, pushd's with them where it answers; ${out} is
+ * begun here.
+ */
+void metrics_text(struct req *rq, struct buf *out);
+
+/*
  * health_body(p, len, out):
  * From an HTTP/1.1 answer of pushd, read to its end, append the body to
  * ${out}: plain or chunked.  0, or -1 if its status is not 200 or it is torn.

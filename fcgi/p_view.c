@@ -143,6 +143,7 @@ view_agent(struct view *v)
 	snprintf(id, sizeof(id), "%" PRId64, rq->who.id);
 	(void)json_get_str(me, "name", &name, NULL);
 	words_person(v, me, id, name, "inbox.anonymous");
+	json_put_bool(me, "admin", rq->who.admin);
 	json_put(v->model, "me", me);
 	if (store_unread(rq->st, &rq->who, &unread) != STORE_DONE)
 		return -1;

@@ -7,6 +7,7 @@
 #include "p_inbox.h"
 #include "p_login.h"
 #include "p_me.h"
+#include "p_settings.h"
 #include "p_view.h"
 #include "serve.h"
 
@@ -37,6 +38,9 @@ static const struct route routes[] = {
 	{ "POST",  "/me",			WHO_AGENT, FORM_MAX, account_post, FORM },
 	{ "POST",  "/me/status",		WHO_AGENT, FORM_MAX, account_post_status, FORM },
 	{ "POST",  "/me/password",		WHO_AGENT, FORM_MAX, account_post_password, FORM },
+
+	{ "GET",   "/settings",			WHO_ADMIN, 0,        settings_page, PAGE },
+	{ "GET",   "/settings/push",		WHO_ADMIN, 0,        settings_push_page, PAGE },
 
 	{ "GET",   "/chat",			VISITOR,   0,        visit_page, PAGE },
 	{ "POST",  "/chat/new",			VISITOR,   FORM_MAX, visit_post_start, FORM },

@@ -1,0 +1,147 @@
+// The admin's page about the live connections: by forms and links alone, in
+// three languages, for nobody else; it says so where pushd is not there.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { launch } from './lib/chromium.js';
+import { start, until } from './lib/harness.js';
+import { ask } from './lib/raw.js';
+
+// PARLEY_SHOTS=folder leaves pictures there.
+const shots = process.env.PARLEY_SHOTS;
+let p, browser;
+
+before(async () => {
+	p = await start();
+	browser = await launch();
+	if (shots)
+		mkdirSync(shots, { recursive: true });
+});
+after(async () => {
+	await browser?.close();
+	await p?.stop();
+});
+
+async function login(who, o = {}) {
+	const context = await browser.newContext({ javaScriptEnabled: false, ...o });
+	const page = await context.newPage();
+	const { email, password } = p.logins.find((x) => x.role === who);
+	await page.goto(`${p.url}/login`);
+	await page.fill('#email', email);
+	await page.fill('#password', password);
+	await page.click('#submit');
+	return page;
+}
+const figure = async (page, id) => (await page.locator(`#${id} dd`).textContent()).trim();
+const locale = async (admin, to) =>
+	assert.equal((await admin.patch('/api/me', { locale: to })).status, 200);
+
+test('an admin reads how the live connections are, without a script', async () => {
+	const admin = await p.agent('admin');
+	const page = await login('admin');
+	await page.click('#nav-settings');
+	assert.equal(new URL(page.url()).pathname, '/settings/push');
+	assert.equal(await page.locator('#nav-settings').getAttribute('aria-current'), 'page');
+	assert.ok(await page.locator('#well').isVisible());
+	assert.equal(await figure(page, 'push-sse'), '0');
+
+	const s = await admin.sse();
+	const w = await admin.ws();
+	await until(async () => {
+		await page.click('#reload');
+		return await figure(page, 'push-sse') === '1' &&
+			await figure(page, 'push-websocket') === '1';
+	});
+	const customer = await p.customer('Lan');
+	assert.equal((await customer.send(customer.conversation_id, 'hi')).status, 201);
+	await s.until('new_message');
+	await page.click('#reload');
+	assert.match(await figure(page, 'push-event_half'), /^\d+([.,]\d)? (ms|s)$/);
+	assert.match(await figure(page, 'push-event_most'), /^\d+([.,]\d)? (ms|s)$/);
+	assert.match(await figure(page, 'push-backend_half'), /^\d+([.,]\d)? (ms|s)$/);
+	assert.match(await figure(page, 'push-bytes'), /^\d+([.,]\d)? (B|KB|MB)$/);
+	assert.notEqual(await figure(page, 'push-deliveries'), '0');
+	s.close();
+	w.close();
+	await until(async () => {
+		await page.click('#reload');
+		return await page.locator('#end-client').count() === 1;
+	});
+
+	// What deserves a look is marked, and said.
+	const r = await ask(p, 'GET /api/events/longpoll?after=1&wait=0 HTTP/1.1\r\n' +
+		`Host: 127.0.0.1\r\nAuthorization: Bearer ${(await p.bearer()).token}\r\n\r\n`);
+	assert.equal(r.json.events[0].type, 'reset');
+	await page.click('#reload');
+	assert.equal(await page.locator('#well').count(), 0);
+	assert.ok(await page.locator('#warn-resets').isVisible());
+	assert.equal(await page.locator('#push-resets.warn').count(), 1);
+	assert.equal(await figure(page, 'push-resets'), '1');
+});
+
+test('it reads so in each language, wide and narrow', async () => {
+	const admin = await p.agent('admin');
+	const heads = { vi: 'Kết nối trực tiếp', th: 'การเชื่อมต่อสด', en: 'Live connections' };
+	for (const [lang, title] of Object.entries(heads)) {
+		await locale(admin, lang);
+		for (const viewport of [{ width: 1280, height: 900 }, { width: 360, height: 740 }]) {
+			const page = await login('admin', { viewport,
+				colorScheme: viewport.width < 500 && lang === 'th' ? 'dark' : 'light' });
+			await page.goto(`${p.url}/settings/push`);
+			assert.equal(await page.locator('h1').textContent(), title);
+			assert.equal(await page.locator('html').getAttribute('lang'), lang);
+			// No text is missing, and nothing is wider than the window.
+			for (const t of await page.locator('dt, h2, .notice, .since').allTextContents())
+				assert.ok(t.trim().length > 0);
+			assert.ok(await page.evaluate(() => {
+				const m = document.getElementById('main');
+				return m.scrollWidth <= m.clientWidth &&
+					document.documentElement.scrollWidth <= window.innerWidth;
+			}), `${lang} at ${viewport.width}`);
+			if (shots)
+				await page.screenshot({ path: `${shots}/push-${lang}-${viewport.width}.png`,
+					fullPage: true });
+			await page.context().close();
+		}
+	}
+	await locale(admin, 'vi');
+});
+
+test('nobody else sees it', async () => {
+	const page = await login('agent');
+	assert.equal(await page.locator('#nav-settings').count(), 0);
+	for (const path of ['/settings', '/settings/push']) {
+		assert.equal((await page.goto(p.url + path)).status(), 403);
+		assert.equal(await page.locator('.figures').count(), 0);
+		const r = await p.request('GET', path);
+		assert.equal(r.status, 303);
+		assert.match(r.headers.location, /^\/login\?next=/);
+	}
+});
+
+test('with other metrics_addresses it is the same, without pushd it says so', async (t) => {
+	const o = await start({ conf: { metrics_addresses: '192.0.2.1' } });
+	t.after(() => o.stop());
+	const admin = await o.agent('admin');
+	const text = async () => (await admin.get('/settings/push')).text;
+	assert.match(await text(), /id="push-now"/);
+	assert.equal((await ask(o, 'GET /metrics HTTP/1.1\r\nHost: x\r\n' +
+		`X-Parley-Internal: ${'0'.repeat(64)}\r\n\r\n`)).status, 404);
+	process.kill(o.pid('pushd'), 'SIGSTOP');
+	try {
+		assert.match(await text(), /id="down"/);
+	} finally {
+		process.kill(o.pid('pushd'), 'SIGCONT');
+	}
+	await until(async () => /id="push-now"/.test(await text()));
+});
+
+test('where there is to be no pushd it is no fault', async (t) => {
+	const o = await start({ mode: 'cgi', conf: { push_daemon: 'off' } });
+	t.after(() => o.stop());
+	const admin = await o.agent('admin');
+	const r = await admin.get('/settings/push');
+	assert.equal(r.status, 200);
+	assert.match(r.text, /id="off"/);
+	assert.doesNotMatch(r.text, /id="down"|class="figures"/);
+});
