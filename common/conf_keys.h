@@ -173,5 +173,7 @@ K(ping_interval_ms,	NUM,	"25000", 100, 300000, P, 0, "Socket.IO pingInterval")
 K(ping_timeout_ms,	NUM,	"60000", 100, 300000, P, 0, "Socket.IO pingTimeout")
 K(socket_payload_bytes_max, NUM, "1000000", 1024, 16777216, P, 0, "Socket.IO maxPayload: a message, or a request's body of them")
 K(socket_connect_s,	NUM,	"45", 1, 600, P, 0, "a Socket.IO client must send CONNECT")
+K(socket_recovery_s,	NUM,	"120", 0, 3600, P, 0, "a Socket.IO client that broke off may come back so late as if nothing had been")
+K(socket_recoveries_max, NUM,	"10000", 1, 1000000, P, 0, "those that broke off and are remembered")
 K(socket_upgrade_s,	NUM,	"10", 1, 600, P, 0, "a Socket.IO client's change from polling to WebSocket")
 /* clang-format on */

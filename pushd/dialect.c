@@ -278,6 +278,112 @@ live(const struct event *e, enum hub_form form, int64_t id)
 	return f;
 }
 
+/* --- Socket.IO --- */
+
+struct frame *
+dialect_sio(const char *type, const char *data, size_t len, int64_t id)
+{
+	struct frame *f = NULL;
+	struct buf b;
+
+	buf_init(&b, EVENT_LINE_MAX * 2);
+	buf_printf(&b, "42[\"%s\",", type);
+	buf_append(&b, data, len);
+	if (id > 0)
+		buf_printf(&b, ",\"%lld\"", (long long)id);
+	buf_putc(&b, ']');
+	if (!b.err)
+		f = dialect_websocket(b.data, b.len);
+	buf_fini(&b);
+	return f;
+}
+
+/* Milliseconds as ISO 8601. */
+static void
+move_time(struct json_object *to, const char *name, struct json_object *from,
+    const char *key)
+{
+	char iso[CLOCK_ISO_SIZE];
+	int64_t ms;
+
+	if (json_get_int(from, key, &ms) != 1) {
+		json_put_str(to, name, NULL);
+		return;
+	}
+	clock_iso(ms, iso);
+	json_put_str(to, name, iso);
+}
+
+static struct json_object *
+sio_presence(struct json_object *data, const struct event *e)
+{
+	struct json_object *o = json_object_new_object();
+	char iso[CLOCK_ISO_SIZE];
+
+	clock_iso(stamp_of(e), iso);
+	move(o, "userId", data, "user_id");
+	move(o, "status", data, "status");
+	move_as_is(o, "text", data, "text");
+	json_put_str(o, "timestamp", iso);
+	move_time(o, "last_seen", data, "last_seen");
+	return o;
+}
+
+static struct json_object *
+sio_receipt(struct json_object *data)
+{
+	struct json_object *o = json_object_new_object();
+
+	move(o, "messageId", data, "message_id");
+	move_conversation(o, data);
+	move_as_is(o, "readBy", data, "read_by");
+	move_time(o, "readAt", data, "read_at");
+	return o;
+}
+
+/* The event's name and argument as a Socket.IO client knows them. */
+static struct json_object *
+sio_argument(const struct event *e, struct json_object *data, const char **type)
+{
+	if (strcmp(e->type, "new_message") == 0) {
+		*type = "message_received";
+		return live_message(data, e);
+	}
+	if (strcmp(e->type, "typing_indicator") == 0)
+		return live_typing(data);
+	if (strcmp(e->type, "presence_update") == 0)
+		return sio_presence(data, e);
+	if (strcmp(e->type, "read_receipt") == 0)
+		return sio_receipt(data);
+	return NULL;
+}
+
+static struct frame *
+sio(const struct event *e, enum hub_form form, int64_t id)
+{
+	struct json_object *data = NULL, *o;
+	const char *type = e->type, *why, *p;
+	struct frame *f = NULL;
+	struct buf b;
+	size_t len;
+
+	p = data_of(e, form, &len);
+	if (json_parse(p, len, JSON_DEPTH_MAX, 1000000, EVENT_LINE_MAX, &data,
+		&why) == -1)
+		return NULL;
+	o = sio_argument(e, data, &type);
+	json_object_put(data);
+	if (o == NULL)
+		return dialect_sio(type, p, len, id);
+	buf_init(&b, EVENT_LINE_MAX * 2);
+	json_write(o, &b);
+	json_object_put(o);
+	if (!b.err)
+		f = dialect_sio(type, b.data, b.len, id);
+	buf_fini(&b);
+	return f;
+}
+
 /* --- an event's shapes --- */
 
 static struct frame *
@@ -340,6 +446,12 @@ encode(const struct event *e, enum dialect d, enum hub_form form)
 		return live(e, form, e->id);
 	case DIALECT_LIVE_BARE:
 		return live(e, form, 0);
+	case DIALECT_SIO:
+		return sio(e, form, e->id);
+	case DIALECT_SIO_BARE:
+		return sio(e, form, 0);
+	case DIALECT_SIO_ALL:
+		return dialect_sio(e->type, data, len, e->id);
 	default:
 		return sse(e, d, form);
 	}

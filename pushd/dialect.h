@@ -22,6 +22,9 @@ enum dialect {
 	DIALECT_SOCKET,    /* WebSocket: every event under its own name */
 	DIALECT_LIVE,      /* WebSocket: the live dialect's names */
 	DIALECT_LIVE_BARE, /* ... without the event's id */
+	DIALECT_SIO, /* Socket.IO: its names; the id is the last argument */
+	DIALECT_SIO_BARE, /* ... without the event's id */
+	DIALECT_SIO_ALL,  /* Socket.IO: every event under its own name */
 	DIALECTS
 };
 
@@ -54,6 +57,15 @@ void dialect_sse(struct buf *b, enum dialect d, const char *type,
  */
 struct frame *dialect_message(
     const char *type, struct json_object *payload, int64_t id, int64_t stamp);
+
+/*
+ * dialect_sio(type, data, len, id):
+ * Returns a new frame with a Socket.IO event of one argument, the JSON text at
+ * ${data}, and the cursor ${id} as the last one if that is above 0; NULL
+ * without memory.
+ */
+struct frame *dialect_sio(
+    const char *type, const char *data, size_t len, int64_t id);
 
 /*
  * dialect_websocket(text, len):

@@ -690,6 +690,15 @@ eio_full(struct eio *s)
 	return s->full;
 }
 
+void
+eio_soon(struct eio *s)
+{
+	if (s->state >= EIO_ENDING)
+		return;
+	s->full = 1;
+	eio_flush_add(s);
+}
+
 const char *
 eio_addr(const struct eio *s)
 {

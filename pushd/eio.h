@@ -155,6 +155,9 @@ void eio_hear(struct eio *s, int yes);
 /* eio_full(s): so much is queued that who has more should wait: drained(). */
 int eio_full(struct eio *s);
 
+/* eio_soon(s): call drained() before the loop sleeps, if it is not full. */
+void eio_soon(struct eio *s);
+
 /* eio_due(s, ms): call due() in so many milliseconds; -1: not any more. */
 void eio_due(struct eio *s, int64_t ms);
 

@@ -16,7 +16,7 @@
 #include "frame.h"
 #include "table.h"
 
-#define HUB_DIALECTS 8 /* encodings that may hang on one event */
+#define HUB_DIALECTS 14 /* encodings that may hang on one event */
 
 enum hub_form { HUB_AGENT, HUB_CUSTOMER };
 

@@ -446,7 +446,7 @@ live_settle(struct live *v)
 	/* Only to who showed that it keeps a cursor. */
 	if (!v->sub.live || v->sub.held || v->sent_id >= h->head ||
 	    (v->work != NULL && v->work->joins != NULL) ||
-	    (!v->all && v->cursor == PUSH_NOW))
+	    (!v->all && !v->keeps && v->cursor == PUSH_NOW))
 		return;
 	v->bare = 0;
 	v->host->words->tick(v, h->head);

@@ -111,6 +111,7 @@ struct live {
 	uint16_t told : 1;      /* ... and whether its cursor was good */
 	uint16_t bare : 1;      /* it was sent events without their ids */
 	uint16_t unlimited : 1;
+	uint16_t keeps : 1; /* it keeps a cursor, whatever it showed */
 };
 
 /* live_init(v, host, unlimited): of the zeroed ${v}. */
@@ -132,6 +133,9 @@ void live_auth(struct live *v, int64_t tag, const char *text, size_t len);
 /* live_login(v, id): the client is ${id} from now on.  May end it. */
 void live_login(struct live *v, struct ident *id);
 
+/* live_using(use): the client whose hold on an identity it is, or NULL. */
+struct live *live_using(struct ident_use *use);
+
 /* live_cookie(v, id): whom the request's cookie names.  -1: no memory. */
 int live_cookie(struct live *v, struct ident *id);
 
@@ -151,6 +155,9 @@ int live_may(struct live *v, const struct about *a);
  */
 void live_join(struct live *v, const struct about *a, int64_t cursor);
 void live_leave(struct live *v, const struct about *a);
+
+/* live_rooms(v, b): append the ids of what it joined, each with a NUL. */
+void live_rooms(const struct live *v, struct buf *b);
 
 /* live_typing(v, a, typing): without a conversation in the only one. */
 void live_typing(struct live *v, const struct about *a, int typing);

@@ -459,6 +459,15 @@ live_leave(struct live *v, const struct about *a)
 }
 
 void
+live_rooms(const struct live *v, struct buf *b)
+{
+	const struct live_room *r = v->work == NULL ? NULL : v->work->rooms;
+
+	for (; r != NULL; r = r->next)
+		buf_append(b, r->id, strlen(r->id) + 1);
+}
+
+void
 live_rooms_fini(struct live *v)
 {
 	struct live_room *r;

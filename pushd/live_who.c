@@ -82,6 +82,12 @@ on_idle_since(struct ident_use *use)
 static const struct ident_ops ident_ops = { on_doubted, on_changed, on_gone,
 	on_idle_since };
 
+struct live *
+live_using(struct ident_use *use)
+{
+	return use->ops == &ident_ops ? live_of(use) : NULL;
+}
+
 static void
 cookie_drop(struct live *v)
 {

@@ -27,6 +27,7 @@
 #include "protocoltest.h"
 #include "push.h"
 #include "sandbox.h"
+#include "socketio.h"
 #include "sse.h"
 #include "ws.h"
 
@@ -51,6 +52,7 @@ static const struct transport_path paths[] = {
 	{ "/api/events/longpoll", &longpoll_transport },
 	{ "/api/api/events/longpoll", &longpoll_transport },
 	{ "/ws/live-chat", &ws_transport },
+	{ "/socket.io/", &socketio_transport },
 	{ "/health", &health_transport },
 	{ "/metrics", &metrics_transport },
 	{ NULL, NULL },
@@ -158,6 +160,14 @@ settle(struct conn *c, void *arg)
 		c->tr->settle(c);
 }
 
+/* A session that no request stands for just now. */
+static void
+settle_poll(struct eio *s)
+{
+	if (s->state == EIO_POLLS && s->app->settle != NULL)
+		s->app->settle(s);
+}
+
 /* Old cursors become void: quiet clients get a newer one. */
 static void
 log_floor(void *arg, int64_t floor)
@@ -166,6 +176,7 @@ log_floor(void *arg, int64_t floor)
 
 	log_debug("log floor=%lld", (long long)floor);
 	conns_each(&p->conns, settle, NULL);
+	eios_each(&p->eios, settle_poll);
 }
 
 static const struct ingest_ops ingest_ops = { event_logged, event_ephemeral,
@@ -362,6 +373,8 @@ start(struct push *p, const char *const *listens, int nlistens,
 						: paths) == -1)
 		return -1;
 	metrics_start(p);
+	siopast_init(&p->siopast, &p->cf.socket_recovery_s,
+	    &p->cf.socket_recoveries_max);
 	if (eios_init(&p->eios, &p->conns, &p->idents, &lim) == -1)
 		return -1;
 	handover_init(&p->handover, p);
@@ -405,6 +418,7 @@ stop(struct push *p)
 	eios_fini(&p->eios);
 	if (p->conns.loop != NULL)
 		conns_fini(&p->conns);
+	siopast_fini(&p->siopast);
 	longpolls_fini(&p->longpolls);
 	handover_fini(&p->handover);
 	ingest_stop(&p->ingest);

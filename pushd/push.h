@@ -20,6 +20,7 @@
 #include "mode.h"
 #include "presence.h"
 #include "replay.h"
+#include "siopast.h"
 #include "reread.h"
 #include "typing.h"
 
@@ -49,6 +50,7 @@ struct push {
 	struct replays replays;
 	struct conns conns;
 	struct eios eios;
+	struct siopast siopast;
 	struct ingest ingest;
 	struct typing typing;
 	struct reread reread;

@@ -144,6 +144,56 @@ test_types(void **state)
 	assert_false(dialect_type_ok("a\n"));
 }
 
+/* Socket.IO's clients know some events by other names and members. */
+static void
+test_sio(void **state)
+{
+	struct hub_event *he = event(
+	    "{\"id\":1700000000123,\"prev\":1,\"type\":\"new_message\","
+	    "\"rooms\":[\"inbox\"],\"data\":{\"id\":\"9\",\"conversation_id\":"
+	    "\"4\",\"sender\":{\"kind\":\"customer\",\"id\":\"3\",\"name\":"
+	    "\"Lan\"},\"content\":\"hi\",\"created_at\":1700000000000}}");
+
+	(void)state;
+	check(he, DIALECT_SIO, HUB_AGENT,
+	    "42[\"message_received\",{\"id\":\"9\",\"type\":\"message\","
+	    "\"conversationId\":\"4\",\"line_user_id\":\"4\","
+	    "\"senderId\":\"3\",\"senderName\":\"Lan\","
+	    "\"sender\":\"customer\",\"content\":\"hi\","
+	    "\"timestamp\":\"2023-11-14T22:13:20.000Z\",\"clientId\":null},"
+	    "\"1700000000123\"]");
+	check(he, DIALECT_SIO_ALL, HUB_AGENT,
+	    "42[\"new_message\",{\"id\":\"9\",\"conversation_id\":\"4\","
+	    "\"sender\":{\"kind\":\"customer\",\"id\":\"3\",\"name\":"
+	    "\"Lan\"},\"content\":\"hi\",\"created_at\":1700000000000},"
+	    "\"1700000000123\"]");
+	hub_event_unref(he);
+	he = event("{\"id\":1700000000123,\"prev\":1,"
+		   "\"type\":\"presence_update\",\"rooms\":[\"agents\"],"
+		   "\"data\":{\"user_id\":\"7\",\"status\":\"offline\","
+		   "\"last_seen\":1700000000000}}");
+	check(he, DIALECT_SIO_BARE, HUB_AGENT,
+	    "42[\"presence_update\",{\"userId\":\"7\",\"status\":\"offline\","
+	    "\"timestamp\":\"2023-11-14T22:13:20.123Z\","
+	    "\"last_seen\":\"2023-11-14T22:13:20.000Z\"}]");
+	hub_event_unref(he);
+	he = event("{\"id\":1700000000123,\"prev\":1,"
+		   "\"type\":\"read_receipt\",\"rooms\":[\"agents\"],"
+		   "\"data\":{\"conversation_id\":\"4\",\"message_id\":\"9\","
+		   "\"read_by\":\"7\",\"read_at\":1700000000000}}");
+	check(he, DIALECT_SIO, HUB_AGENT,
+	    "42[\"read_receipt\",{\"messageId\":\"9\","
+	    "\"conversationId\":\"4\",\"line_user_id\":\"4\","
+	    "\"readBy\":\"7\",\"readAt\":\"2023-11-14T22:13:20.000Z\"},"
+	    "\"1700000000123\"]");
+	hub_event_unref(he);
+	he = event("{\"id\":1700000000123,\"prev\":1,\"type\":\"other\","
+		   "\"rooms\":[\"agents\"],\"data\":{\"a\":[1,\"/\"]}}");
+	check(he, DIALECT_SIO, HUB_AGENT,
+	    "42[\"other\",{\"a\":[1,\"/\"]},\"1700000000123\"]");
+	hub_event_unref(he);
+}
+
 int
 main(void)
 {
@@ -152,6 +202,7 @@ main(void)
 		cmocka_unit_test(test_live),
 		cmocka_unit_test(test_ephemeral),
 		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_sio),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

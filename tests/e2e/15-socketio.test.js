@@ -1,0 +1,489 @@
+// The chat over Socket.IO with stock clients: socket.io-client 4 and 2, each
+// polling, by WebSocket, and changing over; straight, behind Apache and behind
+// lighttpd.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { io } from 'socket.io-client';
+import io2 from 'socket.io-client-2';
+import { handshake, poll, post, Socket } from './lib/engineio.js';
+import { pause, start, until } from './lib/harness.js';
+
+const WAYS = [['polling'], ['websocket'], ['polling', 'websocket']];
+const conf = { user_message_rate_max: 100000, user_message_burst_max: 100000,
+	conversation_message_rate_max: 100000, credential_request_rate_max: 100000,
+	credential_request_burst_max: 100000, address_connections_max: 5000,
+	account_connections_max: 5000, presence_grace_ms: 100, typing_ms: 600 };
+
+// A client and all that it was sent, as {type, data, offset}.
+class Client {
+	constructor(url, { version = 4, transports = ['websocket'], token, auth, ...o } = {}) {
+		const shown = { ...(token && version === 4 ? { token } : {}), ...auth };
+		this.version = version;
+		this.token = token;
+		this.got = [];
+		this.states = [];
+		this.socket = (version === 4 ? io : io2)(url, { transports, forceNew: true,
+			reconnectionDelay: 20, reconnectionDelayMax: 50, randomizationFactor: 0,
+			auth: shown, ...o });
+		const s = this.socket;
+		s.on('connect', () => this.states.push(s.recovered ? 'recovered' : 'connect'));
+		s.on('disconnect', (why) => this.states.push(why));
+		s.on('connect_error', (e) => this.states.push(`refused: ${e.message}`));
+		for (const type of ['authenticated', 'error', 'reconnected', 'message_received',
+			'message_sent', 'typing_indicator', 'presence_update', 'conversation_joined',
+			'conversation_updated', 'read_receipt', 'message_status', 'reset', 'tick',
+			'new_message'])
+			s.on(type, (data, offset) => this.got.push({ type, data, offset }));
+	}
+
+	of(type) {
+		return this.got.filter((e) => e.type === type);
+	}
+
+	texts() {
+		return this.of('message_received').map((e) => e.data.content);
+	}
+
+	until(test, ms = 5000) {
+		const fits = typeof test === 'string' ? (e) => e.type === test : test;
+		return until(() => this.got.find(fits), ms,
+			`${test} (${this.states}; ${this.got.map((e) => e.type)})`);
+	}
+
+	// Logged in; version 2 has no other way than the event.
+	async ready() {
+		if (this.version !== 4)
+			this.socket.emit('authenticate', this.token);
+		return this.until('authenticated');
+	}
+
+	ask(...a) {
+		return new Promise((ok, no) => {
+			const t = setTimeout(() => no(new Error(`no answer to ${a[0]} (${this.states})`)),
+				8000);
+			this.socket.emit(...a, (x) => {
+				clearTimeout(t);
+				ok(x);
+			});
+		});
+	}
+
+	close() {
+		this.socket.close();
+	}
+}
+
+const servers = {};
+let p;
+before(async () => {
+	p = servers.apache = await start({ web: 'apache', conf });
+	servers.lighttpd = await start({ web: 'lighttpd', conf });
+});
+after(async () => {
+	for (const s of Object.values(servers))
+		await s.stop();
+});
+
+const direct = (s) => `http://${s.setting('push_listen')}`;
+const open = [];
+const client = (url, o) => {
+	const c = new Client(url, o);
+	open.push(c);
+	return c;
+};
+const done = () => open.splice(0).forEach((c) => c.close());
+
+for (const [name, where] of [['straight', () => direct(servers.apache)],
+	['apache', () => servers.apache.url], ['lighttpd', () => servers.lighttpd.url]])
+	describe(name, { timeout: 60_000 }, () => {
+		after(done);
+
+		for (const version of [4, 2])
+			for (const transports of WAYS)
+				it(`client ${version}, ${transports}`, async () => {
+					const s = name === 'lighttpd' ? servers.lighttpd : servers.apache;
+					const lan = await s.customer('Lan');
+					const mai = await s.bearer();
+					const conv = lan.conversation_id;
+					const a = client(where(), { version, transports, token: mai.token });
+					const c = client(where(), { version, transports, token: lan.token });
+					const hello = await a.ready();
+					assert.equal(hello.data.success, true);
+					assert.equal(hello.data.role, 'agent');
+					assert.equal(hello.offset, hello.data.cursor);
+					await c.ready();
+					assert.deepEqual(await a.ask('join_conversation', conv),
+						{ success: true, conversationId: conv, line_user_id: conv });
+					c.socket.emit('typing_start', conv);
+					const typing = await a.until('typing_indicator');
+					assert.equal(typing.data.isTyping, true);
+					assert.equal(typing.data.conversationId, conv);
+					assert.equal(typing.data.userName, 'Lan');
+					const sent = await c.ask('send_message',
+						{ id: 'm1', conversationId: conv, content: 'xin chào 😀' });
+					assert.equal(sent.success, true);
+					assert.equal(sent.messageId, sent.id);
+					assert.equal(sent.clientId, 'm1');
+					assert.ok(Date.parse(sent.timestamp) > 0);
+					const got = await a.until('message_received');
+					assert.equal(got.data.id, sent.id);
+					assert.equal(got.data.content, 'xin chào 😀');
+					assert.equal(got.data.sender, 'customer');
+					assert.match(got.offset, /^\d+$/);
+					// Without a conversation: the only one; and by two arguments.
+					assert.equal((await a.ask('send_message', { content: 'dạ' })).success, true);
+					assert.equal((await a.ask('send_message', conv, 'thứ hai')).success, true);
+					await until(() => c.texts().length === 2);
+					assert.deepEqual(c.texts(), ['dạ', 'thứ hai']);
+					assert.deepEqual(a.texts(), ['xin chào 😀'], 'not its own');
+					if (transports.length === 2)
+						await until(() => a.socket.io.engine.transport.name === 'websocket',
+							5000, 'the upgrade');
+					assert.equal(a.socket.io.engine.transport.name, transports.at(-1));
+					a.close();
+					c.close();
+				});
+	});
+
+describe('who it is', { timeout: 60_000 }, () => {
+	after(done);
+	let lan, mai;
+	before(async () => {
+		lan = await p.customer('Lan');
+		mai = await p.bearer();
+	});
+
+	it('is said by CONNECT, or refused', async () => {
+		const c = client(p.url, { token: 'nonsense' });
+		await until(() => c.states.includes('refused: Authentication failed'));
+		assert.equal(c.socket.connected, false);
+		const d = client(p.url, { auth: { sessionId: lan.token } });
+		assert.equal((await d.ready()).data.userId, lan.customer_id);
+	});
+
+	it('is said by an event, or nothing works', async () => {
+		const c = client(p.url);
+		for (const a of [['join_conversation', lan.conversation_id],
+			['send_message', lan.conversation_id, 'x'], ['typing_start', '1'],
+			['leave_conversation', '1'], ['read_receipt', '1', '2']]) {
+			const r = await c.ask(...a);
+			assert.equal(r.success, false);
+			assert.equal(r.code, 'unauthenticated');
+		}
+		assert.equal((await c.ask('authenticate', { token: lan.token })).success, true);
+		await c.until('authenticated');
+		assert.equal((await c.ask('authenticate', lan.token)).success, true, 'again');
+		assert.equal((await c.ask('authenticate', mai.token)).code, 'already_authenticated');
+		for (const version of [4, 2]) {
+			const d = client(p.url, { version, reconnection: false });
+			await until(() => d.socket.connected);
+			d.socket.emit('authenticate', 'nonsense');
+			const e = await d.until('error');
+			assert.equal(e.data.message, 'Authentication failed');
+			await until(() => d.states.includes('io server disconnect'));
+		}
+	});
+
+	it('is said by the request: a header, or a cookie', async () => {
+		const c = client(p.url, { extraHeaders: { authorization: `Bearer ${lan.token}` },
+			transports: ['polling', 'websocket'] });
+		assert.equal((await c.until('authenticated')).data.userId, lan.customer_id);
+		await until(() => c.socket.io.engine.transport.name === 'websocket');
+		const agent = await p.agent();
+		const d = client(p.url, { extraHeaders: { cookie: agent.cookie } });
+		assert.equal((await d.until('authenticated')).data.role, 'agent');
+		const e = client(p.url, { extraHeaders: { authorization: 'Bearer nonsense' } });
+		await until(() => e.states.includes('refused: Authentication failed'));
+		// A page of somebody else's may not use the cookie.
+		const r = await poll(p, { path: '/socket.io/',
+			headers: { cookie: agent.cookie, origin: 'https://evil.example' } });
+		assert.equal(r.status, 403);
+		assert.equal(JSON.parse(r.text).code, 4);
+	});
+
+	it('owns its session id', async () => {
+		const headers = { authorization: `Bearer ${lan.token}` };
+		const o = { path: '/socket.io/' };
+		const { sid } = await handshake(p, { ...o, headers });
+		const other = { authorization: `Bearer ${mai.token}` };
+		for (const h of [other, {}]) {
+			const r = await poll(p, { ...o, sid, headers: h });
+			assert.deepEqual([r.status, JSON.parse(r.text).code], [400, 1]);
+		}
+		await assert.rejects(new Socket(p, { ...o, sid, headers: other }).opened);
+		assert.equal((await post(p, sid, '40', { ...o, headers })).text, 'ok');
+		// A browser's WebSocket has no such header.
+		const s = await new Socket(p, { ...o, sid }).opened;
+		assert.equal(await s.send('2probe').next(), '3probe');
+		s.close();
+	});
+
+	it('has to be said in time', async () => {
+		const q = await start({ conf: { ...conf, login_wait_s: 1, socket_connect_s: 1 } });
+		const c = client(q.url, { reconnection: false });
+		await until(() => c.states.includes('io server disconnect'));
+		const s = await new Socket(q, { path: '/socket.io/' }).opened;
+		await s.next();
+		assert.equal(await s.next(), undefined, 'no CONNECT');
+		await q.stop();
+	});
+});
+
+describe('a conversation', { timeout: 60_000 }, () => {
+	after(done);
+	let lan, mai, conv;
+	before(async () => {
+		lan = await p.customer('Lan');
+		mai = await p.bearer();
+		conv = lan.conversation_id;
+	});
+
+	it('is joined and left', async () => {
+		const a = client(p.url, { token: mai.token });
+		const c = client(p.url, { token: lan.token });
+		await Promise.all([a.ready(), c.ready()]);
+		await c.ask('send_message', conv, 'unheard');
+		assert.equal((await a.ask('join_conversation', { conversationId: conv })).success, true);
+		await c.ask('send_message', conv, 'heard');
+		await until(() => a.texts().length === 1);
+		assert.equal((await a.ask('leave_conversation', conv)).success, true);
+		await c.ask('send_message', conv, 'unheard again');
+		a.socket.emit('join_conversation', conv);
+		await a.until('conversation_joined');
+		await c.ask('send_message', conv, 'heard again');
+		await until(() => a.texts().length === 2);
+		assert.deepEqual(a.texts(), ['heard', 'heard again']);
+		for (const id of ['999999', 'no such', '', null, 1.5]) {
+			const r = await a.ask('join_conversation', id);
+			assert.equal(r.success, false, id);
+			assert.ok(r.error);
+		}
+		const other = await p.customer('Minh');
+		assert.equal((await c.ask('join_conversation', other.conversation_id)).success, false);
+		assert.equal((await c.ask('send_message', other.conversation_id, 'x')).success, false);
+		for (const bad of [{ conversationId: conv }, { conversationId: conv, content: 7 },
+			{ conversationId: conv, content: '' }])
+			assert.equal((await a.ask('send_message', bad)).success, false);
+		assert.equal((await a.ask('send_message', conv)).success, false);
+		assert.equal((await a.ask('send_message',
+			{ conversationId: conv, content: Buffer.from('bytes') })).success, false);
+		// The same message twice is one.
+		const m = { id: 'twice', conversationId: conv, content: 'once' };
+		assert.equal((await a.ask('send_message', m)).id, (await a.ask('send_message', m)).id);
+		// Without an acknowledgement it is told by an event.
+		a.socket.emit('send_message', { id: 'by-event', conversationId: conv, content: 'e' });
+		assert.equal((await a.until('message_sent')).data.clientId, 'by-event');
+		a.socket.emit('join_conversation', '999999');
+		assert.equal((await a.until('error')).data.code, 'not_found');
+		assert.equal(a.socket.connected, true);
+	});
+
+	it('shows typing, which ends once', async () => {
+		const a = client(p.url, { token: mai.token });
+		const c = client(p.url, { token: lan.token });
+		await Promise.all([a.ready(), c.ready()]);
+		await a.ask('join_conversation', conv);
+		const typing = () => a.of('typing_indicator').map((e) => e.data.isTyping);
+		c.socket.emit('typing_stop', conv);
+		c.socket.emit('typing_start', conv);
+		await until(() => typing().length === 2);
+		assert.deepEqual(typing(), [true, false], 'by itself');
+		assert.equal(a.of('typing_indicator')[0].offset, undefined);
+		await pause(700);
+		c.socket.emit('typing_start', { conversationId: conv });
+		await until(() => typing().length === 3);
+		c.socket.emit('typing_stop', { conversationId: conv });
+		await until(() => typing().length === 4);
+		await pause(1000);
+		c.socket.emit('typing_start', conv);
+		await until(() => typing().length === 5);
+		c.close();
+		await until(() => typing().length === 6);
+		assert.deepEqual(typing(), [true, false, true, false, true, false]);
+	});
+
+	it('shows presence and receipts', async () => {
+		const a = client(p.url, { token: mai.token });
+		await a.ready();
+		const admin = await p.agent('admin');
+		const b = client(p.url, { extraHeaders: { cookie: admin.cookie } });
+		const { userId } = (await b.until('authenticated')).data;
+		const is = (status) => a.until((e) => e.type === 'presence_update' &&
+			e.data.userId === userId && e.data.status === status);
+		const on = await is('online');
+		assert.ok(Date.parse(on.data.timestamp) > 0);
+		assert.match(on.offset, /^\d+$/);
+		b.close();
+		const off = await is('offline');
+		assert.ok(Date.parse(off.data.last_seen) > 0);
+		const c = client(p.url, { token: lan.token });
+		await c.ready();
+		const { id } = await c.ask('send_message', conv, 'read me');
+		assert.equal((await a.ask('join_conversation', conv)).success, true);
+		assert.equal((await a.ask('read_receipt', { conversationId: conv, messageId: id }))
+			.success, true);
+		const r = await c.until('read_receipt');
+		assert.equal(r.data.messageId, id);
+		assert.equal(r.data.conversationId, conv);
+	});
+
+	it('gives all events under their own names to who asks', async () => {
+		const a = client(p.url, { auth: { token: mai.token, events: 'all' } });
+		await a.ready();
+		await lan.send(conv, 'as it is');
+		const e = await a.until('new_message');
+		assert.equal(e.data.content, 'as it is');
+		assert.equal(e.data.conversation_id, conv);
+		assert.match(e.offset, /^\d+$/);
+	});
+
+	it('is bounded', async () => {
+		const a = client(p.url, { token: mai.token, reconnection: false });
+		await a.ready();
+		a.socket.emit('send_message', { conversationId: conv, content: 'x'.repeat(300000) });
+		await until(() => a.states.includes('transport close'));
+	});
+});
+
+describe('coming back', { timeout: 60_000 }, () => {
+	after(done);
+	let lan, mai, conv;
+	before(async () => {
+		lan = await p.customer('Lan');
+		mai = await p.bearer();
+		conv = lan.conversation_id;
+	});
+	const cut = (c) => c.socket.io.engine.transport.ws?.terminate?.() ??
+		c.socket.io.engine.transport.onError('cut');
+
+	for (const transports of WAYS)
+		it(`finds all as it was: ${transports}`, async () => {
+			const a = client(p.url, { token: mai.token, transports });
+			const c = client(p.url, { token: lan.token, transports });
+			await Promise.all([a.ready(), c.ready()]);
+			await a.ask('join_conversation', conv);
+			await lan.send(conv, 'one');
+			await until(() => a.texts().length === 1 && c.of('authenticated').length === 1);
+			const states = a.states.length, before = a.of('reconnected').length;
+			if (transports.length === 2)
+				await until(() => a.socket.io.engine.transport.name === 'websocket');
+			for (const x of [a, c]) {
+				x.socket.io.reconnectionDelay(300);
+				x.socket.io.reconnectionDelayMax(300);
+				cut(x);
+			}
+			await until(() => a.states.length > states);
+			await mai.send(conv, 'two');
+			await lan.send(conv, 'three');
+			await until(() => a.states.at(-1) === 'recovered', 5000, () => a.states);
+			await until(() => a.texts().length === 3);
+			await lan.send(conv, 'four');
+			await until(() => a.texts().length === 4);
+			assert.deepEqual(a.texts(), ['one', 'two', 'three', 'four']);
+			await until(() => c.states.at(-1) === 'recovered');
+			await until(() => c.texts().length === 4);
+			assert.deepEqual(c.texts(), ['one', 'two', 'three', 'four']);
+			assert.equal(a.of('reconnected').length, before + 1);
+			assert.equal(a.of('reconnected')[0].data.success, true);
+			// Once more, with nothing missed.
+			cut(a);
+			await until(() => a.states.filter((s) => s === 'recovered').length === 2);
+			await lan.send(conv, 'five');
+			await until(() => a.texts().length === 5);
+			a.close();
+			c.close();
+		});
+
+	it('finds all when the end was not seen', async () => {
+		const a = client(p.url, { token: mai.token });
+		await a.ready();
+		await a.ask('join_conversation', conv);
+		await lan.send(conv, 'seen');
+		const { offset } = await a.until('message_received');
+		// By hand: the old connection stays as it is.
+		const s = await new Socket(p, { path: '/socket.io/' }).opened;
+		await s.next();
+		s.send(`40${JSON.stringify({ token: mai.token, pid: a.socket._pid, offset })}`);
+		const answer = JSON.parse((await s.next()).slice(2));
+		assert.equal(answer.pid, a.socket._pid);
+		await lan.send(conv, 'next');
+		for (;;) {
+			const m = await s.next();
+			if (m.includes('message_received'))
+				break;
+		}
+		await until(() => a.states.includes('transport close'));
+		s.close();
+	});
+
+	it('is new to somebody else, and to who said goodbye', async () => {
+		const a = client(p.url, { token: mai.token });
+		await a.ready();
+		const { offset } = a.of('authenticated')[0];
+		const pid = a.socket._pid;
+		cut(a);
+		a.close();
+		const b = client(p.url, { auth: { token: lan.token, pid, offset } });
+		await b.ready();
+		assert.notEqual(b.socket._pid, pid);
+		const c = client(p.url, { token: mai.token });
+		await c.ready();
+		const d = { pid: c.socket._pid, offset: c.of('authenticated')[0].offset };
+		c.socket.disconnect();
+		const e = client(p.url, { auth: { token: mai.token, ...d } });
+		await e.ready();
+		assert.notEqual(e.socket._pid, d.pid);
+		// What was missed comes all the same.
+		await lan.send(conv, 'missed');
+		const f = client(p.url, { auth: { token: lan.token,
+			offset: e.of('authenticated')[0].data.cursor ?? d.offset } });
+		await f.ready();
+		assert.equal(f.of('reset').length, 0);
+	});
+
+	it('is told of a cursor that is of no use', async () => {
+		for (const offset of ['1', 'abc', '99999999999999999']) {
+			const a = client(p.url, { auth: { token: mai.token, offset } });
+			const r = await a.until('reset');
+			assert.match(r.data.latest, /^\d+$/);
+			assert.ok(r.data.epoch);
+			assert.equal(r.offset, r.data.latest);
+			a.close();
+		}
+	});
+
+	it('loses nothing while pushd is killed', async () => {
+		const a = client(p.url, { token: mai.token, transports: ['polling', 'websocket'] });
+		const c = client(p.url, { token: lan.token, transports: ['polling'] });
+		await Promise.all([a.ready(), c.ready()]);
+		await a.ask('join_conversation', conv);
+		a.socket.on('connect', () => !a.socket.recovered &&
+			a.socket.emit('join_conversation', conv));
+		for (let i = 0; i < 20; i++) {
+			await (i % 2 ? lan : mai).send(conv, `k${i}`);
+			if (i === 5 || i === 12) {
+				p.kill('pushd');
+				await until(() => a.states.at(-1) !== 'connect');
+			}
+		}
+		const texts = (x) => x.texts().filter((t) => /^k\d/.test(t));
+		await until(() => texts(c).length >= 10 && texts(a).length >= 20, 15_000,
+			() => `all: ${texts(a)} ${texts(c)}`);
+		assert.deepEqual(texts(a), [...Array(20).keys()].map((i) => `k${i}`));
+	});
+
+	it('is asked for when pushd ends', async () => {
+		const q = await start({ env: { PARLEY_DRAIN_S: '0' }, conf });
+		const who = await q.bearer();
+		for (const transports of [['polling'], ['websocket']]) {
+			const a = client(q.url, { token: who.token, transports });
+			await a.ready();
+			q.kill('pushd', 'SIGTERM');
+			await until(() => a.states.includes('transport close') ||
+				a.states.includes('transport error'), 5000, () => a.states);
+			await until(() => a.socket.connected, 10_000, 'back');
+			a.close();
+		}
+		await q.stop();
+	});
+});
