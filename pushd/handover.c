@@ -101,7 +101,7 @@ say(int fd, const char *line)
 static int
 hear(int fd, const char *line, int64_t until_ms)
 {
-	char text[16];
+	char text[16] = "";
 	size_t len = strlen(line), have = 0;
 	ssize_t n;
 
@@ -187,7 +187,8 @@ record(struct handover_taker *t, enum record type, const int *fds, unsigned n,
 {
 	if (t->out.len >= LOT_BYTES || t->nfds + n > LOT_FDS)
 		lot_flush(t);
-	memcpy(t->fds + t->nfds, fds, n * sizeof(int));
+	if (n > 0)
+		memcpy(t->fds + t->nfds, fds, n * sizeof(int));
 	t->nfds += n;
 	carry_record(&t->out, type, n, content);
 	if (t->out.err)
