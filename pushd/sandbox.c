@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fence.h"
@@ -45,6 +46,7 @@ sandbox_begin(void)
 {
 	struct rlimit none = { 0, 0 };
 
+	tzset(); /* reads a file, at the first stamp of the log else */
 	if (setrlimit(RLIMIT_CORE, &none) == -1)
 		log_sys("sandbox core");
 	if (prctl(PR_SET_DUMPABLE, CHECKED) == -1 ||
@@ -120,15 +122,14 @@ sandbox_user(const char *name, const char *folder)
 
 /* Files cannot grow, unless the log is one; no children. */
 static void
-limits(int log_may_grow)
+limits(void)
 {
 	struct rlimit none = { 0, 0 };
 	struct stat st;
 
 	if (!CHECKED && setrlimit(RLIMIT_NPROC, &none) == -1)
 		log_sys("sandbox limit=nproc");
-	if (log_may_grow && fstat(STDERR_FILENO, &st) == 0 &&
-	    S_ISREG(st.st_mode))
+	if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
 		return;
 	if (setrlimit(RLIMIT_FSIZE, &none) == -1)
 		log_sys("sandbox limit=fsize");
@@ -337,13 +338,13 @@ enter(const char *readable)
 void
 sandbox_enter(void)
 {
-	limits(1);
+	limits();
 	enter(NULL);
 }
 
 void
 sandbox_reader(const char *path)
 {
-	limits(0);
+	limits();
 	enter(path);
 }

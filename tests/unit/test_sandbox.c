@@ -535,6 +535,38 @@ reader(void **state)
 	assert_int_equal(ended(pid), 0);
 }
 
+static int
+says(void)
+{
+	log_error("heard");
+	return 0;
+}
+
+/* Where the log is a file it grows, also by what the kernel lacks. */
+static void
+logs_to_file(void **state)
+{
+	int fd, nr = SCMP_SYS(seccomp);
+	char text[512] = "";
+	pid_t pid;
+
+	(void)state;
+	if ((pid = fork()) == 0) {
+		fd = open(path, O_CREAT | O_WRONLY | O_APPEND, 0600);
+		if (fd == -1 || dup2(fd, 2) != 2 || without(nr) != 0)
+			_exit(40);
+		sandbox_begin();
+		sandbox_reader(file);
+		_exit(says());
+	}
+	assert_int_equal(ended(pid), 0);
+	fd = open(path, O_RDONLY);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	assert_non_null(strstr(text, "heard"));
+	close(fd);
+	unlink(path);
+}
+
 static struct conf got;
 static char fault[256];
 
@@ -702,6 +734,7 @@ main(void)
 		cmocka_unit_test(aborts),
 		cmocka_unit_test(bare_kernels),
 		cmocka_unit_test(reader),
+		cmocka_unit_test(logs_to_file),
 	};
 	const struct CMUnitTest always[] = {
 		cmocka_unit_test(needed),
