@@ -1561,6 +1561,7 @@ adopt(struct conn *c, struct carry_in *in)
 	    peer_add(c, addr, UINT64_MAX) == -1 || tr->adopt(c, in) == -1)
 		return -1;
 	watch_again(c);
+	c->full = 1; /* so that it hears when all has gone, and goes on */
 	turn_add(c);
 	return carry_end(in);
 }
@@ -1577,6 +1578,15 @@ conn_adopt(struct conns *all, int fd, struct carry_in *in)
 	return -1;
 }
 
+/* From here on it takes no byte more of us. */
+static void
+hush(struct conn *c, void *arg)
+{
+	(void)arg;
+	if (c->carried)
+		c->broken = 1;
+}
+
 static void
 let_go(struct conn *c, void *arg)
 {
@@ -1591,5 +1601,8 @@ let_go(struct conn *c, void *arg)
 void
 conns_carried(struct conns *all, int gone)
 {
+	/* The end of one may be news to another. */
+	if (gone)
+		conns_each(all, hush, NULL);
 	conns_each(all, let_go, &gone);
 }

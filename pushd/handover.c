@@ -789,8 +789,10 @@ ask(int fd, const char *what, int version)
 		return 1;
 	if (strcmp(text, "NO version\n") == 0)
 		return 0;
-	log_error("handover refused why=%.*s", len > 3 ? (int)len - 4 : 0,
-	    len > 3 ? text + 3 : "");
+	if (len > 4)
+		log_error("handover refused why=%.*s", (int)len - 4, text + 3);
+	else
+		log_error("handover why=ended");
 	return -1;
 }
 

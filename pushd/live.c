@@ -396,18 +396,21 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 
 static const struct replay_ops replay_ops = { on_missed, on_caught_up };
 
+int
+live_replay(struct live *v, int64_t cursor)
+{
+	v->work->replay = replay_new(&live_push(v)->replays, &v->sub,
+	    v->use.ident->ref, NULL, cursor, &replay_ops, v);
+	return v->work->replay == NULL ? -1 : 0;
+}
+
 void
 live_catch_up(struct live *v, int64_t cursor)
 {
-	struct push *p = live_push(v);
-	struct live_work *w = live_work(v);
-
-	if (w == NULL)
+	if (live_work(v) == NULL)
 		return;
 	v->sub.event = on_event;
-	w->replay = replay_new(&p->replays, &v->sub, v->use.ident->ref, NULL,
-	    cursor, &replay_ops, v);
-	if (w->replay == NULL)
+	if (live_replay(v, cursor) == -1)
 		live_close(v, 1011, "memory");
 	else
 		live_go(v);
@@ -423,6 +426,11 @@ live_go(struct live *v)
 		return;
 	outer = w->gone;
 	w->gone = &gone;
+	if (v->adopted) {
+		v->adopted = 0;
+		live_joins_ask(v);
+		outbox_go(&w->outbox);
+	}
 	if (w->replay != NULL)
 		replay_go(w->replay);
 	if (!gone && v->sub.live)
@@ -450,4 +458,88 @@ live_settle(struct live *v)
 		return;
 	v->bare = 0;
 	v->host->words->tick(v, h->head);
+}
+
+/* --- from one pushd to the next --- */
+
+int
+live_carry(const struct live *v, struct buf *b)
+{
+	const struct live_work *w = v->work;
+
+	/* Who is being asked about is answered here. */
+	if (v->state == LIVE_ASKING ||
+	    (w != NULL && (w->wait != NULL || w->cookie != NULL)))
+		return -1;
+	carry_text(b, v->state == LIVE_IN ? v->use.ident->ref : NULL);
+	carry_int(b, v->cursor);
+	carry_int(b, v->sent_id);
+	carry_num(b, v->credit_s);
+	carry_num(b, v->credit);
+	carry_num(b, v->all);
+	carry_num(b, v->caught_up);
+	carry_num(b, v->told);
+	carry_num(b, v->bare);
+	carry_num(b, v->keeps);
+	carry_num(b, v->sub.live);
+	carry_num(b, v->sub.held);
+	carry_int(b, v->sub.cursor);
+	if (v->state != LIVE_IN)
+		return 0;
+	live_rooms_carry(v, b);
+	live_typed_carry(v, b);
+	carry_num(b, w != NULL && w->replay != NULL);
+	if (w != NULL && w->replay != NULL)
+		carry_int(b, replay_cursor(w->replay));
+	carry_num(b, w != NULL && w->outbox.items != NULL);
+	if (w != NULL && w->outbox.items != NULL)
+		outbox_carry(&w->outbox, b);
+	return 0;
+}
+
+/* What is going on with who is somebody. */
+static int
+adopt_work(struct live *v, struct carry_in *in)
+{
+	if (live_rooms_adopt(v, in) == -1 || live_typed_adopt(v, in) == -1)
+		return -1;
+	if (carry_get_num(in, 1) &&
+	    (live_work(v) == NULL ||
+		live_replay(v, carry_get_int(in, PUSH_BAD, INT64_MAX)) == -1))
+		return -1;
+	if (carry_get_num(in, 1) &&
+	    (live_work(v) == NULL || outbox_adopt(&v->work->outbox, in) == -1))
+		return -1;
+	v->adopted = v->work != NULL;
+	return in->bad ? -1 : 0;
+}
+
+int
+live_adopt(struct live *v, struct carry_in *in)
+{
+	const char *ref = carry_get_text(in, REF_BYTES_MAX);
+	struct ident *id = ref ? ident_of(&live_push(v)->idents, ref) : NULL;
+	int held;
+
+	v->cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
+	v->sent_id = carry_get_int(in, 0, INT64_MAX);
+	v->credit_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	v->credit = (uint16_t)carry_get_num(in, COMMANDS_BURST);
+	v->all = carry_get_num(in, 1) & 1;
+	v->caught_up = carry_get_num(in, 1) & 1;
+	v->told = carry_get_num(in, 1) & 1;
+	v->bare = carry_get_num(in, 1) & 1;
+	v->keeps = carry_get_num(in, 1) & 1;
+	v->sub.live = (uint8_t)carry_get_num(in, 1);
+	held = (int)carry_get_num(in, 1);
+	v->sub.cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
+	if (in->bad || (ref != NULL && id == NULL))
+		return -1;
+	if (id == NULL)
+		return 0;
+	v->sub.event = on_event;
+	if (live_become(v, id, 1) == -1)
+		return -1;
+	v->sub.held = (uint8_t)held;
+	return adopt_work(v, in);
 }

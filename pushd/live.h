@@ -111,7 +111,8 @@ struct live {
 	uint16_t told : 1;      /* ... and whether its cursor was good */
 	uint16_t bare : 1;      /* it was sent events without their ids */
 	uint16_t unlimited : 1;
-	uint16_t keeps : 1; /* it keeps a cursor, whatever it showed */
+	uint16_t keeps : 1;   /* it keeps a cursor, whatever it showed */
+	uint16_t adopted : 1; /* from another pushd; not gone on with yet */
 };
 
 /* live_init(v, host, unlimited): of the zeroed ${v}. */
@@ -189,6 +190,15 @@ unsigned live_open(const struct live *v);
 
 /* live_frame(v, f, id): send it and let go of it; ${id}: its event's, or 0. */
 void live_frame(struct live *v, struct frame *f, int64_t id);
+
+/*
+ * live_carry(v, b), live_adopt(v, in):
+ * Append what another pushd has to know to go on with it (-1: it cannot be
+ * carried just now); take it over after live_init, so that live_go goes on.
+ * 0, or -1 if it was malformed.
+ */
+int live_carry(const struct live *v, struct buf *b);
+int live_adopt(struct live *v, struct carry_in *in);
 
 /* live_push(v): what its transport works with. */
 struct push *live_push(const struct live *v);

@@ -276,6 +276,7 @@ join_ask(struct live_join *j)
 	    "/internal/join", NULL, NULL, b.data, b.len, on_join, j);
 	buf_fini(&b);
 	v->work->njoining++;
+	j->asks = 0;
 	if (j->call == NULL)
 		on_join(j, &(struct backend_answer){ .why = "busy" });
 }
@@ -478,5 +479,122 @@ live_rooms_fini(struct live *v)
 		v->work->rooms = r->next;
 		free(r->alias);
 		free(r);
+	}
+}
+
+/* --- from one pushd to the next --- */
+
+static void
+join_carry(const struct live_join *j, struct buf *b)
+{
+	const struct live_also *also;
+
+	carry_num(b, j->call != NULL || j->asks);
+	carry_int(b, j->replay ? replay_cursor(j->replay) : j->cursor);
+	carry_text(b, j->id);
+	about_carry(&j->about, b);
+	for (also = j->also; also != NULL; also = also->next) {
+		carry_num(b, 1);
+		carry_int(b, also->tag);
+	}
+	carry_num(b, 0);
+}
+
+void
+live_rooms_carry(const struct live *v, struct buf *b)
+{
+	const struct live_room *r = v->work ? v->work->rooms : NULL;
+	const struct live_join *j = v->work ? v->work->joins : NULL;
+	const struct hub_link *l;
+	char room[LIVE_ROOM_MAX];
+
+	for (; r != NULL; r = r->next) {
+		l = hub_link_find(&v->sub, room, live_room_name(room, r->id));
+		carry_num(b, 1);
+		carry_text(b, r->id);
+		carry_text(b, r->alias);
+		carry_num(b, l ? l->flags & (LIVE_JOINED | LIVE_PENDING) : 0);
+	}
+	carry_num(b, 0);
+	for (; j != NULL; j = j->next) {
+		carry_num(b, 1);
+		join_carry(j, b);
+	}
+	carry_num(b, 0);
+}
+
+static int
+room_adopt(struct live *v, struct carry_in *in)
+{
+	const char *id = carry_get_text(in, OUTBOX_ID_MAX);
+	const char *alias = carry_get_text(in, OUTBOX_ID_MAX);
+	unsigned flags =
+	    (unsigned)carry_get_num(in, LIVE_JOINED | LIVE_PENDING);
+	char room[LIVE_ROOM_MAX];
+
+	if (in->bad || id == NULL || room_add(v, id, alias ? alias : id) == -1)
+		return -1;
+	flags &= LIVE_JOINED | LIVE_PENDING;
+	hub_leave(&live_push(v)->hub, &v->sub, room, live_room_name(room, id),
+	    (LIVE_JOINED | LIVE_PENDING) & ~flags);
+	return 0;
+}
+
+static int
+join_adopt(struct live *v, struct live_join **at, struct carry_in *in)
+{
+	struct live_join *j = calloc(1, sizeof(*j));
+	struct live_also **last, *also;
+	const char *id;
+
+	if (j == NULL)
+		return -1;
+	j->v = v;
+	*at = j;
+	j->asks = (int)carry_get_num(in, 1);
+	j->cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
+	id = carry_get_text(in, sizeof(j->id));
+	if (id == NULL)
+		return -1;
+	memcpy(j->id, id, strlen(id) + 1);
+	about_adopt(&j->about, in);
+	for (last = &j->also; carry_get_num(in, 1); last = &also->next) {
+		also = *last = calloc(1, sizeof(*also));
+		if (also == NULL)
+			return -1;
+		also->tag = carry_get_int(in, -1, INT64_MAX);
+		v->work->njoining++;
+	}
+	return in->bad ? -1 : 0;
+}
+
+int
+live_rooms_adopt(struct live *v, struct carry_in *in)
+{
+	struct live_join **at;
+
+	while (carry_get_num(in, 1))
+		if (live_work(v) == NULL || room_adopt(v, in) == -1)
+			return -1;
+	while (carry_get_num(in, 1)) {
+		if (live_work(v) == NULL)
+			return -1;
+		for (at = &v->work->joins; *at != NULL; at = &(*at)->next)
+			;
+		if (join_adopt(v, at, in) == -1)
+			return -1;
+	}
+	return in->bad ? -1 : 0;
+}
+
+void
+live_joins_ask(struct live *v)
+{
+	struct live_join *j, *next;
+
+	for (j = v->work->joins; j != NULL; j = next) {
+		next = j->next;
+		if (j->asks)
+			join_ask(j);
 	}
 }

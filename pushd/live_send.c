@@ -352,3 +352,39 @@ on_answered(void *arg)
 
 const struct outbox_ops live_outbox_ops = { on_stored, on_refused, on_done,
 	on_answered, is_behind };
+
+/* --- from one pushd to the next --- */
+
+void
+live_typed_carry(const struct live *v, struct buf *b)
+{
+	const struct live_typed *t = v->work ? v->work->typed : NULL;
+
+	for (; t != NULL; t = t->next) {
+		carry_num(b, 1);
+		carry_text(b, t->id);
+		carry_int(b, t->at_ms);
+	}
+	carry_num(b, 0);
+}
+
+int
+live_typed_adopt(struct live *v, struct carry_in *in)
+{
+	struct live_typed *t;
+	const char *id;
+
+	while (carry_get_num(in, 1)) {
+		id = carry_get_text(in, sizeof(t->id));
+		if (id == NULL || live_work(v) == NULL)
+			return -1;
+		t = calloc(1, sizeof(*t));
+		if (t == NULL)
+			return -1;
+		memcpy(t->id, id, strlen(id) + 1);
+		t->at_ms = carry_get_int(in, 0, INT64_MAX);
+		t->next = v->work->typed;
+		v->work->typed = t;
+	}
+	return in->bad ? -1 : 0;
+}

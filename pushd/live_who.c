@@ -109,18 +109,24 @@ live_cookie(struct live *v, struct ident *id)
 	return 0;
 }
 
-/* As live_login; ${tag} comes back. */
-static void
-login(struct live *v, struct ident *id, int64_t tag)
+int
+live_become(struct live *v, struct ident *id, int unlimited)
 {
 	struct push *p = live_push(v);
 
 	v->state = LIVE_IN;
 	v->sub.form = id->form;
 	v->sub.held = id->doubt;
-	ident_use(&p->idents, id, &v->use, &ident_ops, v->unlimited);
+	ident_use(&p->idents, id, &v->use, &ident_ops, unlimited);
 	cookie_drop(v);
-	if (ident_join(&p->hub, &v->sub, id) == -1) {
+	return ident_join(&p->hub, &v->sub, id);
+}
+
+/* As live_login; ${tag} comes back. */
+static void
+login(struct live *v, struct ident *id, int64_t tag)
+{
+	if (live_become(v, id, v->unlimited) == -1) {
 		live_close(v, 1011, "memory");
 		return;
 	}

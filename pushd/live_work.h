@@ -30,6 +30,7 @@ struct live_join {
 	struct replay *replay;
 	struct live_also *also; /* asked for again meanwhile */
 	int64_t cursor;
+	int asks; /* taken over: it is to be asked for once more */
 	struct about about;
 	char id[OUTBOX_ID_MAX]; /* once it is known */
 };
@@ -84,6 +85,27 @@ size_t live_room_name(char out[LIVE_ROOM_MAX], const char *id);
 /* live_rooms_fini(v), live_typed_fini(v): forget joins; say typing ended. */
 void live_rooms_fini(struct live *v);
 void live_typed_fini(struct live *v);
+
+/*
+ * live_rooms_carry(v, b), live_rooms_adopt(v, in), live_typed_...:
+ * Append what there is of them; take it over.  0, or -1 if it was malformed.
+ */
+void live_rooms_carry(const struct live *v, struct buf *b);
+int live_rooms_adopt(struct live *v, struct carry_in *in);
+void live_typed_carry(const struct live *v, struct buf *b);
+int live_typed_adopt(struct live *v, struct carry_in *in);
+
+/* live_joins_ask(v): the joins that were taken over without their answer. */
+void live_joins_ask(struct live *v);
+
+/* live_become(v, id): the client is ${id}, in its rooms.  -1: no memory. */
+int live_become(struct live *v, struct ident *id, int unlimited);
+
+/*
+ * live_replay(v, cursor):
+ * Have what it missed ready, for live_go.  -1: no memory.
+ */
+int live_replay(struct live *v, int64_t cursor);
 
 /* live_typed_old(v): forget where it has not typed for long. */
 void live_typed_old(struct live *v);

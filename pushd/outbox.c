@@ -261,3 +261,161 @@ outbox_forget(struct outbox *o)
 			item_free(m);
 	}
 }
+
+/* --- from one pushd to the next --- */
+
+static const char *const methods[] = { "POST", "PUT", "PATCH", "DELETE" };
+
+enum { METHODS = sizeof(methods) / sizeof(*methods) };
+
+void
+about_carry(const struct about *a, struct buf *b)
+{
+	carry_int(b, a->tag);
+	carry_int(b, a->has_name);
+	carry_int(b, a->has_client_id);
+	carry_int(b, a->by_line);
+	carry_text(b, a->name);
+	carry_text(b, a->client_id);
+}
+
+/* A text into ${out} of ${size} bytes. */
+static void
+copy(struct carry_in *in, char *out, size_t size)
+{
+	const char *s = carry_get_text(in, size);
+
+	if (s == NULL)
+		in->bad = 1;
+	else
+		memcpy(out, s, strlen(s) + 1);
+}
+
+void
+about_adopt(struct about *a, struct carry_in *in)
+{
+	memset(a, 0, sizeof(*a));
+	a->tag = carry_get_int(in, -1, INT64_MAX);
+	a->has_name = (int8_t)carry_get_int(in, -1, 1);
+	a->has_client_id = (int8_t)carry_get_int(in, -1, 1);
+	a->by_line = (int8_t)carry_get_int(in, 0, 1);
+	copy(in, a->name, sizeof(a->name));
+	copy(in, a->client_id, sizeof(a->client_id));
+}
+
+static unsigned
+method_of(const struct outbox_item *m)
+{
+	unsigned i = 0;
+
+	while (i < METHODS && strcmp(methods[i], m->method) != 0)
+		i++;
+	return i;
+}
+
+void
+outbox_carry(const struct outbox *o, struct buf *b)
+{
+	const struct outbox_item *m;
+
+	for (m = o->items; m != NULL; m = m->next) {
+		carry_num(b, 1);
+		/* Whoever was asked is asked again: the same comes of it. */
+		carry_num(
+		    b, m->state == OUTBOX_ASKED ? OUTBOX_WAITS : m->state);
+		carry_int(b, m->event_id);
+		carry_int(b, m->since_ms);
+		carry_int(b, m->seen != NULL ? m->seen->e->id : 0);
+		carry_num(b, m->heard != 0);
+		carry_num(b, method_of(m));
+		about_carry(&m->about, b);
+		carry_text(b, m->path);
+		carry_text(b, m->client_id);
+		carry_text(b, m->conversation);
+		carry_bytes(b, m->body, m->body_len);
+		carry_text(b, m->body + m->body_len);
+		carry_text(b,
+		    m->body + m->body_len + strlen(m->body + m->body_len) + 1);
+	}
+	carry_num(b, 0);
+}
+
+/* What stands before an item's body. */
+static void
+item_adopt(struct outbox_item *m, struct carry_in *in, const struct hub *h)
+{
+	struct hub_event *he;
+	int64_t seen;
+	unsigned method;
+
+	m->state = (enum outbox_state)carry_get_num(in, OUTBOX_LOST);
+	m->event_id = carry_get_int(in, -1, CURSOR_MAX);
+	m->since_ms = carry_get_int(in, 0, INT64_MAX);
+	seen = carry_get_int(in, 0, CURSOR_MAX);
+	m->heard = (int)carry_get_num(in, 1);
+	method = (unsigned)carry_get_num(in, METHODS - 1);
+	m->method = methods[method];
+	about_adopt(&m->about, in);
+	copy(in, m->path, sizeof(m->path));
+	copy(in, m->client_id, sizeof(m->client_id));
+	copy(in, m->conversation, sizeof(m->conversation));
+	if (m->state == OUTBOX_ASKED)
+		in->bad = 1;
+	he = seen > 0 && !in->bad ? hub_after(h, seen - 1) : NULL;
+	if (he != NULL && he->e->id == seen) {
+		he->refs++;
+		m->seen = he;
+	}
+}
+
+/* Returns the new item; NULL if it is malformed. */
+static struct outbox_item *
+adopt_one(struct outbox *o, struct carry_in *in)
+{
+	struct outbox_item head = { .box = o }, *m;
+	const char *body, *ref, *addr;
+	size_t len, rlen, alen;
+
+	item_adopt(&head, in, o->hub);
+	body = carry_get_bytes(in, &len, BODY_BYTES_MAX);
+	ref = carry_get_text(in, REF_BYTES_MAX);
+	addr = carry_get_text(in, 256);
+	if (in->bad || ref == NULL || addr == NULL) {
+		hub_event_unref(head.seen);
+		return NULL;
+	}
+	rlen = strlen(ref) + 1;
+	alen = strlen(addr) + 1;
+	m = malloc(sizeof(*m) + len + rlen + alen);
+	if (m == NULL) {
+		hub_event_unref(head.seen);
+		return NULL;
+	}
+	*m = head;
+	m->body_len = len;
+	memcpy(m->body, body, len);
+	memcpy(m->body + len, ref, rlen);
+	memcpy(m->body + len + rlen, addr, alen);
+	return m;
+}
+
+int
+outbox_adopt(struct outbox *o, struct carry_in *in)
+{
+	struct outbox_item **at = &o->items;
+
+	while (carry_get_num(in, 1)) {
+		*at = adopt_one(o, in);
+		if (*at == NULL)
+			return -1;
+		o->open += (*at)->state == OUTBOX_WAITS;
+		at = &(*at)->next;
+	}
+	return in->bad ? -1 : 0;
+}
+
+void
+outbox_go(struct outbox *o)
+{
+	next(o);
+}

@@ -14,6 +14,7 @@
 
 #include "backend.h"
 #include "buf.h"
+#include "carry.h"
 #include "hub.h"
 
 #define OUTBOX_ID_MAX 64 /* bytes of a conversation's name, with NUL */
@@ -117,5 +118,18 @@ void outbox_seen(struct outbox *o, struct outbox_item *m, struct hub_event *he);
 void outbox_forget(struct outbox *o);
 
 void outbox_fini(struct outbox *o);
+
+/*
+ * outbox_carry(o, b), outbox_adopt(o, in):
+ * Append all of the line; take it over into the empty ${o}, which asks nobody
+ * before outbox_go.  0, or -1 if it was malformed.
+ */
+void outbox_carry(const struct outbox *o, struct buf *b);
+int outbox_adopt(struct outbox *o, struct carry_in *in);
+void outbox_go(struct outbox *o);
+
+/* about_carry(a, b), about_adopt(a, in): likewise, what a command is about. */
+void about_carry(const struct about *a, struct buf *b);
+void about_adopt(struct about *a, struct carry_in *in);
 
 #endif

@@ -53,6 +53,8 @@ static void ws_bye(struct conn *c, unsigned back_s);
 static void ws_describe(
     const struct conn *c, const char **dialect, const char **state);
 static void ws_gone(struct conn *c);
+static int ws_carry(struct conn *c, struct buf *b);
+static int ws_adopt(struct conn *c, struct carry_in *in);
 
 const struct transport ws_transport = { .name = "websocket",
 	.open = ws_open,
@@ -62,7 +64,9 @@ const struct transport ws_transport = { .name = "websocket",
 	.settle = ws_settle,
 	.bye = ws_bye,
 	.describe = ws_describe,
-	.gone = ws_gone };
+	.gone = ws_gone,
+	.carry = ws_carry,
+	.adopt = ws_adopt };
 
 /* --- what goes out --- */
 
@@ -600,4 +604,73 @@ ws_gone(struct conn *c)
 	live_fini(&w->live);
 	more_free(w);
 	free(w);
+}
+
+/* --- from one pushd to the next --- */
+
+static int
+ws_carry(struct conn *c, struct buf *b)
+{
+	struct ws *w = c->t;
+	const struct ws_more *m = w->more;
+
+	if (w->echo || (m != NULL && m->open != NULL))
+		return -1;
+	carry_num(b, w->heard_s);
+	carry_num(b, w->pings_s);
+	carry_num(b, w->pings);
+	carry_num(b, w->beats);
+	carry_num(b, m != NULL);
+	if (m != NULL) {
+		carry_num(b, m->peer_code);
+		carry_num(b, m->message != NULL);
+		if (m->message != NULL)
+			carry_bytes(b, m->message->data, m->message->len);
+		wsframe_carry(&m->frame, b);
+	}
+	return live_carry(&w->live, b);
+}
+
+static int
+adopt_more(struct ws *w, struct carry_in *in)
+{
+	struct ws_more *m = more_get(w);
+	struct buf *message;
+	const char *p;
+	size_t len;
+
+	if (m == NULL)
+		return -1;
+	m->peer_code = (uint16_t)carry_get_num(in, UINT16_MAX);
+	if (carry_get_num(in, 1)) {
+		p = carry_get_bytes(in, &len, m->frame.message_max);
+		message = calloc(1, sizeof(*message));
+		if (message == NULL)
+			return -1;
+		buf_init(message, m->frame.message_max);
+		buf_append(message, p, len);
+		m->message = message;
+		if (message->err)
+			return -1;
+	}
+	return wsframe_adopt(&m->frame, in);
+}
+
+static int
+ws_adopt(struct conn *c, struct carry_in *in)
+{
+	struct ws *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return -1;
+	w->c = c;
+	live_init(&w->live, &live_host, c->unlimited);
+	conn_take(c, &ws_transport, w);
+	w->heard_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	w->pings_s = (uint8_t)carry_get_num(in, UINT8_MAX);
+	w->pings = (uint8_t)carry_get_num(in, UINT8_MAX);
+	w->beats = (uint8_t)carry_get_num(in, UINT8_MAX);
+	if (carry_get_num(in, 1) && adopt_more(w, in) == -1)
+		return -1;
+	return live_adopt(&w->live, in);
 }

@@ -279,3 +279,70 @@ wsframe_read(struct wsframe *w, char *p, size_t len, struct wsframe_got *got)
 	}
 	return taken;
 }
+
+void
+wsframe_carry(const struct wsframe *w, struct buf *b)
+{
+	carry_num(b, w->in);
+	carry_num(b, w->message);
+	carry_num(b, w->left);
+	carry_num(b, w->total);
+	carry_num(b, w->fragments);
+	carry_num(b, w->mask_at);
+	carry_num(b, w->utf8.need);
+	carry_num(b, w->utf8.lo);
+	carry_num(b, w->utf8.hi);
+	carry_bytes(b, w->head, w->have);
+	/* What is done with is not read again. */
+	carry_bytes(b, w->ctl, w->in == IN_PAYLOAD ? w->ctl_len : 0);
+}
+
+/* Whether what was read could have come about. */
+static int
+possible(const struct wsframe *w)
+{
+	int ctl = (w->head[0] & 0x0f) >= WS_CLOSE;
+
+	if (w->message > WS_BINARY || (w->total > w->message_max))
+		return 0;
+	if (w->in == IN_HEAD)
+		return w->have < head_size(w);
+	if (w->in == IN_NOTHING)
+		return 1;
+	if (w->have < 2 || w->have != head_size(w))
+		return 0;
+	if (ctl)
+		return w->left <= 125 && w->ctl_len + w->left <= 125;
+	return w->message != 0 && w->left <= w->message_max - w->total;
+}
+
+int
+wsframe_adopt(struct wsframe *w, struct carry_in *in)
+{
+	const char *head, *ctl;
+	size_t have, len;
+
+	w->in = (unsigned char)carry_get_num(in, IN_NOTHING);
+	w->message = (unsigned char)carry_get_num(in, WS_BINARY);
+	w->left = carry_get_num(in, INT64_MAX);
+	w->total = (uint32_t)carry_get_num(in, UINT32_MAX);
+	w->fragments = (uint32_t)carry_get_num(in, UINT32_MAX);
+	w->mask_at = (unsigned char)carry_get_num(in, 3);
+	w->utf8.need = (unsigned char)carry_get_num(in, 3);
+	w->utf8.lo = (unsigned char)carry_get_num(in, 255);
+	w->utf8.hi = (unsigned char)carry_get_num(in, 255);
+	head = carry_get_bytes(in, &have, sizeof(w->head));
+	ctl = carry_get_bytes(in, &len, 125);
+	memcpy(w->head, head, have);
+	w->have = (unsigned char)have;
+	w->ctl_len = (unsigned char)len;
+	if (in->bad || !possible(w))
+		return -1;
+	if (len == 0)
+		return 0;
+	w->ctl = calloc(1, 125);
+	if (w->ctl == NULL)
+		return -1;
+	memcpy(w->ctl, ctl, len);
+	return 0;
+}

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "carry.h"
 #include "utf8.h"
 
 enum {
@@ -73,6 +74,14 @@ int wsframe_idle(const struct wsframe *w);
 
 /* wsframe_fini(w): free what a cut frame holds. */
 void wsframe_fini(struct wsframe *w);
+
+/*
+ * wsframe_carry(w, b), wsframe_adopt(w, in):
+ * Append where the stream stands; go on there, within the limits of the zeroed
+ * ${w}.  0, or -1 if that is nothing that a stream comes to.
+ */
+void wsframe_carry(const struct wsframe *w, struct buf *b);
+int wsframe_adopt(struct wsframe *w, struct carry_in *in);
 
 /*
  * wsframe_head(out, opcode, len):

@@ -9,6 +9,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, pause, Person, start, until } from './lib/harness.js';
 import { Follower, seeded } from './lib/follow.js';
+import { frame, frames, socket, texts } from './lib/raw.js';
 
 const pushd = join(build, 'pushd');
 
@@ -124,6 +125,97 @@ test('SIGHUP to parley run renews pushd: streams go on, nobody is refused', asyn
 	assert.match(p.log('pushd'), /handover took=\d/);
 	for (const s of [...streams, typing])
 		s.close();
+});
+
+test('WebSockets go on with what they are in the middle of', async (t) => {
+	const { p, sent, write, agent, customer, agentDirect, customerDirect } =
+		await workspace(t);
+	const conversation = customer.conversation_id;
+	const all = await agentDirect.ws();
+	const own = await customerDirect.ws({ events: '' });
+	const joined = await agentDirect.ws({ events: '' });
+	joined.send('join_conversation', { conversationId: conversation });
+	await joined.until('conversation_joined');
+
+	// One that is nobody yet, one in a frame, one in a fragmented message, and
+	// one whose ping is whole but its message is not.
+	const token = JSON.stringify({ type: 'auth', payload: { token: agent.token } });
+	const nobody = await socket(p);
+	const cut = frame(token);
+	const inFrame = (await socket(p)).write(cut.subarray(0, 20));
+	const inMessage = (await socket(p)).write(Buffer.concat([
+		frame(token.slice(0, 30), { fin: false }), frame('x', { opcode: 9 })]));
+	const inHead = (await socket(p)).write(cut.subarray(0, 3));
+	await inMessage.until(() => frames(inMessage.bytes).some((f) => f.opcode === 10));
+
+	// Somebody who does not read what is sent.
+	const slow = await agentDirect.ws();
+	slow.ws._socket.pause();
+
+	// Writers over a WebSocket, each message acknowledged by its own id.
+	const acks = [];
+	const writer = await customerDirect.ws({ events: '' });
+	let writing = true;
+	const written = (async () => {
+		for (let n = 0; writing || n % 4 !== 0; n++) {
+			writer.send('message_send', { conversationId: conversation,
+				content: `w${n} ${'x'.repeat(2000)}`, id: `w-${n}` });
+			if (n % 4 === 3) {
+				const e = await writer.until((x) => x.type === 'message_sent' &&
+					x.data.clientId === `w-${n}`);
+				acks.push(String(e.data.id));
+			}
+		}
+	})();
+	const stop = write(10);
+
+	for (let round = 0; round < 4; round++) {
+		await pause(150);
+		const before = p.pid('pushd');
+		process.kill(p.child.pid, 'SIGHUP');
+		await succeeded(p, before);
+	}
+	assert.doesNotMatch(p.log('pushd'), /handover conns=\d+ left=[1-9]/);
+	writing = false;
+	await written;
+	await stop();
+
+	const types = writer.events.filter((e) => e.type === 'message_sent');
+	assert.deepEqual(types.map((e) => e.data.clientId),
+		types.map((e, n) => `w-${n}`), 'each acknowledged once, in order');
+	const end = String(Math.max(sent.at(-1), acks.at(-1)));
+	const last = (e) => String(e.data?.id) === end;
+	for (const x of [all, own, joined])
+		await x.until(last);
+	slow.ws._socket.resume();
+	await slow.until(last, 10_000);
+	const ids = (x) => x.events.filter((e) => /^(new_message|message_received)$/
+		.test(e.type)).map((e) => String(e.data.id));
+	for (const [what, x] of Object.entries({ own, joined, slow }))
+		assert.deepEqual(ids(x).slice(-ids(all).length),
+			ids(all).slice(-ids(x).length), what);
+	assert.ok(types.every((e) => ids(all).includes(String(e.data.id))));
+	assert.equal(new Set(ids(all)).size, ids(all).length, 'nothing twice');
+	assert.deepEqual([all, own, joined, slow, writer].map((x) => x.ended),
+		[false, false, false, false, false]);
+
+	nobody.write(frame(token));
+	inFrame.write(cut.subarray(20));
+	inMessage.write(frame(token.slice(30), { opcode: 0 }));
+	inHead.write(cut.subarray(3));
+	for (const c of [nobody, inFrame, inMessage, inHead])
+		assert.ok(await c.until(() => texts(c).some((m) => m.type === 'auth_success')));
+
+	// What was joined can be left, and typing is still told.
+	joined.send('typing_start', { conversationId: conversation });
+	await own.until((e) => e.type === 'user_typing' && e.data.isTyping);
+	const before = p.pid('pushd');
+	process.kill(p.child.pid, 'SIGHUP');
+	await succeeded(p, before);
+	joined.ws.terminate();
+	await own.until((e) => e.type === 'user_typing' && !e.data.isTyping);
+	for (const x of [all, own, slow, writer, nobody, inFrame, inMessage, inHead])
+		x.close();
 });
 
 test('--take-over=sockets: the old one sends its clients back, and they miss nothing', async (t) => {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "carry.h"
+#include "wsframe.h"
 
 /* The values of a content, by what its own bytes call for. */
 static void
@@ -54,6 +55,25 @@ values(struct carry_in *in)
 	buf_fini(&b);
 }
 
+/* A stream of frames taken over from whatever this says, then fed with it. */
+static void
+frames(struct carry_in in)
+{
+	struct wsframe w = { .message_max = 4096, .fragments_max = 16 };
+	struct wsframe_got got;
+	size_t at = 0, len = in.left;
+	char *p = malloc(len ? len : 1);
+
+	assert(p != NULL);
+	memcpy(p, in.p, len);
+	if (wsframe_adopt(&w, &in) == 0)
+		do
+			at += wsframe_read(&w, p + at, len - at, &got);
+		while (got.what != WSFRAME_MORE);
+	wsframe_fini(&w);
+	free(p);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -67,6 +87,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(p, data, size);
 	while ((n = carry_next(p + at, size - at, &r)) > 0) {
 		assert(r.in.left + CARRY_HEAD == (size_t)n);
+		frames(r.in);
 		values(&r.in);
 		at += (size_t)n;
 		assert(at <= size);

@@ -72,10 +72,46 @@ note(struct buf *out, const struct wsframe_got *got, int *open)
 	}
 }
 
+/* Another goes on where ${w} is; with ${cuts}, what is cut off is refused. */
+static void
+carry_on(struct wsframe *w, int cuts)
+{
+	const struct wsframe fresh = { .message_max = MESSAGE_MAX,
+		.fragments_max = FRAGMENTS_MAX };
+	struct wsframe other;
+	struct carry_in in;
+	struct buf b;
+	size_t n;
+	char *p;
+
+	buf_init(&b, 4096);
+	wsframe_carry(w, &b);
+	wsframe_fini(w);
+	for (n = cuts ? 0 : b.len; n <= b.len; n++) {
+		p = malloc(n ? n : 1); /* exact, for the sanitizer */
+		assert_non_null(p);
+		memcpy(p, b.data, n);
+		other = fresh;
+		in = (struct carry_in){ p, n, 0 };
+		assert_int_equal(
+		    wsframe_adopt(&other, &in), n < b.len ? -1 : 0);
+		if (n < b.len)
+			wsframe_fini(&other);
+		free(p);
+	}
+	assert_int_equal(carry_end(&in), 0);
+	*w = other;
+	buf_fini(&b);
+}
+
+enum { CARRIED = 1 << 30 }; /* flag of a step: from one to the next */
+
 /* Read in pieces of ${step} bytes, the first of ${first}. */
 static void
 read_in(const struct buf *in, size_t first, size_t step, struct buf *out)
 {
+	int carried = (step & CARRIED) != 0;
+
 	struct wsframe w = { .message_max = MESSAGE_MAX,
 		.fragments_max = FRAGMENTS_MAX };
 	struct wsframe_got got;
@@ -84,7 +120,10 @@ read_in(const struct buf *in, size_t first, size_t step, struct buf *out)
 	int open = 0;
 
 	buf_reset(out);
+	step &= ~(size_t)CARRIED;
 	while (at < in->len) {
+		if (carried)
+			carry_on(&w, in->len < 200);
 		n = at == 0 && first > 0 ? first : step;
 		if (n > in->len - at)
 			n = in->len - at;
@@ -117,6 +156,15 @@ check(const struct buf *in, const char *expected)
 	assert_string_equal(out.data, expected);
 	for (i = 1; i < in->len; i += step) {
 		read_in(in, i, in->len, &out);
+		assert_string_equal(out.data, expected);
+	}
+	/* Another goes on at each of these cuts. */
+	if (in->len < 3000) {
+		read_in(in, 0, 1 | CARRIED, &out);
+		assert_string_equal(out.data, expected);
+	}
+	for (i = 1; i < in->len; i += step) {
+		read_in(in, i, in->len | CARRIED, &out);
 		assert_string_equal(out.data, expected);
 	}
 	buf_fini(&out);
