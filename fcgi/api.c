@@ -50,6 +50,7 @@ static const struct route routes[] = {
 						WHO_MEMBER,   JSON_MAX, message_post_typing, 0 },
 	{ "PATCH",  "/api/messages/:id",	WHO_MEMBER,   JSON_MAX, message_patch, 0 },
 	{ "DELETE", "/api/messages/:id",	WHO_MEMBER,   0,        message_delete, 0 },
+	{ "POST",   "/api/messages/:id/read",	WHO_MEMBER,   JSON_MAX, message_post_read_to, 0 },
 	{ "GET",    "/api/unread",		WHO_MEMBER,   0,        unread_get, 0 },
 
 	{ "GET",    "/api/customers",		WHO_AGENT,    0,        customer_list, 0 },
@@ -61,6 +62,7 @@ static const struct route routes[] = {
 						WHO_AGENT,    0,        customer_conversations, 0 },
 
 	{ "GET",    "/api/users",		WHO_AGENT,    0,        user_list, 0 },
+	{ "POST",   "/api/users/:id/messages",	WHO_AGENT,    JSON_MAX, message_post_user, 0 },
 	{ "GET",    "/api/presence",		WHO_AGENT,    0,        presence_get, 0 },
 	{ "GET",    "/api/tags",		WHO_AGENT,    0,        tag_list, 0 },
 	{ "POST",   "/api/tags",		WHO_AGENT,    JSON_MAX, tag_post, 0 },

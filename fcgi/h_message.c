@@ -178,26 +178,43 @@ answer_again(struct req *rq, struct rsp *rs, int64_t id)
 	return h_answer(rq, rs, 200, rc, o, cursor);
 }
 
-int
-message_post_in(struct req *rq, struct rsp *rs, int64_t conversation)
+/* The direct conversation with the user, made if there is none. */
+static int
+direct_with(struct req *rq, int64_t user, int64_t *conversation)
+{
+	int rc =
+	    store_conversation_direct(rq->st, &rq->who, user, conversation);
+
+	if (rc == STORE_REPEATED)
+		return STORE_DONE;
+	return rc == STORE_INVALID ? STORE_NONE : rc;
+}
+
+/* A message to the user ${to}, or if that is 0 into the conversation. */
+static int
+post(struct req *rq, struct rsp *rs, int64_t conversation, int64_t to)
 {
 	char hash[TOKEN_HASH_SIZE];
-	struct message m = { .conversation = conversation, .hash = hash };
+	struct message m = { .hash = hash };
 	int64_t wait_s;
-	int rc, status;
+	int rc = STORE_DONE, status;
 
 	if ((status = read_message(rq, rs, &m)) != 0)
 		return status;
-	if (hash_message(&m, hash) == -1)
-		return rsp_error(rs, 503, "busy", NULL);
 	if ((wait_s = rate_take(rq, RATE_USER_MESSAGE, 0)) != 0)
 		return rsp_retry(rs, 429, "rate_limited", wait_s);
-	rc = store_conversation_may(rq->st, &rq->who, conversation,
-	    m.note ? MAY_NOTE : MAY_WRITE, NULL);
+	if (to != 0)
+		rc = direct_with(rq, to, &conversation);
+	m.conversation = conversation;
+	if (rc == STORE_DONE)
+		rc = store_conversation_may(rq->st, &rq->who, conversation,
+		    m.note ? MAY_NOTE : MAY_WRITE, NULL);
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
 	if ((wait_s = rate_take(rq, RATE_CONVERSATION, conversation)) != 0)
 		return rsp_retry(rs, 429, "rate_limited", wait_s);
+	if (hash_message(&m, hash) == -1)
+		return rsp_error(rs, 503, "busy", NULL);
 
 	rc = store_message_add(rq->st, &rq->who, &m);
 	switch (rc) {
@@ -218,6 +235,12 @@ message_post_in(struct req *rq, struct rsp *rs, int64_t conversation)
 	return status;
 }
 
+int
+message_post_in(struct req *rq, struct rsp *rs, int64_t conversation)
+{
+	return post(rq, rs, conversation, 0);
+}
+
 /*
  * POST /api/conversations/:id/messages
  *	{"content": 1..10000 characters, "client_id"?: 1..128 bytes,
@@ -233,6 +256,17 @@ int
 message_post(struct req *rq, struct rsp *rs)
 {
 	return message_post_in(rq, rs, rq->id[0]);
+}
+
+/*
+ * POST /api/users/:id/messages    as POST /api/conversations/:id/messages
+ * The message goes into the direct conversation of the two, which is made if
+ * there is none.  404 also: no such user, or oneself.
+ */
+int
+message_post_user(struct req *rq, struct rsp *rs)
+{
+	return post(rq, rs, 0, rq->id[0]);
 }
 
 /*
@@ -293,6 +327,28 @@ message_post_read(struct req *rq, struct rsp *rs)
 		return h_invalid(rq, rs);
 	}
 	rc = store_read_mark(rq->st, &rq->who, rq->id[0], id);
+	return h_good(rc) ? h_success(rs) : h_refuse(rq, rs, rc);
+}
+
+/*
+ * POST /api/messages/:id/read
+ * 200 {"success":true}: all up to it is read in its conversation, as POST
+ * /api/conversations/:id/read does.  404.
+ */
+int
+message_post_read_to(struct req *rq, struct rsp *rs)
+{
+	struct json_object *o = NULL;
+	int64_t conversation = 0;
+	int rc;
+
+	rc = store_message(rq->st, &rq->who, rq->id[0], &o);
+	if (rc == STORE_DONE &&
+	    json_get_id(o, "conversation_id", &conversation) != 1)
+		rc = STORE_NONE;
+	json_object_put(o);
+	if (rc == STORE_DONE)
+		rc = store_read_mark(rq->st, &rq->who, conversation, rq->id[0]);
 	return h_good(rc) ? h_success(rs) : h_refuse(rq, rs, rc);
 }
 

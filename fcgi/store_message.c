@@ -389,6 +389,26 @@ message_delivery(
 	return step_done(st, q);
 }
 
+/* In a direct conversation: the one of the two who did not send it. */
+static void
+message_to(struct json_object *o, const struct rooms *r)
+{
+	struct json_object *sender = NULL;
+	const char *from, *user;
+	size_t i;
+
+	if (json_get_obj(o, "sender", &sender) != 1 ||
+	    json_get_str(sender, "id", &from, NULL) != 1)
+		return;
+	for (i = 0; i < r->n; i++) {
+		if (strncmp(r->name[i], "user:", 5) != 0)
+			continue;
+		user = r->name[i] + 5;
+		if (strcmp(user, from) != 0)
+			json_put_str(o, "to", user);
+	}
+}
+
 /* An event about a message, with the forms that live clients want. */
 static int
 message_event(struct store *st, const struct conversation *c, const char *type,
@@ -400,6 +420,10 @@ message_event(struct store *st, const struct conversation *c, const char *type,
 	struct rooms r;
 	int rc;
 
+	rooms_init(&r);
+	rc = conversation_rooms(st, c, c->customer != 0 && !note, &r);
+	if (strcmp(c->type, "direct") == 0)
+		message_to(o, &r);
 	/* Names under which older clients look for the same. */
 	if (strcmp(type, "new_message") == 0) {
 		json_get_int(o, "created_at", &at);
@@ -409,8 +433,6 @@ message_event(struct store *st, const struct conversation *c, const char *type,
 	}
 	if (c->customer != 0 && !note)
 		pub = message_public(o);
-	rooms_init(&r);
-	rc = conversation_rooms(st, c, pub != NULL, &r);
 	if (strcmp(type, "new_message") != 0)
 		rooms_quote(&r, o);
 	if (rc == STORE_DONE)

@@ -126,6 +126,11 @@ const rows = {
   'POST /api/conversations/:id/typing': conversation('/typing', { body: { typing: true } }),
   'PATCH /api/messages/:id': message({ body: { content: 'better' } }),
   'DELETE /api/messages/:id': message({}),
+  'POST /api/messages/:id/read': ['own', 'foreign', 'direct', 'group', 'missing'].map((name) => ({
+    name,
+    url: (c) => `/api/messages/${c.newest[name] ?? MISSING}/read`,
+    expect: (who) => (sees[name].includes(who) ? 200 : 404),
+  })),
   'GET /api/unread': plain('/api/unread'),
 
   'GET /api/customers': plain('/api/customers'),
@@ -140,6 +145,14 @@ const rows = {
   'GET /api/customers/:id/conversations': customer('/conversations'),
 
   'GET /api/users': plain('/api/users'),
+  'POST /api/users/:id/messages': [
+    { name: 'own', url: (c) => `/api/users/${c.third.id}/messages`,
+      body: () => ({ content: 'hi' }), expect: () => 201 },
+    { name: 'self', url: (c, who) => `/api/users/${c[who]?.id ?? 1}/messages`,
+      body: () => ({ content: 'hi' }), expect: () => 404 },
+    { name: 'missing', url: () => `/api/users/${MISSING}/messages`,
+      body: () => ({ content: 'hi' }), expect: () => 404 },
+  ],
   'GET /api/presence': plain('/api/presence'),
   'GET /api/tags': plain('/api/tags'),
   'POST /api/tags': [{ name: '-', url: () => '/api/tags', fresh: async (c) => c.unique(),
