@@ -2,8 +2,8 @@
  * dialect.c: one event, its several shapes on the wire.
  *
  * The data of an event is JSON in one line already; most shapes only put
- * something around it.  The live dialect has names of its own for some events
- * and is written from the parsed data.
+ * something around it.  Where socket clients have names of their own for it,
+ * shape.c says which.
  */
 #include <string.h>
 
@@ -27,18 +27,14 @@ dialect_type_ok(const char *type)
 	return n > 0 && n <= EVENT_TYPE_MAX && strspn(type, ok) == n;
 }
 
-int
-dialect_conversational(const struct event *e)
+unsigned
+dialect_about(struct hub_event *he)
 {
-	static const char *const types[] = { "new_message", "message_updated",
-		"message_deleted", "message_status", "message_reaction",
-		"read_receipt", "typing_indicator" };
-	size_t i;
-
-	for (i = 0; i < sizeof(types) / sizeof(*types); i++)
-		if (strcmp(e->type, types[i]) == 0)
-			return 1;
-	return 0;
+	if (!he->has_about) {
+		he->about = (uint8_t)shape_about(he->e->type);
+		he->has_about = 1;
+	}
+	return he->about;
 }
 
 static const char *
@@ -148,137 +144,82 @@ dialect_message(
 	return f;
 }
 
-/* --- the live dialect --- */
+/* --- the chat dialect --- */
 
-/* Copy a member under another name; a number becomes its text. */
+/* Members of ${b}'s object that nobody else has written. */
 static void
-move(struct json_object *to, const char *name, struct json_object *from,
-    const char *key)
+flat_members(struct buf *b, struct json_object *fields)
 {
-	const char *p;
-	size_t len;
-	int64_t n;
+	struct json_object_iterator it = json_object_iter_begin(fields);
+	struct json_object_iterator end = json_object_iter_end(fields);
+	const char *key;
 
-	if (json_get_str(from, key, &p, &len) == 1)
-		json_put_strn(to, name, p, len);
-	else if (json_get_int(from, key, &n) == 1)
-		json_put_id(to, name, n);
-	else
-		json_put_str(to, name, NULL);
-}
-
-static void
-move_as_is(struct json_object *to, const char *name, struct json_object *from,
-    const char *key)
-{
-	struct json_object *v;
-
-	if (json_object_object_get_ex(from, key, &v) && v != NULL)
-		json_put(to, name, json_object_get(v));
-}
-
-/* The conversation under both of its names. */
-static void
-move_conversation(struct json_object *to, struct json_object *from)
-{
-	const char *p;
-	size_t len;
-
-	move(to, "conversationId", from, "conversation_id");
-	if (json_get_str(from, "line_user_id", &p, &len) == 1)
-		json_put_strn(to, "line_user_id", p, len);
-	else
-		move(to, "line_user_id", from, "conversation_id");
-}
-
-static struct json_object *
-live_message(struct json_object *data, const struct event *e)
-{
-	struct json_object *o = json_object_new_object(), *sender = NULL;
-	char iso[CLOCK_ISO_SIZE];
-	int64_t at = stamp_of(e);
-
-	json_get_int(data, "created_at", &at);
-	clock_iso(at, iso);
-	move(o, "id", data, "id");
-	json_put_str(o, "type", "message");
-	move_conversation(o, data);
-	if (json_get_obj(data, "sender", &sender) == 1) {
-		move(o, "senderId", sender, "id");
-		move(o, "senderName", sender, "name");
-		move(o, "sender", sender, "kind");
+	for (; !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
+		key = json_object_iter_peek_name(&it);
+		if (strcmp(key, "type") == 0 || strcmp(key, "timestamp") == 0 ||
+		    strcmp(key, "cursor") == 0)
+			continue;
+		buf_putc(b, ',');
+		json_write_str(b, key, strlen(key));
+		buf_putc(b, ':');
+		json_write(json_object_iter_peek_value(&it), b);
 	}
-	move(o, "content", data, "content");
-	json_put_str(o, "timestamp", iso);
-	move(o, "clientId", data, "client_id");
-	move_as_is(o, "kind", data, "kind");
-	move_as_is(o, "attachments", data, "attachments");
-	move_as_is(o, "reply_to", data, "reply_to");
-	move_as_is(o, "status", data, "status");
-	return o;
 }
 
-static struct json_object *
-live_typing(struct json_object *data)
-{
-	struct json_object *o = json_object_new_object();
-	bool typing = false;
-
-	json_get_bool(data, "typing", &typing);
-	move(o, "userId", data, "user_id");
-	move(o, "userName", data, "user_name");
-	move_conversation(o, data);
-	json_put_bool(o, "isTyping", typing);
-	json_put_bool(o, "is_typing", typing);
-	return o;
-}
-
-static struct json_object *
-live_status(struct json_object *data, const struct event *e)
-{
-	struct json_object *o = json_object_new_object();
-	char iso[CLOCK_ISO_SIZE];
-
-	clock_iso(stamp_of(e), iso);
-	move(o, "userId", data, "user_id");
-	move(o, "admin_id", data, "user_id");
-	move(o, "status", data, "status");
-	json_put_str(o, "timestamp", iso);
-	return o;
-}
-
+/* The end of a message of the chat dialect, and its frame. */
 static struct frame *
-live(const struct event *e, enum hub_form form, int64_t id)
+flat_end(struct buf *b, int64_t id, int64_t stamp)
 {
-	struct json_object *data = NULL, *o = NULL;
-	const char *type = e->type, *why, *p;
-	struct frame *f;
-	size_t len;
+	struct frame *f = NULL;
 
-	p = data_of(e, form, &len);
-	if (strcmp(type, "new_message") != 0 &&
-	    strcmp(type, "typing_indicator") != 0 &&
-	    strcmp(type, "presence_update") != 0)
-		return message(type, p, len, id, stamp_of(e));
-	if (json_parse(p, len, JSON_DEPTH_MAX, 1000000, EVENT_LINE_MAX, &data,
-		&why) == -1)
-		return NULL;
-	if (type[0] == 'n') {
-		type = "message_received";
-		o = live_message(data, e);
-	} else if (type[0] == 't') {
-		type = "user_typing";
-		o = live_typing(data);
-	} else {
-		type = "operator_status";
-		o = live_status(data, e);
-	}
-	f = dialect_message(type, o, id, stamp_of(e));
-	json_object_put(data);
+	buf_printf(b, ",\"timestamp\":%lld", (long long)stamp);
+	if (id > 0)
+		buf_printf(b, ",\"cursor\":\"%lld\"", (long long)id);
+	buf_putc(b, '}');
+	if (!b->err)
+		f = dialect_websocket(b->data, b->len);
+	buf_fini(b);
 	return f;
 }
 
+struct frame *
+dialect_flat(
+    const char *type, struct json_object *fields, int64_t id, int64_t stamp)
+{
+	struct json_object *cursor;
+	struct buf b;
+
+	buf_init(&b, EVENT_LINE_MAX * 2);
+	buf_printf(&b, "{\"type\":\"%s\"", type);
+	if (fields != NULL) {
+		flat_members(&b, fields);
+		/* One of its own, where there is no event's. */
+		if (id <= 0 &&
+		    json_object_object_get_ex(fields, "cursor", &cursor)) {
+			buf_puts(&b, ",\"cursor\":");
+			json_write(cursor, &b);
+		}
+	}
+	json_object_put(fields);
+	return flat_end(&b, id, stamp);
+}
+
 /* --- Socket.IO --- */
+
+/* Names that its clients take for news of the connection. */
+static int
+sio_reserved(const char *name)
+{
+	static const char *const names[] = { "connect", "connect_error",
+		"disconnect", "disconnecting", "newListener",
+		"removeListener" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return 1;
+	return 0;
+}
 
 struct frame *
 dialect_sio(const char *type, const char *data, size_t len, int64_t id)
@@ -286,6 +227,7 @@ dialect_sio(const char *type, const char *data, size_t len, int64_t id)
 	struct frame *f = NULL;
 	struct buf b;
 
+	/* Engine.IO's message, then Socket.IO's event. */
 	buf_init(&b, EVENT_LINE_MAX * 2);
 	buf_printf(&b, "42[\"%s\",", type);
 	buf_append(&b, data, len);
@@ -298,88 +240,56 @@ dialect_sio(const char *type, const char *data, size_t len, int64_t id)
 	return f;
 }
 
-/* Milliseconds as ISO 8601. */
-static void
-move_time(struct json_object *to, const char *name, struct json_object *from,
-    const char *key)
-{
-	char iso[CLOCK_ISO_SIZE];
-	int64_t ms;
+/* --- what socket clients have names of their own for --- */
 
-	if (json_get_int(from, key, &ms) != 1) {
-		json_put_str(to, name, NULL);
-		return;
+/* {"type","<under>":data,...}; without ${under}: the members of ${o}. */
+static struct frame *
+chat(const struct shape *shape, const char *data, size_t len, int64_t id,
+    int64_t stamp)
+{
+	struct buf b;
+
+	buf_init(&b, EVENT_LINE_MAX * 2);
+	buf_printf(&b, "{\"type\":\"%s\"", shape->name);
+	if (shape->under == NULL && shape->data != NULL) {
+		flat_members(&b, shape->data);
+	} else {
+		buf_printf(&b,
+		    ",\"%s\":", shape->under == NULL ? "data" : shape->under);
+		buf_append(&b, data, len);
 	}
-	clock_iso(ms, iso);
-	json_put_str(to, name, iso);
-}
-
-static struct json_object *
-sio_presence(struct json_object *data, const struct event *e)
-{
-	struct json_object *o = json_object_new_object();
-	char iso[CLOCK_ISO_SIZE];
-
-	clock_iso(stamp_of(e), iso);
-	move(o, "userId", data, "user_id");
-	move(o, "status", data, "status");
-	move_as_is(o, "text", data, "text");
-	json_put_str(o, "timestamp", iso);
-	move_time(o, "last_seen", data, "last_seen");
-	return o;
-}
-
-static struct json_object *
-sio_receipt(struct json_object *data)
-{
-	struct json_object *o = json_object_new_object();
-
-	move(o, "messageId", data, "message_id");
-	move_conversation(o, data);
-	move_as_is(o, "readBy", data, "read_by");
-	move_time(o, "readAt", data, "read_at");
-	return o;
-}
-
-/* The event's name and argument as a Socket.IO client knows them. */
-static struct json_object *
-sio_argument(const struct event *e, struct json_object *data, const char **type)
-{
-	if (strcmp(e->type, "new_message") == 0) {
-		*type = "message_received";
-		return live_message(data, e);
-	}
-	if (strcmp(e->type, "typing_indicator") == 0)
-		return live_typing(data);
-	if (strcmp(e->type, "presence_update") == 0)
-		return sio_presence(data, e);
-	if (strcmp(e->type, "read_receipt") == 0)
-		return sio_receipt(data);
-	return NULL;
+	return flat_end(&b, id, stamp);
 }
 
 static struct frame *
-sio(const struct event *e, enum hub_form form, int64_t id)
+shaped(
+    const struct event *e, enum family family, enum hub_form form, int64_t id)
 {
-	struct json_object *data = NULL, *o;
-	const char *type = e->type, *why, *p;
+	int64_t stamp = stamp_of(e);
 	struct frame *f = NULL;
+	struct shape shape;
+	const char *data;
 	struct buf b;
 	size_t len;
 
-	p = data_of(e, form, &len);
-	if (json_parse(p, len, JSON_DEPTH_MAX, 1000000, EVENT_LINE_MAX, &data,
-		&why) == -1)
+	data = data_of(e, form, &len);
+	if (shape_of(e, family, data, len, stamp, &shape) == -1)
 		return NULL;
-	o = sio_argument(e, data, &type);
-	json_object_put(data);
-	if (o == NULL)
-		return dialect_sio(type, p, len, id);
 	buf_init(&b, EVENT_LINE_MAX * 2);
-	json_write(o, &b);
-	json_object_put(o);
-	if (!b.err)
-		f = dialect_sio(type, b.data, b.len, id);
+	if (shape.data != NULL) {
+		json_write(shape.data, &b);
+		data = b.data;
+		len = b.len;
+	}
+	if (b.err)
+		f = NULL;
+	else if (family == FAMILY_LIVE)
+		f = message(shape.name, data, len, id, stamp);
+	else if (family == FAMILY_CHAT)
+		f = chat(&shape, data, len, id, stamp);
+	else if (!sio_reserved(shape.name))
+		f = dialect_sio(shape.name, data, len, id);
+	json_object_put(shape.data);
 	buf_fini(&b);
 	return f;
 }
@@ -443,15 +353,21 @@ encode(const struct event *e, enum dialect d, enum hub_form form)
 	case DIALECT_SOCKET:
 		return message(e->type, data, len, e->id, stamp_of(e));
 	case DIALECT_LIVE:
-		return live(e, form, e->id);
+		return shaped(e, FAMILY_LIVE, form, e->id);
 	case DIALECT_LIVE_BARE:
-		return live(e, form, 0);
+		return shaped(e, FAMILY_LIVE, form, 0);
+	case DIALECT_CHAT:
+		return shaped(e, FAMILY_CHAT, form, e->id);
+	case DIALECT_CHAT_BARE:
+		return shaped(e, FAMILY_CHAT, form, 0);
 	case DIALECT_SIO:
-		return sio(e, form, e->id);
+		return shaped(e, FAMILY_SIO, form, e->id);
 	case DIALECT_SIO_BARE:
-		return sio(e, form, 0);
+		return shaped(e, FAMILY_SIO, form, 0);
 	case DIALECT_SIO_ALL:
-		return dialect_sio(e->type, data, len, e->id);
+		return sio_reserved(e->type)
+			   ? NULL
+			   : dialect_sio(e->type, data, len, e->id);
 	default:
 		return sse(e, d, form);
 	}

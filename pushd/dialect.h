@@ -13,6 +13,7 @@
 #include "buf.h"
 #include "frame.h"
 #include "hub.h"
+#include "shape.h"
 
 enum dialect {
 	DIALECT_NAMED,     /* SSE: id, event, data */
@@ -22,6 +23,8 @@ enum dialect {
 	DIALECT_SOCKET,    /* WebSocket: every event under its own name */
 	DIALECT_LIVE,      /* WebSocket: the live dialect's names */
 	DIALECT_LIVE_BARE, /* ... without the event's id */
+	DIALECT_CHAT,      /* WebSocket: the chat dialect, flat */
+	DIALECT_CHAT_BARE, /* ... without the event's id */
 	DIALECT_SIO, /* Socket.IO: its names; the id is the last argument */
 	DIALECT_SIO_BARE, /* ... without the event's id */
 	DIALECT_SIO_ALL,  /* Socket.IO: every event under its own name */
@@ -59,6 +62,15 @@ struct frame *dialect_message(
     const char *type, struct json_object *payload, int64_t id, int64_t stamp);
 
 /*
+ * dialect_flat(type, fields, id, stamp):
+ * Returns a new frame with a message of the chat dialect: ${type}, the members
+ * of ${fields}, `timestamp`, and `cursor` if ${id} is above 0; NULL without
+ * memory.  Takes ${fields}, NULL for none.
+ */
+struct frame *dialect_flat(
+    const char *type, struct json_object *fields, int64_t id, int64_t stamp);
+
+/*
  * dialect_sio(type, data, len, id):
  * Returns a new frame with a Socket.IO event of one argument, the JSON text at
  * ${data}, and the cursor ${id} as the last one if that is above 0; NULL
@@ -73,12 +85,8 @@ struct frame *dialect_sio(
  */
 struct frame *dialect_websocket(const char *text, size_t len);
 
-/*
- * dialect_conversational(e):
- * Whether the event belongs to what is said in a conversation, which the live
- * dialect shows only to those who joined it.
- */
-int dialect_conversational(const struct event *e);
+/* dialect_about(he): what the event is about, the bits of shape.h. */
+unsigned dialect_about(struct hub_event *he);
 
 /* dialect_type_ok(type): [A-Za-z0-9_.:-]{1,64} */
 int dialect_type_ok(const char *type);

@@ -16,15 +16,16 @@
 #include "frame.h"
 #include "table.h"
 
-#define HUB_DIALECTS 14 /* encodings that may hang on one event */
+#define HUB_DIALECTS 12 /* encodings that may hang on one event */
 
 enum hub_form { HUB_AGENT, HUB_CUSTOMER };
 
 /* An event in the ring or on its way; counted. */
 struct hub_event {
 	uint32_t refs;
-	int stale;       /* changed by a later event: replay asks the log */
-	struct event *e; /* owned */
+	uint8_t stale; /* changed by a later event: replay asks the log */
+	uint8_t about, has_about; /* what dialect.c found out of it */
+	struct event *e;          /* owned */
 	struct frame *frame[HUB_DIALECTS][2]; /* made when first asked for */
 };
 

@@ -231,7 +231,7 @@ own_presence(const struct live *v, const struct event *e)
 	char text[200];
 	int n;
 
-	if (v->sub.form != HUB_AGENT || strcmp(e->type, "presence_update") != 0)
+	if (v->sub.form != HUB_AGENT)
 		return 0;
 	n = snprintf(
 	    text, sizeof(text), "\"user_id\":\"%s\"", v->use.ident->id);
@@ -253,7 +253,6 @@ taken_out(struct live *v, const struct event *e)
 
 	if (v->work == NULL || v->work->nrooms == 0 ||
 	    v->sub.form == HUB_CUSTOMER ||
-	    strcmp(e->type, "conversation_updated") != 0 ||
 	    json_parse(e->data, e->data_len, JSON_DEPTH_MAX, 1000000,
 		EVENT_LINE_MAX, &o, &why) == -1)
 		return 0;
@@ -274,24 +273,40 @@ taken_out(struct live *v, const struct event *e)
 	return !in;
 }
 
+int
+live_member(const struct live *v, const struct event *e)
+{
+	size_t i;
+
+	if (!v->host->words->members || v->sub.form != HUB_AGENT)
+		return 0;
+	for (i = 0; i < e->nrooms; i++)
+		if (strncmp(e->rooms[i], "user:", 5) == 0 &&
+		    strcmp(e->rooms[i] + 5, v->use.ident->id) == 0)
+			return 1;
+	return 0;
+}
+
 /* Whether the event goes to this client at all, in whatever shape. */
 static int
 shows(struct live *v, struct hub_event *he)
 {
 	struct outbox_item *m = live_own(v, he->e);
-	int heard = m == NULL || m->heard;
+	int own = m != NULL, heard = own && m->heard;
+	unsigned about = dialect_about(he);
 
-	if (m != NULL)
+	if (own)
 		outbox_seen(&v->work->outbox, m, he);
 	if (v->all)
 		return 1;
-	if (!heard)
-		return 0; /* the answer to it stands for it */
-	if (taken_out(v, he->e))
+	if (own)
+		return heard; /* else the answer to it stands for it */
+	if ((about & SHAPE_MEMBERS) && taken_out(v, he->e))
 		return 0;
-	if (dialect_conversational(he->e))
-		return v->sub.form == HUB_CUSTOMER || in_joined(v, he->e);
-	return !own_presence(v, he->e);
+	if (about & SHAPE_TALK)
+		return v->sub.form == HUB_CUSTOMER || in_joined(v, he->e) ||
+		       live_member(v, he->e);
+	return !(about & SHAPE_PRESENCE) || !own_presence(v, he->e);
 }
 
 int

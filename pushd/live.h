@@ -31,6 +31,7 @@ struct live_words {
 	enum dialect dialect; /* its events */
 	enum dialect bare;    /* ... without their ids */
 	enum dialect all;     /* ... when it asked for every event */
+	int members; /* hears groups that it is a member of, unjoined */
 
 	/* A message of the client.  NULL: the transport reads it itself. */
 	void (*text)(struct live *v, const char *p, size_t len);
@@ -149,6 +150,9 @@ int live_cookie(struct live *v, struct ident *id);
  */
 int live_may(struct live *v, const struct about *a);
 
+/* live_is_in(v, a): whether it is somebody; 0 with an error said. */
+int live_is_in(struct live *v, const struct about *a);
+
 /*
  * live_join(v, a, cursor):
  * Into a conversation, with what was missed there since ${cursor}, or since
@@ -163,7 +167,7 @@ void live_rooms(const struct live *v, struct buf *b);
 /* live_typing(v, a, typing): without a conversation in the only one. */
 void live_typing(struct live *v, const struct about *a, int typing);
 
-/* live_read(v, a, message): it has read up to there. */
+/* live_read(v, a, message): it has read up to there, wherever that is. */
 void live_read(struct live *v, const struct about *a, const char *message);
 
 /*
@@ -173,6 +177,13 @@ void live_read(struct live *v, const struct about *a, const char *message);
  */
 void live_send(struct live *v, const struct about *a, struct json_object *o,
     int note, int heard);
+
+/* live_send_to(v, a, o, to): as live_send, to the user ${to}. */
+void live_send_to(struct live *v, const struct about *a, struct json_object *o,
+    const char *to);
+
+/* live_status(v, a, status): it is online, away or busy, as it says. */
+void live_status(struct live *v, const struct about *a, const char *status);
 
 /* --- in the course of time --- */
 

@@ -160,7 +160,7 @@ on_join_missed(void *arg, struct hub_event *he)
 	struct outbox_item *m;
 
 	/* The rest came, or comes, through the identity's own rooms. */
-	if (dialect_conversational(he->e) &&
+	if ((dialect_about(he) & SHAPE_TALK) && !live_member(v, he->e) &&
 	    ((m = live_own(v, he->e)) == NULL || m->heard))
 		live_give(v, he);
 	return v->host->is_full(v);

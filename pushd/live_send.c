@@ -27,23 +27,31 @@ ask(struct live *v, const struct outbox_ask *q, const struct buf *body)
 		live_close(v, 1011, "memory");
 }
 
+/* The object, to ${q}->path.  Takes ${body}. */
+static void
+pass_on(struct live *v, struct outbox_ask *q, struct json_object *body)
+{
+	struct buf b;
+
+	buf_init(&b, 65536);
+	json_write(body, &b);
+	json_object_put(body);
+	ask(v, q, &b);
+	buf_fini(&b);
+}
+
 /* POST the object to ${what} of the conversation.  Takes ${body}. */
 static void
-pass_on(struct live *v, const struct about *a, const char *id, const char *what,
-    struct json_object *body)
+pass_on_in(struct live *v, const struct about *a, const char *id,
+    const char *what, struct json_object *body)
 {
 	struct outbox_ask q = { .about = a, .method = "POST" };
 	char path[OUTBOX_PATH_MAX];
-	struct buf b;
 
 	snprintf(path, sizeof(path), "/api/conversations/%s/%s", id, what);
 	q.path = path;
 	q.conversation = id;
-	buf_init(&b, 65536);
-	json_write(body, &b);
-	json_object_put(body);
-	ask(v, &q, &b);
-	buf_fini(&b);
+	pass_on(v, &q, body);
 }
 
 /* --- typing --- */
@@ -86,7 +94,7 @@ say_typing(struct live *v, const struct about *a, const char *id, int typing)
 	struct json_object *body = json_object_new_object();
 
 	json_put_bool(body, "typing", typing);
-	pass_on(v, a, id, "typing", body);
+	pass_on_in(v, a, id, "typing", body);
 }
 
 void
@@ -166,21 +174,54 @@ live_typing(struct live *v, const struct about *a, int typing)
 	}
 }
 
+/* Up to a message of whatever conversation. */
+static void
+read_to(struct live *v, const struct about *a, const char *message)
+{
+	struct outbox_ask q = { .about = a, .method = "POST" };
+	char path[OUTBOX_PATH_MAX];
+
+	snprintf(path, sizeof(path), "/api/messages/%s/read", message);
+	q.path = path;
+	pass_on(v, &q, json_object_new_object());
+}
+
 void
 live_read(struct live *v, const struct about *a, const char *message)
 {
 	struct json_object *body;
 	char id[OUTBOX_ID_MAX];
 
-	if (!live_ready(v, a) || !live_named(v, a, 1, id))
+	if (!live_ready(v, a))
 		return;
 	if (message == NULL || message[0] == '\0') {
 		live_error(v, a, "bad_request", "Name the message", 0);
-		return;
+	} else if (a->has_name == 0) {
+		if (id_parse(message, strlen(message)) > 0)
+			read_to(v, a, message);
+		else
+			live_error(
+			    v, a, "not_found", "There is no such message", 0);
+	} else if (live_named(v, a, 0, id)) {
+		body = json_object_new_object();
+		json_put_str(body, "message_id", message);
+		pass_on_in(v, a, id, "read", body);
 	}
+}
+
+void
+live_status(struct live *v, const struct about *a, const char *status)
+{
+	struct outbox_ask q = {
+		.about = a, .method = "PATCH", .path = "/api/me"
+	};
+	struct json_object *body;
+
+	if (!live_ready(v, a))
+		return;
 	body = json_object_new_object();
-	json_put_str(body, "message_id", message);
-	pass_on(v, a, id, "read", body);
+	json_put_str(body, "status", status);
+	pass_on(v, &q, body);
 }
 
 /* --- messages --- */
@@ -275,6 +316,24 @@ live_send(struct live *v, const struct about *a, struct json_object *o,
 	q.path = path;
 	q.conversation = id;
 	post(v, &q, o, note);
+}
+
+void
+live_send_to(struct live *v, const struct about *a, struct json_object *o,
+    const char *to)
+{
+	struct outbox_ask q = { .about = a };
+	char path[OUTBOX_PATH_MAX];
+
+	if (!live_ready(v, a) || !client_id_ok(v, a))
+		return;
+	if (id_parse(to, strlen(to)) <= 0) {
+		live_error(v, a, "not_found", "There is nobody of that id", 0);
+		return;
+	}
+	snprintf(path, sizeof(path), "/api/users/%s/messages", to);
+	q.path = path;
+	post(v, &q, o, 0);
 }
 
 /* --- the answers --- */

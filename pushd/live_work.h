@@ -71,6 +71,12 @@ void live_give(struct live *v, struct hub_event *he);
 /* live_own(v, e): the open request whose event this is, or NULL. */
 struct outbox_item *live_own(struct live *v, const struct event *e);
 
+/*
+ * live_member(v, e):
+ * Whether it hears the event as a member of the group, without having joined.
+ */
+int live_member(const struct live *v, const struct event *e);
+
 /* live_catch_up(v, cursor): what it missed since.  May end it. */
 void live_catch_up(struct live *v, int64_t cursor);
 
@@ -128,11 +134,9 @@ int live_named(
     struct live *v, const struct about *a, int only, char id[OUTBOX_ID_MAX]);
 
 /*
- * live_is_in(v, a), live_ready(v, a):
- * Whether it is somebody; and may ask something that is answered later.  0
- * with an error said.
+ * live_ready(v, a):
+ * Whether it may ask something that is answered later.  0 with an error said.
  */
-int live_is_in(struct live *v, const struct about *a);
 int live_ready(struct live *v, const struct about *a);
 
 #endif

@@ -52,6 +52,8 @@ static const struct transport_path paths[] = {
 	{ "/api/events/longpoll", &longpoll_transport },
 	{ "/api/api/events/longpoll", &longpoll_transport },
 	{ "/ws/live-chat", &ws_transport },
+	{ "/chat/ws", &ws_chat_transport },
+	{ "/", &ws_chat_transport },
 	{ "/socket.io/", &socketio_transport },
 	{ "/health", &health_transport },
 	{ "/metrics", &metrics_transport },

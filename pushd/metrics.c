@@ -216,7 +216,8 @@ health_open(struct conn *c, const struct request *rq)
 		json_put_str(o, "version", PARLEY_VERSION);
 		json_put_int(o, "head", p->hub.head);
 		json_put_int(o, "sse", counted(&n, "sse"));
-		json_put_int(o, "websocket", counted(&n, "websocket"));
+		json_put_int(o, "websocket",
+		    counted(&n, "websocket") + counted(&n, "chat"));
 		json_put_int(o, "longpoll", counted(&n, "longpoll"));
 		json_put_int(o, "socketio", (int64_t)p->eios.n);
 		json_put_int(o, "backend_up", bs.up);

@@ -116,6 +116,8 @@ words_message(
 	json_put_str(o, "conversationId", text);
 	json_put_str(
 	    o, "line_user_id", m->about.name[0] ? m->about.name : text);
+	if (words_member(message, "to", text, sizeof(text)) == 1)
+		json_put_str(o, "to", text);
 	if (json_get_str(message, "content", &content, &len) == 1)
 		json_put_strn(o, "content", content, len);
 	json_get_int(message, "created_at", &at);

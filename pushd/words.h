@@ -11,8 +11,11 @@
 
 #include "live.h"
 
-/* The live dialect: {type, payload, timestamp}. */
-extern const struct live_words words_live;
+/*
+ * The live dialect, {type, payload, timestamp}, and the chat dialect, which is
+ * flat: its events and answers carry the client's cursor as `cursor`.
+ */
+extern const struct live_words words_live, words_chat;
 
 /*
  * words_member(o, key, out, size):

@@ -45,6 +45,7 @@ struct ws_open {
 };
 
 static void ws_open(struct conn *c, const struct request *rq);
+static void chat_open(struct conn *c, const struct request *rq);
 static void ws_input(struct conn *c, char *p, size_t len);
 static void ws_drained(struct conn *c);
 static unsigned ws_tick(struct conn *c);
@@ -67,6 +68,16 @@ const struct transport ws_transport = { .name = "websocket",
 	.gone = ws_gone,
 	.carry = ws_carry,
 	.adopt = ws_adopt };
+
+const struct transport ws_chat_transport = { .name = "chat",
+	.open = chat_open,
+	.input = ws_input,
+	.drained = ws_drained,
+	.tick = ws_tick,
+	.settle = ws_settle,
+	.bye = ws_bye,
+	.describe = ws_describe,
+	.gone = ws_gone };
 
 /* --- what goes out --- */
 
@@ -216,18 +227,21 @@ host_active_s(const struct live *v)
 	return ((const struct ws *)v)->c->active_s;
 }
 
-static const struct live_host live_host = {
-	.words = &words_live,
-	.push = host_push,
-	.send = host_send,
-	.close = host_close,
-	.hear = host_hear,
-	.in = host_in,
-	.answered = host_answered,
-	.is_full = host_is_full,
-	.addr = host_addr,
-	.active_s = host_active_s,
-};
+/* clang-format off */
+#define HOST								\
+	.push = host_push,						\
+	.send = host_send,						\
+	.close = host_close,						\
+	.hear = host_hear,						\
+	.in = host_in,							\
+	.answered = host_answered,					\
+	.is_full = host_is_full,					\
+	.addr = host_addr,						\
+	.active_s = host_active_s
+/* clang-format on */
+
+static const struct live_host live_host = { .words = &words_live, HOST };
+static const struct live_host chat_host = { .words = &words_chat, HOST };
 
 /* --- the upgrade --- */
 
@@ -323,14 +337,14 @@ url_cursor(const struct request *rq)
 
 /* Returns a new one with room for its upgrade. */
 static struct ws *
-ws_new(struct conn *c)
+ws_new(struct conn *c, const struct live_host *host)
 {
 	struct ws *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return NULL;
 	w->c = c;
-	live_init(&w->live, &live_host, c->unlimited);
+	live_init(&w->live, host, c->unlimited);
 	if (more_get(w) != NULL)
 		w->more->open = calloc(1, sizeof(*w->more->open));
 	if (w->more == NULL || w->more->open == NULL) {
@@ -342,7 +356,8 @@ ws_new(struct conn *c)
 }
 
 static void
-ws_open(struct conn *c, const struct request *rq)
+upgrade(struct conn *c, const struct request *rq, const struct transport *tr,
+    const struct live_host *host)
 {
 	char token[PUSH_TOKEN_MAX], session[PUSH_TOKEN_MAX], accept[29];
 	int status = http_ws_key(rq->head, rq->p, accept);
@@ -354,7 +369,7 @@ ws_open(struct conn *c, const struct request *rq)
 		refuse(c, status);
 		return;
 	}
-	w = ws_new(c);
+	w = ws_new(c, host);
 	if (w == NULL) {
 		conn_close(c, "memory");
 		return;
@@ -364,7 +379,7 @@ ws_open(struct conn *c, const struct request *rq)
 	w->live.cursor = url_cursor(rq);
 	w->live.all = http_query(rq->head, rq->p, "events", token, 8) == 3 &&
 		      strcmp(token, "all") == 0;
-	conn_take(c, &ws_transport, w);
+	conn_take(c, tr, w);
 	if (push_of(c)->mode == MODE_ECHO) {
 		w->echo = 1;
 		switch_protocols(w);
@@ -383,6 +398,18 @@ ws_open(struct conn *c, const struct request *rq)
 	}
 	conn_pause(c);
 	conn_due(c, 30);
+}
+
+static void
+ws_open(struct conn *c, const struct request *rq)
+{
+	upgrade(c, rq, &ws_transport, &live_host);
+}
+
+static void
+chat_open(struct conn *c, const struct request *rq)
+{
+	upgrade(c, rq, &ws_chat_transport, &chat_host);
 }
 
 /* A message is whole. */

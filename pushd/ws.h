@@ -1,10 +1,10 @@
 #ifndef PARLEY_WS_H
 #define PARLEY_WS_H
 
-/* The native WebSocket and its live dialect (protocols.md 6 and 11). */
+/* The native WebSocket, with the live and with the chat dialect. */
 
 #include "transport.h"
 
-extern const struct transport ws_transport;
+extern const struct transport ws_transport, ws_chat_transport;
 
 #endif

@@ -124,7 +124,7 @@ describe('SSE', { timeout: 120_000 }, () => {
 		const post = await ask(p, swap('POST', 'Content-Length: 0\r\n'));
 		assert.equal(post.status, 405);
 		assert.match(post.headers.allow, /GET/);
-		for (const path of ['/', `${STREAM}/`, '/api/events', '/x', '/metrics/'])
+		for (const path of ['//', `${STREAM}/`, '/api/events', '/x', '/metrics/'])
 			assert.equal((await ask(p, GET(path))).status, 404, path);
 	});
 

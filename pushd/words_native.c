@@ -1,5 +1,7 @@
 /*
- * words_live.c: the live dialect, {type, payload, timestamp} both ways.
+ * words_native.c: what is said over native WebSockets: the live dialect,
+ * {type, payload, timestamp}, and the chat dialect, which is flat and has some
+ * commands more.  Both are understood in either form.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,12 +13,21 @@
 
 /* --- what the client is told --- */
 
+static int
+is_chat(const struct live *v)
+{
+	return v->host->words == &words_chat;
+}
+
 /* Takes ${payload}; ${id} is an event's or 0. */
 static void
 say(struct live *v, const char *type, struct json_object *payload, int64_t id)
 {
+	int64_t stamp = id > 0 ? id : clock_now_ms();
+
 	live_frame(v,
-	    dialect_message(type, payload, id, id > 0 ? id : clock_now_ms()),
+	    is_chat(v) ? dialect_flat(type, payload, id, stamp)
+		       : dialect_message(type, payload, id, stamp),
 	    id);
 }
 
@@ -41,7 +52,7 @@ auth_success(struct live *v, int64_t cursor)
 
 /* Without a cursor of its own it is given one: once that is known. */
 static void
-live_in(struct live *v, int64_t tag, int again)
+say_in(struct live *v, int64_t tag, int again)
 {
 	(void)tag;
 	if (again)
@@ -51,7 +62,7 @@ live_in(struct live *v, int64_t tag, int again)
 }
 
 static void
-live_resumed(struct live *v, int good, int64_t cursor)
+say_resumed(struct live *v, int good, int64_t cursor)
 {
 	(void)good;
 	if (v->cursor == PUSH_NOW)
@@ -59,7 +70,7 @@ live_resumed(struct live *v, int good, int64_t cursor)
 }
 
 static void
-live_refused(struct live *v, int64_t tag, const char *message)
+say_refused(struct live *v, int64_t tag, const char *message)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -70,7 +81,7 @@ live_refused(struct live *v, int64_t tag, const char *message)
 }
 
 static void
-live_error_said(struct live *v, const struct about *a, const char *code,
+say_error(struct live *v, const struct about *a, const char *code,
     const char *message, int retry_s)
 {
 	struct json_object *o = json_object_new_object();
@@ -89,7 +100,7 @@ live_error_said(struct live *v, const struct about *a, const char *code,
 }
 
 static void
-live_joined(
+say_joined(
     struct live *v, const struct about *a, const char *id, const char *line)
 {
 	struct json_object *o = json_object_new_object();
@@ -97,16 +108,20 @@ live_joined(
 
 	(void)a;
 	json_put_str(o, "conversationId", id);
-	json_put_str(o, "line_user_id", line);
-	/* Whatever is newer than this comes over this connection. */
-	snprintf(
-	    cursor, sizeof(cursor), "%lld", (long long)live_push(v)->hub.head);
-	json_put_str(o, "cursor", cursor);
+	if (is_chat(v)) {
+		json_put_str(o, "groupId", id);
+	} else {
+		json_put_str(o, "line_user_id", line);
+		/* Whatever is newer than this comes over this connection. */
+		snprintf(cursor, sizeof(cursor), "%lld",
+		    (long long)live_push(v)->hub.head);
+		json_put_str(o, "cursor", cursor);
+	}
 	say(v, "conversation_joined", o, 0);
 }
 
 static void
-live_left(struct live *v, const struct about *a, const char *id)
+say_left(struct live *v, const struct about *a, const char *id)
 {
 	(void)v;
 	(void)a;
@@ -114,27 +129,31 @@ live_left(struct live *v, const struct about *a, const char *id)
 }
 
 static void
-live_stored(struct live *v, const struct outbox_item *m,
+say_stored(struct live *v, const struct outbox_item *m,
     struct json_object *message, int64_t event_id, int64_t id)
 {
+	/* Heard as the others hear it, if that is still to come or has. */
+	if (m->heard && event_id > 0 &&
+	    (m->seen != NULL || event_id > v->sub.cursor))
+		return;
 	say(v, "message_sent", words_message(m, message, event_id), id);
 }
 
 static void
-live_done(struct live *v, const struct about *a)
+say_done(struct live *v, const struct about *a)
 {
 	(void)v;
 	(void)a;
 }
 
 static void
-live_reset(struct live *v)
+say_reset(struct live *v)
 {
 	say(v, "reset", push_reset(live_push(v)), 0);
 }
 
 static void
-live_tick(struct live *v, int64_t id)
+say_tick(struct live *v, int64_t id)
 {
 	say(v, "tick", json_object_new_object(), id);
 }
@@ -184,6 +203,71 @@ is_note(struct json_object *payload)
 	       strcasecmp(type, "note") == 0;
 }
 
+/* A flag under any of its names; ${otherwise} if it is not there. */
+static int
+flag(struct json_object *o, const char *const *names, int otherwise)
+{
+	bool on;
+
+	for (; *names != NULL; names++)
+		if (json_get_bool(o, *names, &on) == 1)
+			return on;
+	return otherwise;
+}
+
+static void
+do_status(struct live *v, struct json_object *o, const struct about *a)
+{
+	char status[32];
+
+	if (words_member(o, "status", status, sizeof(status)) == 1)
+		live_status(v, a, status);
+	else
+		say_error(v, a, "bad_request", "Name the status", 0);
+}
+
+/* To a user, or into a group: commands of the chat dialect. */
+static void
+do_message(struct live *v, struct json_object *o, const struct about *a)
+{
+	char to[OUTBOX_ID_MAX];
+
+	if (words_member(o, "to", to, sizeof(to)) == 1)
+		live_send_to(v, a, o, to);
+	else if (live_is_in(v, a))
+		say_error(v, a, "bad_request", "Name whom it is to", 0);
+}
+
+static void
+do_group(struct live *v, struct json_object *o, const struct about *a)
+{
+	if (a->has_name != 0)
+		live_send(v, a, o, 0, 1);
+	else if (live_is_in(v, a))
+		say_error(v, a, "bad_request", "Name the group", 0);
+}
+
+/* One of the chat dialect's own commands: whether it was. */
+static int
+do_chat(struct live *v, const char *type, struct json_object *o,
+    const struct about *a)
+{
+	static const char *const typing[] = { "isTyping", "is_typing", "typing",
+		NULL };
+
+	if (!is_chat(v))
+		return 0;
+	if (strcmp(type, "message") == 0)
+		do_message(v, o, a);
+	else if (strcmp(type, "group_message") == 0)
+		do_group(v, o, a);
+	else if (strcmp(type, "typing") == 0)
+		live_typing(v, a, flag(o, typing, 1));
+	else
+		return 0;
+	return 1;
+}
+
 static void
 do_command(struct live *v, const char *type, struct json_object *o,
     struct json_object *payload)
@@ -191,6 +275,8 @@ do_command(struct live *v, const char *type, struct json_object *o,
 	struct about a;
 
 	words_about(o, -1, &a);
+	if (do_chat(v, type, o, &a))
+		return;
 	if (strcmp(type, "leave_conversation") == 0)
 		live_leave(v, &a);
 	else if (strcmp(type, "message_send") == 0)
@@ -204,12 +290,11 @@ do_command(struct live *v, const char *type, struct json_object *o,
 	else if (strcmp(type, "message_read") == 0 ||
 		 strcmp(type, "read_receipt") == 0)
 		do_read(v, o, &a);
-	else if (v->state != LIVE_IN)
-		live_error_said(
-		    v, NULL, "unauthenticated", "Authentication required", 0);
-	else
-		live_error_said(
-		    v, NULL, "unknown_type", "There is no such type", 0);
+	else if (strcmp(type, "user_status") == 0 ||
+		 strcmp(type, "presence_update") == 0)
+		do_status(v, o, &a);
+	else if (live_is_in(v, NULL))
+		say_error(v, NULL, "unknown_type", "There is no such type", 0);
 }
 
 static void
@@ -219,8 +304,7 @@ on_object(struct live *v, struct json_object *root)
 	char type[64];
 
 	if (words_member(root, "type", type, sizeof(type)) != 1) {
-		live_error_said(
-		    v, NULL, "bad_request", "A message has a type", 0);
+		say_error(v, NULL, "bad_request", "A message has a type", 0);
 		return;
 	}
 	if (json_get_obj(root, "payload", &payload) == 1)
@@ -236,7 +320,7 @@ on_object(struct live *v, struct json_object *root)
 }
 
 static void
-live_text(struct live *v, const char *p, size_t len)
+hear(struct live *v, const char *p, size_t len)
 {
 	struct json_object *root = words_parse(v, p, len);
 
@@ -245,20 +329,34 @@ live_text(struct live *v, const char *p, size_t len)
 	json_object_put(root);
 }
 
+/* clang-format off */
+#define NATIVE								\
+	.text = hear,							\
+	.in = say_in,							\
+	.resumed = say_resumed,						\
+	.refused = say_refused,						\
+	.error = say_error,						\
+	.joined = say_joined,						\
+	.left = say_left,						\
+	.stored = say_stored,						\
+	.done = say_done,						\
+	.reset = say_reset,						\
+	.tick = say_tick
+/* clang-format on */
+
 const struct live_words words_live = {
 	.name = "live",
 	.dialect = DIALECT_LIVE,
 	.bare = DIALECT_LIVE_BARE,
 	.all = DIALECT_SOCKET,
-	.text = live_text,
-	.in = live_in,
-	.resumed = live_resumed,
-	.refused = live_refused,
-	.error = live_error_said,
-	.joined = live_joined,
-	.left = live_left,
-	.stored = live_stored,
-	.done = live_done,
-	.reset = live_reset,
-	.tick = live_tick,
+	NATIVE,
+};
+
+const struct live_words words_chat = {
+	.name = "chat",
+	.dialect = DIALECT_CHAT,
+	.bare = DIALECT_CHAT_BARE,
+	.all = DIALECT_CHAT,
+	.members = 1,
+	NATIVE,
 };
