@@ -5,7 +5,7 @@
 //
 //	make bench                     all, in some minutes
 //	make bench BENCH="poll post"   some of: poll post cgi fan turn rate
-//	                               live idle beat storm
+//	                               live idle beat storm over hostile
 //	make bench BENCH="full fan"    at full length
 //
 // PARLEY_BENCH_S is how long a turn of a load takes (3 s).
@@ -194,6 +194,10 @@ if (want('beat'))
 	await attempt(push.beat, kinds, 1000, full ? 10 : 4);
 if (want('storm'))
 	await attempt(push.storm, kinds, 10000, 50);
+if (want('over'))
+	await attempt(push.over, kinds, 10000, 100, full ? 30 : 8);
+if (want('hostile'))
+	await attempt(push.hostile, 'sse', 200, 100, full ? 20 : 3);
 rmSync(tmp, { recursive: true, force: true });
 console.log(`${rows.filter((r) => r.good).length} of ${rows.length} targets reached`);
 process.exitCode = failed ? 1 : 0;

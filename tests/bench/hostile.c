@@ -7,13 +7,12 @@
  *	hostile pings N ADDR TOKENS    send pings as fast as they can
  *	hostile pieces N ADDR TOKENS   send a message that does not end
  *	hostile connects N ADDR        connect so often, from one address
- *	hostile vanish N ADDR TOKENS CURSOR KIND...
+ *	hostile vanish N ADDR TOKENS KIND...
  *
- * ADDR is HOST:PORT, TOKENS a file of lines `TOKEN ROOM`, CURSOR an event id
- * behind which nothing waits.  All but vanish say "ready" when all N are there,
- * go on until stdin ends, coming back when they are thrown out; they say
- *"thrown out" when that was N times, and print a line of JSON in the end.  They
- *come from many addresses, but connects.
+ * ADDR is HOST:PORT, TOKENS a file of lines `TOKEN ROOM`.  All but vanish say
+ * "ready" when all N are there, and "thrown out" when that happened N times;
+ * who was comes back.  They go on until stdin ends, and print a line of JSON.
+ * They come from many addresses, but connects.
  *
  * vanish lives N lives: connect, subscribe, and go, in every way there is, on
  * every KIND in turn.  What no lifetime should leave behind is the caller's to
@@ -39,7 +38,7 @@
 
 enum { ADDRESSES = 200, EACH = 50, STEP_MS = 10, TEXT_MAX = 8192 };
 
-static const char *addr, *cursor;
+static const char *addr;
 static char **tokens, **rooms;
 static size_t ntokens;
 static int ep;
@@ -349,7 +348,7 @@ enum way {
 /* How a client of each kind begins. */
 struct life_kind {
 	const char *name;
-	const char *path;      /* %s: the cursor */
+	const char *path;
 	const char *log_in;    /* %s: the token; NULL: in a header */
 	const char *greeting;  /* NULL: none comes, it waits */
 	const char *subscribe; /* NULL: it follows from who it is */
@@ -368,8 +367,7 @@ static const struct life_kind life_kinds[] = {
 	    "{\"type\":\"join_conversation\",\"conversationId\":\"4\"}" },
 	{ "sio", "/socket.io/?EIO=4&transport=websocket",
 	    "40{\"token\":\"%s\"}", "40{", "42[\"join_conversation\",\"4\"]" },
-	{ "longpoll", "/api/events/longpoll?wait=25&after=%s", NULL, NULL,
-	    NULL },
+	{ "longpoll", "/api/events/longpoll?wait=25", NULL, NULL, NULL },
 	{ "eio", "/socket.io/?EIO=4&transport=polling", NULL, "0{", NULL },
 	{ "eio3", "/socket.io/?EIO=3&transport=polling", NULL, "0{", NULL },
 };
@@ -394,14 +392,12 @@ static size_t
 life_request(const struct life *l, char *out, size_t size)
 {
 	const struct life_kind *k = l->kind;
-	char path[256], text[4600];
+	char text[4600];
 	const char *token = token_of(l->i);
 	int n, len;
 
-	snprintf(path, sizeof(path), "%s", k->path);
-	if (strstr(path, "%s") != NULL)
-		snprintf(path + strlen(path) - 2, 64, "%s", cursor);
-	n = snprintf(out, size, "GET %s HTTP/1.1\r\nHost: %s\r\n", path, addr);
+	n = snprintf(
+	    out, size, "GET %s HTTP/1.1\r\nHost: %s\r\n", k->path, addr);
 	if (k->log_in == NULL)
 		return (size_t)n + (size_t)snprintf(out + n, size - (size_t)n,
 				       "Authorization: Bearer %s\r\n\r\n",
@@ -510,8 +506,8 @@ life_read(struct life *l)
 	if (n == -1 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
-		if (l->leaving)
-			life_over(l);
+		if (l->leaving || l->kind->greeting == NULL)
+			life_over(l); /* it had its answer */
 		else
 			life_failed(l, "the server ended it");
 		return;
@@ -614,17 +610,15 @@ main(int argc, char **argv)
 		addr = argv[3];
 	if (argc > 4)
 		ntokens = tokens_read(argv[4], &tokens, &rooms);
-	if (argc > 6 && strcmp(argv[1], "vanish") == 0) {
-		cursor = argv[5];
-		return vanish(n, argv + 6, argc - 6);
-	}
+	if (argc > 5 && strcmp(argv[1], "vanish") == 0)
+		return vanish(n, argv + 5, argc - 5);
 	for (i = 0; n > 0 && i < sizeof(attacks) / sizeof(*attacks); i++)
 		if (strcmp(argv[1], attacks[i].name) == 0 &&
 		    argc == 4 + attacks[i].logs_in)
 			return attack(&attacks[i], n);
 	fputs("usage: hostile mute|pings|pieces N ADDR TOKENS\n"
 	      "       hostile unsaid|slow|connects N ADDR\n"
-	      "       hostile vanish N ADDR TOKENS CURSOR KIND...\n",
+	      "       hostile vanish N ADDR TOKENS KIND...\n",
 	    stderr);
 	return 2;
 }

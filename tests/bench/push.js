@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { freePort, pause, start, until } from '../e2e/lib/harness.js';
 import { KEY, agents, anonymous, begin, cpuMs } from '../e2e/lib/crowd.js';
-import { compare, report, run, tool } from './lib/rows.js';
+import { compare, median, report, run, tool } from './lib/rows.js';
 
 const USERS = 50;
 
@@ -39,7 +39,10 @@ export class Bench {
 
 	// A swarm that goes on; it ends with the rest at the latest.
 	begin(...args) {
-		const s = begin(tool('swarm'), args);
+		return this.keep(begin(tool('swarm'), args));
+	}
+
+	keep(s) {
 		this.swarms.push(s);
 		return s;
 	}
@@ -57,6 +60,17 @@ export class Bench {
 	// A file of n agents' tokens, of fifty people.
 	agents(n) {
 		return agents(join(this.dir, `agents-${n}`), n, USERS);
+	}
+
+	// The same, and for each the room of that person alone.
+	async people(n) {
+		const ids = [];
+		for (const line of readFileSync(this.agents(USERS), 'utf8').trim().split('\n')) {
+			const r = await this.p.request('GET', '/api/me',
+				{ headers: { authorization: `Bearer ${line.split(' ')[0]}` } });
+			ids.push(r.json.id ?? r.json.user?.id);
+		}
+		return agents(join(this.dir, `people-${n}`), n, USERS, (i) => `user:${ids[i]}`);
 	}
 
 	// The same of n customers, each with a room of its own.
@@ -297,6 +311,74 @@ export async function storm(kinds, n, events) {
 				(r.whole_s / r.floor_s).toFixed(1), '< 2 s',
 				r.whole_s > 0 && r.whole_s < 2,
 				`${count('backend_calls_total')} calls`);
+		}
+	} finally {
+		await b.stop();
+	}
+}
+
+// A new pushd receives the live connections, again and again.
+export async function over(kinds, n, perS, seconds) {
+	const b = await new Bench().start(hintsOnly);
+	try {
+		const tokens = await b.people(n);
+		for (const kind of kinds) {
+			await b.restart();
+			const head = await b.greet(tokens);
+			const s = b.begin('over', kind, n, perS, seconds, b.pushdAt, head, tokens);
+			await s.until((l) => l === 'ready');
+			let times = 0;
+			for (const ends = Date.now() + (seconds - 2) * 1000; Date.now() < ends; times++) {
+				await pause(1000);
+				const was = b.p.pid('pushd');
+				b.p.child.kill('SIGHUP');
+				await until(() => ![0, was].includes(b.p.pid('pushd')), 10_000,
+					'a new pushd');
+			}
+			const r = JSON.parse(await s.end());
+			report(`${times} take-overs of ${n} ${kind}, ${perS} events/s, longest wait`,
+				r.max.toFixed(0), r.p50.toFixed(1), 'ms', '-', '< 200, whole',
+				r.max < 200 && r.whole && !r.wrong && !r.ended,
+				`${r.ended} cut, ${r.wanted - r.seen} lost, ${r.wrong} wrong`);
+		}
+	} finally {
+		await b.stop();
+	}
+}
+
+// What others wait for their events, with and without clients that mean harm.
+export async function hostile(kind, n, perS, seconds) {
+	const attacks = [['mute', 1000], ['unsaid', 5000], ['slow', 1000], ['pings', 50],
+		['pieces', 50], ['connects', 5000]];
+	const b = await new Bench().start({ ...hintsOnly, PARLEY_LIMITS: 'on',
+		PARLEY_ADDRESS_CONNECTIONS_MAX: String(n + 100),
+		PARLEY_ACCOUNT_CONNECTIONS_MAX: '10000', PARLEY_LOGIN_WAIT_S: '2' });
+	try {
+		const tokens = b.agents(1000);
+		await b.greet(tokens);
+		for (const [what, foes] of attacks) {
+			// The floor is not attacked: what it waits more is the machine's.
+			const ours = [[], []], floor = [[], []];
+			for (let i = 0; i < 4; i++) {
+				// They would have machines of their own.
+				const f = i % 2 && b.keep(begin('nice', ['-n', 19, tool('hostile'),
+					what, foes, b.addr,
+					...['mute', 'pings', 'pieces'].includes(what) ? [tokens] : []]));
+				if (f)
+					await f.until((l) => l === 'ready');
+				const r = await b.swarm('rate', kind, n, perS, seconds,
+					b.pushdAt, b.floorAt, await b.head(), tokens);
+				ours[i % 2].push(...r.ours_p99);
+				floor[i % 2].push(...r.floor_p99);
+				if (f)
+					await f.end();
+			}
+			const [calm, harmed] = ours.map(median);
+			const machine = median(floor[1]) / median(floor[0]);
+			report(`p99 of ${n} ${kind} with ${foes} ${what} / without`,
+				harmed.toFixed(2), calm.toFixed(2), 'ms', (harmed / calm).toFixed(2),
+				'<= 2', harmed / calm <= 2 * Math.max(1, machine),
+				`floor ${machine.toFixed(2)}`);
 		}
 	} finally {
 		await b.stop();

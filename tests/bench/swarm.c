@@ -6,6 +6,7 @@
  *	swarm rate KIND STREAMS PER_S SECONDS OURS FLOOR HEAD TOKENS
  *	swarm live KIND STREAMS PER_S SECONDS ADDR WEB CONVERSATION TOKENS
  *	swarm storm KIND STREAMS ADDR CURSOR EVENTS FLOOR TOKENS
+ *	swarm over KIND STREAMS PER_S SECONDS OURS HEAD TOKENS
  *	swarm hold KIND STREAMS ADDR TOKENS
  *
  * KIND is sse, ws or sio.  OURS and FLOOR are ADDR:PORT,HINT_SOCKET,PID of
@@ -22,6 +23,9 @@
  * storm open the streams, say "ready", wait until the server has cut them all,
  *       and come back with CURSOR, behind which there are so many EVENTS; then
  *       what only to open as many costs the floor
+ * over  as rate, but without a floor, and each event to one of the rooms of
+ *       TOKENS, in turn; says "ready" when it begins, and takes no end of a
+ *       stream for given: whoever takes over from pushd meanwhile is to go on
  * hold  open the streams, say so, and hold them until stdin ends
  *
  * Every stream must get every event once, in order.  Prints a line of JSON,
@@ -561,6 +565,68 @@ storm(char **argv)
 	return 0;
 }
 
+/* --- while another takes over --------------------------------------------- */
+
+/* In a process of its own: each event to the next room. */
+static void
+over_send(struct side *s, uint32_t count, uint32_t groups)
+{
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		rate_wait(rate_first + i);
+		source_hint(
+		    &s->src, rate_first + i, rooms[i % groups], EVENT_BYTES);
+	}
+	_exit(0);
+}
+
+static int
+over(char **argv)
+{
+	static uint32_t late[LATE_US + 1];
+	size_t n = strtoul(argv[1], NULL, 10), i;
+	double per_s = strtod(argv[2], NULL);
+	uint32_t count = (uint32_t)(per_s * strtod(argv[3], NULL)), groups;
+	struct side *s = &sides[0];
+	int status, whole;
+	pid_t child;
+
+	ntokens = tokens_read(argv[6], &tokens, &rooms);
+	/* Rooms come round again and again, in the order of the file. */
+	for (groups = 1;
+	     groups < ntokens && strcmp(rooms[groups], rooms[0]) != 0; groups++)
+		;
+	count -= count % groups;
+	side_open(s, "pushd", kind_of(argv[0]), n, argv[4],
+	    strtoll(argv[5], NULL, 10));
+	streams_quiet(QUIET_MS);
+	s->x.step = groups;
+	for (i = 0; i < n; i++)
+		s->x.s[i].want = 1 + (uint32_t)(i % ntokens % groups);
+	s->x.late = late;
+	s->x.due = rate_due;
+	rate_first = 1;
+	rate_every = 1 / per_s;
+	rate_began = now_s() + 0.05;
+	puts("ready");
+	fflush(stdout);
+	if ((child = fork()) == 0)
+		over_send(s, count, groups);
+	s->due = (uint64_t)count / groups * n;
+	whole = streams_until(&s->x, s->due, WAIT_MS) == 0;
+	waitpid(child, &status, 0);
+	streams_quiet(QUIET_MS);
+	printf("{\"sent\":%u,\"wanted\":%llu,\"seen\":%llu,\"wrong\":%llu,"
+	       "\"ended\":%llu,\"whole\":%s,\"p50\":%.3f,\"p99\":%.3f,"
+	       "\"max\":%.3f}\n",
+	    count, (unsigned long long)s->due, (unsigned long long)s->x.seen,
+	    (unsigned long long)s->x.wrong, (unsigned long long)s->x.ended,
+	    whole ? "true" : "false", late_ms(late, 0.5), late_ms(late, 0.99),
+	    late_ms(late, 1));
+	return status == 0 ? 0 : 1;
+}
+
 /* --- nothing at all ------------------------------------------------------- */
 
 static int
@@ -598,7 +664,8 @@ main(int argc, char **argv)
 		int (*run)(char **);
 	} rows[] = { { "fan", 10, fan }, { "turn", 9, turn },
 		{ "rate", 10, rate }, { "live", 10, live },
-		{ "storm", 9, storm }, { "hold", 6, hold } };
+		{ "storm", 9, storm }, { "over", 9, over },
+		{ "hold", 6, hold } };
 	size_t i;
 
 	log_open("swarm", NULL, LOG_WARN);
@@ -616,6 +683,7 @@ main(int argc, char **argv)
 	      "CONVERSATION TOKENS\n"
 	      "       swarm storm KIND STREAMS ADDR CURSOR EVENTS FLOOR "
 	      "TOKENS\n"
+	      "       swarm over KIND STREAMS PER_S SECONDS OURS HEAD TOKENS\n"
 	      "       swarm hold KIND STREAMS ADDR TOKENS\n",
 	    stderr);
 	return 2;

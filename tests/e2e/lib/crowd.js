@@ -8,8 +8,9 @@ import { build, root } from './harness.js';
 
 export const KEY = 'the key of the crowd, which is of 32 bytes or more';
 
-// A file of n agents' tokens, all different, of so many people.
-export function agents(path, n, people = 50) {
+// A file of n agents' tokens, all different, of so many people; beside each a
+// room that its holder is in.
+export function agents(path, n, people = 50, room = () => 'inbox') {
 	const text = (o) => Buffer.from(JSON.stringify(o)).toString('base64url');
 	const head = text({ alg: 'HS256', typ: 'JWT' });
 	const exp = Math.floor(Date.now() / 1000) + 3600;
@@ -18,7 +19,7 @@ export function agents(path, n, people = 50) {
 		const body = `${head}.${text({ userId: `crowd${i % people}`, role: 'agent',
 			exp: exp + i })}`;
 		lines += `${body}.${createHmac('sha256', KEY).update(body)
-			.digest('base64url')} inbox\n`;
+			.digest('base64url')} ${room(i % people)}\n`;
 	}
 	writeFileSync(path, lines);
 	return path;
