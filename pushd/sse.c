@@ -516,16 +516,25 @@ sse_settle(struct conn *c)
 	say(s, "tick", json_object_new_object(), h->head);
 }
 
-static void
-heartbeat(struct sse *s)
+/* A heartbeat of a second, the same for all that are due in it. */
+static struct frame *
+heartbeat(uint32_t now_s)
 {
+	static struct frame *f;
+	static uint32_t made_s;
 	char text[96];
 	int n;
 
+	if (f != NULL && made_s == now_s)
+		return f;
+	frame_unref(f);
+	made_s = now_s;
 	n = snprintf(text, sizeof(text),
+	    ": keep-alive\n\n"
 	    "data: {\"type\":\"heartbeat\",\"timestamp\":%lld}\n\n",
 	    (long long)clock_now_ms());
-	conn_write(s->c, text, (size_t)n);
+	f = frame_new(text, (size_t)n);
+	return f;
 }
 
 static unsigned
@@ -546,10 +555,10 @@ sse_tick(struct conn *c)
 	}
 	if (keep_alive == NULL)
 		keep_alive = frame_new(": keep-alive\n\n", 14);
-	conn_send(c, keep_alive);
 	s->beats++;
-	if (s->beats % 2 == 0 && s->dialect != DIALECT_NAMED)
-		heartbeat(s);
+	conn_send(c, s->beats % 2 == 0 && s->dialect != DIALECT_NAMED
+			 ? heartbeat(c->all->now_s)
+			 : keep_alive);
 	if (s->beats % TICK_BEATS == 0)
 		sse_settle(c);
 	return (unsigned)c->all->cf->keepalive_s;

@@ -563,6 +563,7 @@ ws_settle(struct conn *c)
 static unsigned
 ws_tick(struct conn *c)
 {
+	static struct frame *ping;
 	struct ws *w = c->t;
 	const struct conf *cf = c->all->cf;
 	uint32_t now = c->all->now_s;
@@ -587,7 +588,9 @@ ws_tick(struct conn *c)
 		return 0;
 	}
 	w->pings = 0;
-	control(w, WS_PING, "", 0);
+	if (ping == NULL)
+		ping = frame_new("\x89\x00", 2);
+	conn_send(c, ping);
 	if (++w->beats % SETTLE_BEATS == 0)
 		ws_settle(c);
 	rest(w);
