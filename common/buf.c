@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUF_FIRST 256 /* bytes of the first allocation */
+#define BUF_FIRST 512 /* bytes of the first allocation */
 
 /* What an empty buf points to: never written. */
 static char nothing[1];
@@ -100,9 +100,69 @@ buf_putc(struct buf *b, char c)
 	buf_append(b, &c, 1);
 }
 
+/* Whether ${fmt} has only what plain() can do. */
+static int
+is_plain(const char *fmt)
+{
+	while ((fmt = strchr(fmt, '%')) != NULL) {
+		fmt++;
+		if (strncmp(fmt, "lld", 3) == 0)
+			fmt += 3;
+		else if (*fmt == 's' || *fmt == 'd' || *fmt == '%')
+			fmt++;
+		else
+			return 0;
+	}
+	return 1;
+}
+
+static void
+decimal(struct buf *b, long long v)
+{
+	unsigned long long u = (unsigned long long)v;
+	char text[24], *p = text + sizeof(text);
+
+	if (v < 0)
+		u = 0 - u;
+	do
+		*--p = (char)('0' + u % 10);
+	while ((u /= 10) > 0);
+	if (v < 0)
+		*--p = '-';
+	buf_append(b, p, (size_t)(text + sizeof(text) - p));
+}
+
+/* The formats of whatever is written often: %s, %d and %lld alone. */
+static void
+plain(struct buf *b, const char *fmt, va_list ap)
+{
+	const char *at, *text;
+
+	for (; (at = strchr(fmt, '%')) != NULL; fmt = at + 1) {
+		buf_append(b, fmt, (size_t)(at - fmt));
+		switch (*++at) {
+		case 's':
+			text = va_arg(ap, const char *);
+			buf_puts(b, text ? text : "(null)");
+			break;
+		case 'd':
+			decimal(b, va_arg(ap, int));
+			break;
+		case 'l':
+			decimal(b, va_arg(ap, long long));
+			at += 2;
+			break;
+		default:
+			buf_putc(b, '%');
+		}
+	}
+	buf_puts(b, fmt);
+}
+
 void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
+	size_t was = b->len;
 	char small[256];
 	va_list ap;
 	char *to;
@@ -111,6 +171,15 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	if (b->err)
 		return;
 	va_start(ap, fmt);
+	if (is_plain(fmt)) {
+		plain(b, fmt, ap);
+		va_end(ap);
+		if (b->err && b->cap > 0) {
+			b->len = was; /* all or nothing */
+			b->data[was] = '\0';
+		}
+		return;
+	}
 	n = vsnprintf(small, sizeof(small), fmt, ap);
 	va_end(ap);
 	if (n < 0) {

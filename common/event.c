@@ -260,22 +260,37 @@ span_is(const struct span *s, const char *word)
 	return s->len == strlen(word) && memcmp(s->p, word, s->len) == 0;
 }
 
+/* Whether a byte is below a space; eight at a time. */
+static bool
+has_control(const char *p, size_t len)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t w;
+
+	for (; len >= 8; p += 8, len -= 8) {
+		memcpy(&w, p, 8);
+		if ((w - ones * 0x20) & ~w & ones << 7)
+			return true;
+	}
+	for (; len > 0; p++, len--)
+		if ((unsigned char)*p < 0x20)
+			return true;
+	return false;
+}
+
 int
 event_parse(const char *line, size_t len, struct event **out)
 {
 	struct line l = { .p = line, .end = line + len };
 	const char **rooms;
 	struct event *e;
-	size_t bytes, i;
+	size_t bytes;
 	char *to;
 
 	*out = NULL;
 	if (len > EVENT_LINE_MAX || !utf8_valid(line, len))
 		return -1;
-	for (i = 0; i < len; i++)
-		if ((unsigned char)line[i] < 0x20)
-			return -1;
-	if (line_read(&l) == -1)
+	if (has_control(line, len) || line_read(&l) == -1)
 		return -1;
 	bytes = sizeof(*e) + l.nrooms * sizeof(*rooms) + l.rooms_bytes +
 		l.type.len + l.except.len + l.data.len + l.public.len + 4;

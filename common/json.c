@@ -106,24 +106,48 @@ scan_escape(struct scan *s, int name, size_t *n)
 	return 0;
 }
 
+/* Behind what is neither quote nor backslash nor control; eight at a time. */
+static const char *
+plain_end(const char *p, const char *end)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t w, quote, slash;
+
+	for (; end - p >= 8; p += 8) {
+		memcpy(&w, p, 8);
+		quote = w ^ ones * '"';
+		slash = w ^ ones * '\\';
+		/* A byte's high bit: it is zero, zero, or below a space. */
+		if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) |
+			((w - ones * 0x20) & ~w)) &
+		    high)
+			break;
+	}
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+		p++;
+	return p;
+}
+
 static int
 scan_string(struct scan *s, int name)
 {
+	const char *from;
 	size_t n = 0;
 
 	if (s->p == s->end || *s->p != '"')
 		return scan_bad(s, "bad_json");
 	s->p++;
 	for (;;) {
+		from = s->p;
+		s->p = plain_end(from, s->end);
+		n += (size_t)(s->p - from);
 		if (s->p == s->end)
 			return scan_bad(s, "bad_json");
 		if (*s->p == '"')
 			break;
-		if ((unsigned char)*s->p < 0x20)
-			return scan_bad(s, "bad_json");
 		if (*s->p++ != '\\')
-			n++;
-		else if (scan_escape(s, name, &n) == -1)
+			return scan_bad(s, "bad_json");
+		if (scan_escape(s, name, &n) == -1)
 			return -1;
 	}
 	s->p++;

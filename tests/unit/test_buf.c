@@ -2,10 +2,12 @@
 
 #include "buf.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -82,6 +84,42 @@ prints(void **state)
 	buf_fini(&b);
 }
 
+/* What it does by itself is what printf does. */
+static void
+prints_alike(void **state)
+{
+	static const long long numbers[] = { 0, 1, -1, 9, 10, -10,
+		1790000000123, LLONG_MAX, LLONG_MIN };
+	char text[100];
+	struct buf b;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		int small = (int)numbers[i];
+
+		(void)snprintf(text, sizeof(text), "%%%lld,%d[%s]%%",
+		    numbers[i], small, "x%d");
+		buf_init(&b, 1000);
+		buf_printf(&b, "%%%lld,%d[%s]%%", numbers[i], small, "x%d");
+		assert_string_equal(b.data, text);
+		buf_reset(&b);
+		buf_printf(&b, "%%%lld,%3d[%s]%%", numbers[i], small, "x%d");
+		(void)snprintf(text, sizeof(text), "%%%lld,%3d[%s]%%",
+		    numbers[i], small, "x%d");
+		assert_string_equal(b.data, text);
+		buf_fini(&b);
+	}
+
+	/* All of a call or nothing of it. */
+	buf_init(&b, 8);
+	buf_printf(&b, "%d", 12);
+	buf_printf(&b, "%d %s", 12, "longer");
+	assert_int_equal(b.err, 1);
+	assert_string_equal(b.data, "12");
+	buf_fini(&b);
+}
+
 int
 main(void)
 {
@@ -89,6 +127,7 @@ main(void)
 		cmocka_unit_test(grows),
 		cmocka_unit_test(exact_ceiling),
 		cmocka_unit_test(prints),
+		cmocka_unit_test(prints_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

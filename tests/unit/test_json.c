@@ -95,6 +95,33 @@ cut_anywhere(void **state)
 		assert_int_equal(json_span(text + 1, i), 0);
 }
 
+/* Whatever ends or breaks a string, wherever in a word it stands. */
+static void
+strings(void **state)
+{
+	char text[64];
+	size_t at;
+	int c;
+
+	(void)state;
+	for (at = 1; at < 40; at++)
+		for (c = 1; c < 256; c++) {
+			memset(text, 'a', sizeof(text));
+			text[0] = text[50] = '"';
+			text[at] = (char)c;
+			if (c == '\\')
+				text[at + 1] = 'n';
+			assert_int_equal(
+			    json_span(text, sizeof(text)), c == '"'   ? at + 1
+							   : c < 0x20 ? 0
+								      : 51);
+			if (c == '\\')
+				text[at + 1] = 'a';
+			if (c == '\\')
+				assert_int_equal(json_span(text, 64), 0);
+		}
+}
+
 static void
 limits(void **state)
 {
@@ -215,6 +242,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grammar),
 		cmocka_unit_test(cut_anywhere),
+		cmocka_unit_test(strings),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(members),
 		cmocka_unit_test(writes),
