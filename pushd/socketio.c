@@ -116,8 +116,7 @@ release(struct socketio *s, struct socketio_back *b)
 		words_sio_reconnected(&s->live);
 	for (i = 0; i < b->n; i++)
 		eio_send(&s->sio.eio, b->q[i]);
-	if (b->n > 0)
-		eio_soon(&s->sio.eio); /* what was missed may go on */
+	eio_soon(&s->sio.eio); /* what was missed may go on, or all rests */
 }
 
 /* Answer CONNECT, once all is known. */
@@ -183,6 +182,7 @@ socketio_resumed(struct socketio *s, int good, int64_t cursor)
 		words_sio_authenticated(&s->live, cursor);
 		if (s->lost)
 			words_sio_reconnected(&s->live);
+		eio_soon(&s->sio.eio);
 		return;
 	}
 	b->told = 1;
@@ -312,7 +312,7 @@ host_in(struct live *v)
 static void
 host_answered(struct live *v)
 {
-	(void)v;
+	eio_soon(&socketio_of(v)->sio.eio);
 }
 
 static int
@@ -454,10 +454,15 @@ on_late(struct sio *x)
 		host_close(&s->live, 1008, "no authentication");
 }
 
+/* There is room; or something was done, and perhaps nothing is left to do. */
 static void
 on_drained(struct eio *e)
 {
-	live_go(&((struct socketio *)e)->live);
+	struct socketio *s = (struct socketio *)e;
+
+	live_go(&s->live);
+	if (!is_over(s))
+		live_rest(&s->live);
 }
 
 static void
