@@ -349,9 +349,11 @@ post_input(struct conn *c, char *p, size_t len)
 		    &o->body, p + at, len - at, &what, &data, &n);
 		if (what == HTTP_BODY_MORE)
 			return;
-		if (what == HTTP_BODY_DATA)
+		if (what == HTTP_BODY_DATA) {
 			buf_append(&o->in, data, n);
-		else if (what == HTTP_BODY_END)
+			conn_due(c, (unsigned)c->all->cf->progress_s_max);
+		}
+		if (what == HTTP_BODY_END)
 			whole(o);
 		if (what == HTTP_BODY_BAD || o->in.err) {
 			post_take_off(o);

@@ -337,6 +337,15 @@ describe('a conversation', { timeout: 60_000 }, () => {
 		assert.match(e.offset, /^\d+$/);
 	});
 
+	it('bears no flood of pings, of either kind', async () => {
+		for (const [version, ping] of [[4, (s) => s.ws.ping()], [3, (s) => s.send('2')]]) {
+			const s = await new Socket(p, { path: '/socket.io/', version }).opened;
+			for (let i = 0; i < 30; i++)
+				ping(s);
+			assert.ok([1002, 1008].includes(await s.closed));
+		}
+	});
+
 	it('is bounded', async () => {
 		const a = client(p.url, { token: mai.token, reconnection: false });
 		await a.ready();
