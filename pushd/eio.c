@@ -228,6 +228,30 @@ eio_due(struct eio *s, int64_t ms)
 		schedule(s);
 }
 
+/* Milliseconds until a tick. */
+static int64_t
+ms_until(const struct eios *x, uint32_t at)
+{
+	return at > x->now ? (int64_t)(at - x->now) * x->tick_ms : 0;
+}
+
+void
+eio_time_carry(const struct eio *s, struct buf *b)
+{
+	carry_int(b, ms_until(s->all, s->beat_due));
+	carry_int(b, s->app_due ? ms_until(s->all, s->app_due) : -1);
+}
+
+void
+eio_time_adopt(struct eio *s, struct carry_in *in)
+{
+	int64_t beat = carry_get_int(in, 0, INT32_MAX);
+
+	s->beat_due = tick_in(s->all, beat);
+	eio_due(s, carry_get_int(in, -1, INT32_MAX));
+	schedule(s);
+}
+
 /* What of the client's is waited for: its ping, or nothing yet. */
 static void
 heartbeat(struct eio *s)
@@ -375,6 +399,14 @@ eio_new(struct eios *x, const struct eio_app *app)
 	table_add(s);
 	x->n++;
 	return s;
+}
+
+void
+eio_rename(struct eio *s, const char *sid)
+{
+	table_take(s);
+	memcpy(s->sid, sid, EIO_SID);
+	table_add(s);
 }
 
 static void

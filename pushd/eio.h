@@ -48,6 +48,11 @@ struct eio_app {
 	void (*settle)(struct eio *s);
 	/* Whether the client should have answers first.  May be NULL. */
 	int (*busy)(const struct eio *s);
+	/*
+	 * Another pushd takes the session, which a WebSocket has: append what
+	 * is the application's own, or -1; as of a transport.  NULL: never.
+	 */
+	int (*carry)(struct eio *s, struct buf *b);
 	/* The session has ended: free what is the application's own. */
 	void (*closed)(struct eio *s);
 };
@@ -125,6 +130,15 @@ void eios_each(struct eios *x, void (*fn)(struct eio *s));
  * A request for one of the application's paths.
  */
 void eio_open(struct eios *x, struct conn *c, const struct request *rq,
+    const struct eio_app *app);
+
+/*
+ * eio_adopt(x, c, in, app):
+ * Such a session comes with its WebSocket ${c}, which it has from now on.
+ * Returns it, to be given what is the application's own; drained() is called
+ * later.  NULL if it was malformed, or without memory.
+ */
+struct eio *eio_adopt(struct eios *x, struct conn *c, struct carry_in *in,
     const struct eio_app *app);
 
 /* eio_send(s, f): queue the frame, holding it. */

@@ -78,6 +78,16 @@ struct eio *eio_find(const struct eios *x, const char *sid, size_t len);
 /* eio_begin(s, id): its handshake is good; ${id}: who it is, or NULL. */
 void eio_begin(struct eio *s, struct ident *id);
 
+/* eio_rename(s, sid): it has that sid from now on. */
+void eio_rename(struct eio *s, const char *sid);
+
+/*
+ * eio_time_carry(s, b), eio_time_adopt(s, in):
+ * When it is due; from now on, since ticks are a process's own.
+ */
+void eio_time_carry(const struct eio *s, struct buf *b);
+void eio_time_adopt(struct eio *s, struct carry_in *in);
+
 /* eio_flush_add(s): look at it before the loop sleeps. */
 void eio_flush_add(struct eio *s);
 

@@ -15,6 +15,7 @@ static unsigned socket_tick(struct conn *c);
 static void socket_settle(struct conn *c);
 static void socket_bye(struct conn *c, unsigned back_s);
 static void socket_gone(struct conn *c);
+static int socket_carry(struct conn *c, struct buf *b);
 static void probe_input(struct conn *c, char *p, size_t len);
 static unsigned probe_tick(struct conn *c);
 static void probe_bye(struct conn *c, unsigned back_s);
@@ -26,7 +27,8 @@ const struct transport eio_socket_transport = { .name = "engineio",
 	.tick = socket_tick,
 	.settle = socket_settle,
 	.bye = socket_bye,
-	.gone = socket_gone };
+	.gone = socket_gone,
+	.carry = socket_carry };
 
 const struct transport eio_probe_transport = { .name = "engineio-probe",
 	.input = probe_input,
@@ -479,4 +481,82 @@ probe_gone(struct conn *c)
 	pr->s->more->probing = 0;
 	eio_rx_fini(&pr->rx);
 	free(pr);
+}
+
+/* --- from one pushd to the next --- */
+
+static int
+socket_carry(struct conn *c, struct buf *b)
+{
+	struct eio *s = c->t;
+	const struct eio_more *m = s->more;
+
+	if (s->state != EIO_SOCKET || s->app->carry == NULL || s->slow ||
+	    (m != NULL && (m->q_n > 0 || m->get || m->post)))
+		return -1;
+	carry_bytes(b, s->sid, EIO_SID);
+	carry_num(b, s->eio);
+	carry_num(b, s->b64);
+	carry_num(b, s->deaf);
+	carry_num(b, s->pinged);
+	carry_num(b, s->beats);
+	carry_num(b, s->pings);
+	carry_num(b, s->pings_s);
+	eio_time_carry(s, b);
+	carry_num(b, s->rx != NULL);
+	if (s->rx != NULL) {
+		carry_bytes(b, s->rx->message.data, s->rx->message.len);
+		wsframe_carry(&s->rx->frame, b);
+	}
+	return s->app->carry(s, b);
+}
+
+static int
+rx_adopt(struct eio *s, struct carry_in *in)
+{
+	const char *p;
+	size_t len;
+
+	s->rx = malloc(sizeof(*s->rx));
+	if (s->rx == NULL)
+		return -1;
+	rx_begin(s->rx, s->all);
+	p = carry_get_bytes(in, &len, s->rx->message.max);
+	buf_append(&s->rx->message, p, len);
+	return s->rx->message.err ? -1 : wsframe_adopt(&s->rx->frame, in);
+}
+
+struct eio *
+eio_adopt(struct eios *x, struct conn *c, struct carry_in *in,
+    const struct eio_app *app)
+{
+	struct eio *s = eio_new(x, app);
+	const char *sid;
+	size_t len;
+
+	if (s == NULL)
+		return NULL;
+	sid = carry_get_bytes(in, &len, EIO_SID);
+	if (len != EIO_SID || eio_find(x, sid, len) != NULL) {
+		eio_gone(s);
+		return NULL;
+	}
+	eio_rename(s, sid);
+	s->state = EIO_SOCKET;
+	s->c = c;
+	s->unlimited = c->unlimited;
+	s->full = 1; /* so that drained() is called */
+	conn_take(c, &eio_socket_transport, s);
+	s->eio = (uint8_t)(carry_get_num(in, 4) == 3 ? 3 : 4);
+	s->b64 = carry_get_num(in, 1) & 1;
+	s->deaf = carry_get_num(in, 1) & 1;
+	s->pinged = carry_get_num(in, 1) & 1;
+	s->beats = (uint8_t)carry_get_num(in, UINT8_MAX);
+	s->pings = (uint8_t)carry_get_num(in, UINT8_MAX);
+	s->pings_s = (uint8_t)carry_get_num(in, UINT8_MAX);
+	eio_time_adopt(s, in);
+	eio_flush_add(s);
+	if (in->bad || (carry_get_num(in, 1) && rx_adopt(s, in) == -1))
+		return NULL;
+	return s;
 }

@@ -35,9 +35,12 @@ struct socketio_back {
 };
 
 static void transport_open(struct conn *c, const struct request *rq);
+static int transport_adopt(struct conn *c, struct carry_in *in);
 
-const struct transport socketio_transport = { .name = "socketio",
-	.open = transport_open };
+/* Its connections are Engine.IO's, and so is its name. */
+const struct transport socketio_transport = {
+	.name = "engineio", .open = transport_open, .adopt = transport_adopt
+};
 
 struct socketio *
 socketio_of(const struct live *v)
@@ -494,6 +497,22 @@ on_closed(struct sio *x)
 	live_fini(&s->live);
 }
 
+static int
+on_carry(struct eio *e, struct buf *b)
+{
+	const struct socketio *s = (const struct socketio *)e;
+
+	/* Who is on its way in, or in the middle of a packet, comes back. */
+	if (s->sio.in != NULL || s->sio.asks != 0 || s->back != NULL)
+		return -1;
+	carry_num(b, s->sio.joined);
+	carry_bytes(b, s->pid, sizeof(s->pid));
+	carry_num(b, s->active_s);
+	carry_num(b, s->bad);
+	carry_num(b, s->lost);
+	return live_carry(&s->live, b);
+}
+
 static const char *const namespaces[] = { "/", NULL };
 
 static const struct sio_app app = {
@@ -506,6 +525,7 @@ static const struct sio_app app = {
 	    .due = sio_due,
 	    .settle = on_settle,
 	    .busy = is_busy,
+	    .carry = on_carry,
 	    .closed = sio_closed },
 	.namespaces = namespaces,
 	.connect = on_connect,
@@ -519,4 +539,26 @@ static void
 transport_open(struct conn *c, const struct request *rq)
 {
 	eio_open(&push_of(c)->eios, c, rq, &app.eio);
+}
+
+static int
+transport_adopt(struct conn *c, struct carry_in *in)
+{
+	struct socketio *s =
+	    (struct socketio *)eio_adopt(&push_of(c)->eios, c, in, &app.eio);
+	const char *pid;
+	size_t len;
+
+	if (s == NULL)
+		return -1;
+	begin(s);
+	s->sio.joined = (uint8_t)carry_get_num(in, 1);
+	pid = carry_get_bytes(in, &len, sizeof(s->pid));
+	if (len != sizeof(s->pid))
+		return -1;
+	memcpy(s->pid, pid, len);
+	s->active_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	s->bad = (uint8_t)carry_get_num(in, 1);
+	s->lost = (uint8_t)carry_get_num(in, 1);
+	return live_adopt(&s->live, in);
 }

@@ -12,7 +12,8 @@ const WAYS = [['polling'], ['websocket'], ['polling', 'websocket']];
 const conf = { user_message_rate_max: 100000, user_message_burst_max: 100000,
 	conversation_message_rate_max: 100000, credential_request_rate_max: 100000,
 	credential_request_burst_max: 100000, address_connections_max: 5000,
-	account_connections_max: 5000, presence_grace_ms: 100, typing_ms: 600 };
+	account_connections_max: 5000, presence_grace_ms: 100, presence_rate_max: 1000,
+	typing_ms: 600 };
 
 // A client and all that it was sent, as {type, data, offset}.
 class Client {
@@ -479,6 +480,41 @@ describe('coming back', { timeout: 60_000 }, () => {
 		await until(() => texts(c).length >= 10 && texts(a).length >= 20, 15_000,
 			() => `all: ${texts(a)} ${texts(c)}`);
 		assert.deepEqual(texts(a), [...Array(20).keys()].map((i) => `k${i}`));
+	});
+
+	it('is not needed when another pushd takes over', async () => {
+		const q = await start({ env: { PARLEY_LIMITS: 'off' }, conf });
+		const [who, writer] = [await q.bearer(), await q.customer('Minh')];
+		const at = writer.conversation_id;
+		const a = client(direct(q), { token: who.token });
+		const b = client(direct(q), { version: 2, token: writer.token,
+			transports: ['polling', 'websocket'] });
+		const c = client(direct(q), { token: who.token, transports: ['polling'] });
+		await Promise.all([a, b, c].map((x) => x.ready()));
+		await until(() => b.socket.io.engine.transport.name === 'websocket');
+		for (const x of [a, c])
+			await x.ask('join_conversation', at);
+		c.socket.on('connect', () => c.socket.recovered ||
+			c.socket.emit('join_conversation', at));
+		let sent = 0;
+		for (let round = 0; round < 3; round++) {
+			const was = q.pid('pushd');
+			process.kill(q.child.pid, 'SIGHUP');
+			while (q.pid('pushd') === was || sent % 20 !== 0) {
+				const r = await b.ask('send_message', at, `t${sent}`);
+				assert.equal(r.success, true, JSON.stringify(r));
+				sent++;
+			}
+		}
+		await until(() => [a, c].every((x) => x.texts().length >= sent));
+		assert.deepEqual(a.texts(), [...Array(sent).keys()].map((i) => `t${i}`));
+		assert.deepEqual(c.texts(), a.texts());
+		assert.deepEqual(a.states, ['connect']);
+		assert.deepEqual(b.states, ['connect']);
+		// It can also still be cut, and find all as it was.
+		cut(a);
+		await until(() => a.states.at(-1) === 'recovered');
+		await q.stop();
 	});
 
 	it('is asked for when pushd ends', async () => {
