@@ -242,8 +242,9 @@ request(enum kind kind, const char *addr, const char *token, const char *cursor,
 		    token, cursor ? "\"cursor\":\"" : "", cursor ? cursor : "",
 		    cursor ? "\"," : "");
 	else
-		len = snprintf(text, sizeof(text), "40{\"token\":\"%s\"%s%s%s}",
-		    token, cursor ? ",\"offset\":\"" : "", cursor ? cursor : "",
+		len = snprintf(text, sizeof(text),
+		    "40{\"token\":\"%s\",\"events\":\"all\"%s%s%s}", token,
+		    cursor ? ",\"offset\":\"" : "", cursor ? cursor : "",
 		    cursor ? "\"" : "");
 	assert((size_t)len < sizeof(text) && n + (size_t)len + 8 < size);
 	return n + ws_frame(out + n, 1, text, (size_t)len);
