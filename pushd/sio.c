@@ -138,8 +138,10 @@ sio_connected(struct sio *s, unsigned nsp, struct json_object *fields)
 	}
 	if (fields == NULL)
 		fields = json_object_new_object();
-	eio_sid(sid);
-	json_put_strn(fields, "sid", sid, EIO_SID);
+	if (!json_object_object_get_ex(fields, "sid", NULL)) {
+		eio_sid(sid);
+		json_put_strn(fields, "sid", sid, EIO_SID);
+	}
 	packet_nsp(s, SIO_CONNECT, 0, nsp, -1, fields);
 	json_object_put(fields);
 }

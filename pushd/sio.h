@@ -64,8 +64,8 @@ void sio_closed(struct eio *e);
 
 /*
  * sio_connected(s, nsp, fields):
- * The namespace is the client's; ${fields} (taken, or NULL) go along with its
- * new id.
+ * The namespace is the client's; ${fields} (taken, or NULL) go along, with a
+ * new id if they have no `sid`.
  */
 void sio_connected(struct sio *s, unsigned nsp, struct json_object *fields);
 

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "json.h"
 #include "push.h"
 #include "socketio.h"
@@ -122,12 +124,29 @@ release(struct socketio *s, struct socketio_back *b)
 	eio_soon(&s->sio.eio); /* what was missed may go on, or all rests */
 }
 
+/* It is connected: by what id, and by what it may come back. */
+static void
+say_connected(struct socketio *s)
+{
+	struct json_object *o = json_object_new_object();
+	unsigned char hash[16];
+	char sid[EIO_SID + 1];
+
+	/* The id is public, and stays when it comes back: made of the pid. */
+	crypto_generichash(hash, sizeof(hash), (const unsigned char *)s->pid,
+	    sizeof(s->pid), NULL, 0);
+	sodium_bin2base64(sid, sizeof(sid), hash, EIO_SID * 3 / 4,
+	    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	json_put_str(o, "sid", sid);
+	json_put_strn(o, "pid", s->pid, sizeof(s->pid));
+	sio_connected(&s->sio, 0, o);
+}
+
 /* Answer CONNECT, once all is known. */
 static void
 maybe_connected(struct socketio *s)
 {
 	struct socketio_back *b = s->back;
-	struct json_object *o;
 	int recovered;
 
 	if (!b->told || b->joining > 0)
@@ -135,9 +154,7 @@ maybe_connected(struct socketio *s)
 	recovered = b->known && b->good && !b->failed;
 	if (recovered)
 		memcpy(s->pid, b->pid, sizeof(s->pid));
-	o = json_object_new_object();
-	json_put_strn(o, "pid", s->pid, sizeof(s->pid));
-	sio_connected(&s->sio, 0, o);
+	say_connected(s);
 	release(s, b);
 	s->back = b;
 	back_free(s);
@@ -379,11 +396,8 @@ on_who(struct eio *e, struct ident *id, int direct)
 static void
 connect_nobody(struct socketio *s)
 {
-	struct json_object *o = json_object_new_object();
-
 	back_free(s);
-	json_put_strn(o, "pid", s->pid, sizeof(s->pid));
-	sio_connected(&s->sio, 0, o);
+	say_connected(s);
 	eio_due(&s->sio.eio, push_of_session(s)->cf.login_wait_s * 1000);
 }
 

@@ -360,6 +360,25 @@ do_typing(struct live *v, const struct sio_got *got, int typing)
 	live_typing(v, &a, typing);
 }
 
+/* presence_update(status | {status}) */
+static void
+do_status(struct live *v, const struct sio_got *got)
+{
+	struct json_object *o = argument(got, 1);
+	const struct about a = { .tag = got->id };
+	char status[32];
+	int rc;
+
+	if (json_object_is_type(o, json_type_object))
+		rc = words_member(o, "status", status, sizeof(status));
+	else
+		rc = text_of(o, status, sizeof(status));
+	if (rc == 1)
+		live_status(v, &a, status);
+	else
+		sio_error(v, &a, "bad_request", "Name the status", 0);
+}
+
 static void
 do_leave(struct live *v, const struct sio_got *got)
 {
@@ -393,6 +412,9 @@ words_sio_event(struct sio *s, const struct sio_got *got)
 	else if (strcmp(name, "read_receipt") == 0 ||
 		 strcmp(name, "message_read") == 0)
 		do_read(v, got);
+	else if (strcmp(name, "presence_update") == 0 ||
+		 strcmp(name, "user_status") == 0)
+		do_status(v, got);
 	/* Any other is ignored. */
 }
 

@@ -314,6 +314,12 @@ describe('a conversation', { timeout: 60_000 }, () => {
 		const on = await is('online');
 		assert.ok(Date.parse(on.data.timestamp) > 0);
 		assert.match(on.offset, /^\d+$/);
+		assert.equal((await b.ask('presence_update', { status: 'away' })).success, true);
+		await is('away');
+		assert.equal((await b.ask('presence_update', 'busy')).success, true);
+		await is('busy');
+		for (const bad of ['nonsense', {}, 7])
+			assert.equal((await b.ask('presence_update', bad)).success, false);
 		b.close();
 		const off = await is('offline');
 		assert.ok(Date.parse(off.data.last_seen) > 0);
@@ -374,6 +380,7 @@ describe('coming back', { timeout: 60_000 }, () => {
 			await a.ask('join_conversation', conv);
 			await lan.send(conv, 'one');
 			await until(() => a.texts().length === 1 && c.of('authenticated').length === 1);
+			const ids = [a.socket.id, c.socket.id];
 			const states = a.states.length, before = a.of('reconnected').length;
 			if (transports.length === 2)
 				await until(() => a.socket.io.engine.transport.name === 'websocket');
@@ -393,6 +400,7 @@ describe('coming back', { timeout: 60_000 }, () => {
 			await until(() => c.states.at(-1) === 'recovered');
 			await until(() => c.texts().length === 4);
 			assert.deepEqual(c.texts(), ['one', 'two', 'three', 'four']);
+			assert.deepEqual([a.socket.id, c.socket.id], ids);
 			assert.equal(a.of('reconnected').length, before + 1);
 			assert.equal(a.of('reconnected')[0].data.success, true);
 			// Once more, with nothing missed.
