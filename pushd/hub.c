@@ -316,9 +316,8 @@ offer_room(struct hub *h, const char *room, struct hub_event *he)
 	}
 }
 
-/* Give the event to everybody in its rooms, once. */
 static void
-deliver(struct hub *h, struct hub_event *he)
+deliver_now(struct hub *h, struct hub_event *he)
 {
 	const struct event *e = he->e;
 	size_t i;
@@ -327,6 +326,33 @@ deliver(struct hub *h, struct hub_event *he)
 	h->events++;
 	for (i = 0; i < e->nrooms; i++)
 		offer_room(h, e->rooms[i], he);
+}
+
+/*
+ * Give the event to everybody in its rooms, once.  Who gets it may end, and
+ * that may be an event in turn: it follows when all have this one.
+ */
+static void
+deliver(struct hub *h, struct hub_event *he)
+{
+	if (h->giving) {
+		he->refs++;
+		*h->later_end = he;
+		h->later_end = &he->later;
+		return;
+	}
+	h->giving = 1;
+	h->later_end = &h->later;
+	deliver_now(h, he);
+	while ((he = h->later) != NULL) {
+		deliver_now(h, he);
+		h->later = he->later;
+		if (h->later == NULL)
+			h->later_end = &h->later;
+		he->later = NULL;
+		hub_event_unref(he);
+	}
+	h->giving = 0;
 }
 
 void

@@ -26,6 +26,7 @@ struct hub_event {
 	uint8_t stale; /* changed by a later event: replay asks the log */
 	uint8_t about, has_about; /* what dialect.c found out of it */
 	struct event *e;          /* owned */
+	struct hub_event *later;  /* made while another was given */
 	struct frame *frame[HUB_DIALECTS][2]; /* made when first asked for */
 };
 
@@ -87,6 +88,8 @@ struct hub {
 	size_t ring_max, ring_at, ring_n; /* slots, the oldest, how many */
 	size_t ring_bytes, ring_bytes_max;
 	struct table rooms;
+	int giving; /* an event is being given to its rooms */
+	struct hub_event *later, **later_end;
 	uint32_t mark, left; /* deliveries; places and members given up */
 	uint64_t events, deliveries, regress; /* counters */
 };

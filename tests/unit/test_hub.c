@@ -19,6 +19,7 @@ struct reader {
 	struct hub_sub sub; /* first */
 	struct hub *h;
 	struct reader *leaves; /* taken out of all rooms when this one hears */
+	const char *says;      /* the line of an event that hearing makes */
 	struct hub_group **group; /* freed when its last one leaves */
 	int n;
 	int64_t ids[200];
@@ -34,12 +35,27 @@ leave(struct reader *r)
 	}
 }
 
+static struct event *
+event(const char *line)
+{
+	struct event *e = NULL;
+
+	if (event_parse(line, strlen(line), &e) != 1)
+		fail_msg("%s", line);
+	return e;
+}
+
 static void
 heard(struct hub_sub *sub, struct hub_event *he)
 {
 	struct reader *r = (struct reader *)sub;
 
+	const char *says = r->says;
+
 	r->ids[r->n++] = he->e->id;
+	r->says = NULL;
+	if (says != NULL)
+		hub_ephemeral(r->h, event(says));
 	if (r->leaves != NULL)
 		leave(r->leaves);
 }
@@ -59,16 +75,6 @@ reader(struct reader *r, struct hub *h, const char *room, int form)
 {
 	nowhere(r, h, form);
 	assert_int_equal(hub_join(h, &r->sub, room, strlen(room), 1), 1);
-}
-
-static struct event *
-event(const char *line)
-{
-	struct event *e = NULL;
-
-	if (event_parse(line, strlen(line), &e) != 1)
-		fail_msg("%s", line);
-	return e;
 }
 
 static void
@@ -208,6 +214,35 @@ test_leaving_meanwhile(void **state)
 			assert_int_equal(h.rooms.used, 0);
 			hub_fini(&h);
 		}
+}
+
+/* What a delivery makes follows when all have had what made it. */
+static void
+test_saying_meanwhile(void **state)
+{
+	static const char says[] =
+	    "{\"id\":0,\"type\":\"typing_indicator\",\"rooms\":"
+	    "[\"inbox\"],\"data\":{}}";
+	struct reader r[5];
+	struct hub h;
+	int i;
+
+	(void)state;
+	hub_init(&h, 10, 1 << 20);
+	hub_start(&h, 0, 0, "e");
+	for (i = 0; i < 5; i++)
+		reader(&r[i], &h, "inbox", HUB_AGENT);
+	r[0].says = r[2].says = r[4].says = says;
+	append(&h, 1, "t", "\"inbox\"", DATA);
+	append(&h, 2, "t", "\"inbox\"", DATA);
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(r[i].n, 5);
+		assert_int_equal(r[i].ids[0], 1);
+		assert_int_equal(r[i].ids[1] + r[i].ids[2] + r[i].ids[3], 0);
+		assert_int_equal(r[i].ids[4], 2);
+		hub_leave_all(&h, &r[i].sub);
+	}
+	hub_fini(&h);
 }
 
 /* A group has one place in a room for all in it, and only its rooms. */
@@ -430,6 +465,7 @@ main(void)
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_ephemeral),
 		cmocka_unit_test(test_leaving_meanwhile),
+		cmocka_unit_test(test_saying_meanwhile),
 		cmocka_unit_test(test_group),
 		cmocka_unit_test(test_groups_leaving_meanwhile),
 		cmocka_unit_test(test_room_goes),
