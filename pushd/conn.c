@@ -914,8 +914,8 @@ unstash(struct conn *c)
 		c->in = NULL;
 	if (b != NULL && c->state == CONN_HEAD)
 		read_head(c, b->data, b->len);
-	if (b != NULL && c->state == CONN_OPEN && c->tr != NULL &&
-	    c->tr->input != NULL)
+	else if (b != NULL && c->state == CONN_OPEN && c->tr != NULL &&
+		 c->tr->input != NULL)
 		c->tr->input(c, b->data, b->len);
 	if (b != NULL)
 		buf_fini(b);
@@ -1090,7 +1090,7 @@ look_at(struct conn *c)
 		conn_close(c, "slow");
 		return;
 	}
-	if (!c->blocked)
+	if (!c->blocked || c->broken)
 		flush(c);
 	if (c->state != CONN_DEAD && c->resumed)
 		unstash(c);

@@ -19,6 +19,8 @@
 
 enum { CRED_BYTES = 32, ASK_BYTES_MAX = 4 << 20 };
 
+static const char TRY_AGAIN[] = "Try again in a moment";
+
 /* A credential that was good, by its hash. */
 struct cred {
 	unsigned char hash[CRED_BYTES];
@@ -498,14 +500,17 @@ ask_answer(
 		return;
 	}
 	remember(x, a->hash, id);
-	/* Looked up before a session changed?  Then look again, at once. */
+	/*
+	 * Looked up before a session changed?  Then look again, at once, or as
+	 * soon as it is used.
+	 */
 	if (head < x->control_id)
 		id->again = id->doubt = 1;
+	else if (id->uses == NULL)
+		id->again = id->doubt = 0;
 	ask_end(x, a, id, 200, NULL, NULL);
 	if (id->again && id->uses != NULL)
 		due_add(x, id, 0);
-	else if (id->again)
-		id->gone = 1;
 	ident_unref(x, id);
 }
 
@@ -571,8 +576,7 @@ on_batch(void *arg, const struct backend_answer *a)
 			if (o != NULL)
 				ask_answer(x, ask, o, head);
 			else
-				ask_end(x, ask, NULL, 503, "busy",
-				    "Try again in a moment");
+				ask_end(x, ask, NULL, 503, "busy", TRY_AGAIN);
 			continue;
 		}
 		if (o != NULL) {
@@ -687,7 +691,10 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 			x->first = a->next;
 			if (x->first == NULL)
 				x->last = NULL;
-			ask_end(x, a, a->known, 200, NULL, NULL);
+			if (a->known->gone) /* while this waited */
+				ask_end(x, a, NULL, 503, "busy", TRY_AGAIN);
+			else
+				ask_end(x, a, a->known, 200, NULL, NULL);
 			continue;
 		}
 		if (x->inflight >= x->inflight_max)
@@ -921,11 +928,10 @@ ident_control(struct idents *x, const struct event *e)
 		log_debug("ident changed ref=%s known=%d", ref, id != NULL);
 		if (id == NULL)
 			continue;
-		if (id->uses == NULL) {
-			id->gone = 1; /* remembered only: ask when it comes */
-			continue;
-		}
+		/* Remembered only, it is asked about when it is used. */
 		id->again = id->doubt = 1;
+		if (id->uses == NULL)
+			continue;
 		each_use(id, use_doubted, NULL);
 		if (!id->asked)
 			due_add(x, id, 0);

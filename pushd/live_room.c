@@ -150,6 +150,7 @@ join_failed(
 	while (also_next(j, &a.tag));
 	join_free(j);
 	settle(v);
+	v->host->answered(v);
 }
 
 static int
@@ -211,6 +212,15 @@ join_missed(struct live_join *j)
 		live_close(v, 1011, "memory");
 	else
 		replay_go(j->replay);
+}
+
+void
+live_joins_void(struct live *v)
+{
+	struct live_join *j;
+
+	for (j = v->work->joins; j != NULL; j = j->next)
+		replay_void(j->replay);
 }
 
 void
@@ -323,6 +333,8 @@ on_join(void *arg, const struct backend_answer *a)
 {
 	struct live_join *j = arg;
 	struct live *v = j->v;
+	struct live_work *w = v->work;
+	int gone = 0, *outer = w->gone;
 	char alias[OUTBOX_ID_MAX] = "";
 	int64_t seen = 0;
 
@@ -346,7 +358,15 @@ on_join(void *arg, const struct backend_answer *a)
 		return;
 	}
 	say_joined(j, alias);
+	w->gone = &gone;
 	join_missed(j);
+	if (gone) {
+		if (outer != NULL)
+			*outer = 1;
+		return;
+	}
+	w->gone = outer;
+	v->host->answered(v);
 }
 
 /* The same again, while it is on its way: only who waits is answered. */

@@ -57,6 +57,10 @@ on_doubted(struct ident_use *use)
 	struct live *v = live_of(use);
 
 	hub_hold(&live_push(v)->hub, &v->sub);
+	if (v->work == NULL)
+		return;
+	replay_void(v->work->replay);
+	live_joins_void(v);
 }
 
 static void

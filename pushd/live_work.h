@@ -119,6 +119,9 @@ void live_typed_old(struct live *v);
 /* live_typed_end(v, id): it left the conversation. */
 void live_typed_end(struct live *v, const char *id);
 
+/* live_joins_void(v): what joins may show is to be asked for again. */
+void live_joins_void(struct live *v);
+
 /* live_joins_go(v): joins that were let in: their turn.  May end it. */
 void live_joins_go(struct live *v);
 

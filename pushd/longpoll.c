@@ -371,10 +371,12 @@ on_doubted(struct ident_use *use)
 {
 	struct longpoll *lp = of_use(use);
 
-	if (lp->open == NULL)
+	if (lp->open == NULL) {
 		answer_now(lp, 0);
-	else
+	} else {
 		lp->sub.held = 1;
+		replay_void(lp->open->replay);
+	}
 }
 
 static void

@@ -105,6 +105,18 @@ replay_stop(struct replay *r)
 		free(r);
 }
 
+void
+replay_void(struct replay *r)
+{
+	if (r == NULL)
+		return;
+	assert(!r->busy);
+	backend_cancel(r->call);
+	r->call = NULL;
+	json_object_put(r->page);
+	r->page = NULL;
+}
+
 static void
 end(struct replay *r, enum replay_end how)
 {

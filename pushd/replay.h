@@ -54,6 +54,13 @@ struct replay *replay_new(struct replays *x, struct hub_sub *sub,
 /* replay_go(r): go on; also when there is room again. */
 void replay_go(struct replay *r);
 
+/*
+ * replay_void(r):
+ * What it may see may have changed: what the log has answered, or is about to,
+ * is asked for again.  Not from within its own calls.  Takes NULL.
+ */
+void replay_void(struct replay *r);
+
 /* replay_cursor(r): where another would have to begin, to go on with it. */
 int64_t replay_cursor(const struct replay *r);
 

@@ -236,6 +236,8 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 	case REPLAY_RESET:
 		push_reset_count(p, s->open->cursor);
 		log_info("sse reset cursor=%lld", (long long)s->open->cursor);
+		if (s->batch != NULL)
+			batch_flush(s);
 		say(s, "reset", push_reset(p), -1);
 		greet(s, p->hub.head);
 		go_live(s, p->hub.head);
@@ -289,6 +291,8 @@ on_doubted(struct ident_use *use)
 	struct sse *s = (struct sse *)((char *)use - offsetof(struct sse, use));
 
 	hub_hold(&push_of(s->c)->hub, &s->sub);
+	if (s->open != NULL)
+		replay_void(s->open->replay);
 }
 
 static void

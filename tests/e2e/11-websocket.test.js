@@ -378,6 +378,12 @@ describe('the live dialect', { timeout: 120_000 }, () => {
 			a.say('message_send', { conversationId: conv, content: `z${i}` });
 		assert.equal((await a.close()).code, 1000);
 		assert.equal(a.of('message_sent').length, 5);
+		for (const [id, answer] of [[conv, 'conversation_joined'], ['999999999', 'error']]) {
+			const b = await live(p, mai.token);
+			b.say('join_conversation', { conversationId: id });
+			assert.equal((await b.close()).code, 1000);
+			assert.equal(b.of(answer).length, 1);
+		}
 	});
 
 	it('shows typing to the others, and its end by itself', async () => {
