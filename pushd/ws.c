@@ -56,6 +56,7 @@ static void ws_describe(
 static void ws_gone(struct conn *c);
 static int ws_carry(struct conn *c, struct buf *b);
 static int ws_adopt(struct conn *c, struct carry_in *in);
+static int chat_adopt(struct conn *c, struct carry_in *in);
 
 const struct transport ws_transport = { .name = "websocket",
 	.open = ws_open,
@@ -77,7 +78,9 @@ const struct transport ws_chat_transport = { .name = "chat",
 	.settle = ws_settle,
 	.bye = ws_bye,
 	.describe = ws_describe,
-	.gone = ws_gone };
+	.gone = ws_gone,
+	.carry = ws_carry,
+	.adopt = chat_adopt };
 
 /* --- what goes out --- */
 
@@ -687,15 +690,16 @@ adopt_more(struct ws *w, struct carry_in *in)
 }
 
 static int
-ws_adopt(struct conn *c, struct carry_in *in)
+adopt(struct conn *c, struct carry_in *in, const struct transport *tr,
+    const struct live_host *host)
 {
 	struct ws *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return -1;
 	w->c = c;
-	live_init(&w->live, &live_host, c->unlimited);
-	conn_take(c, &ws_transport, w);
+	live_init(&w->live, host, c->unlimited);
+	conn_take(c, tr, w);
 	w->heard_s = (uint32_t)carry_get_num(in, UINT32_MAX);
 	w->pings_s = (uint8_t)carry_get_num(in, UINT8_MAX);
 	w->pings = (uint8_t)carry_get_num(in, UINT8_MAX);
@@ -703,4 +707,16 @@ ws_adopt(struct conn *c, struct carry_in *in)
 	if (carry_get_num(in, 1) && adopt_more(w, in) == -1)
 		return -1;
 	return live_adopt(&w->live, in);
+}
+
+static int
+ws_adopt(struct conn *c, struct carry_in *in)
+{
+	return adopt(c, in, &ws_transport, &live_host);
+}
+
+static int
+chat_adopt(struct conn *c, struct carry_in *in)
+{
+	return adopt(c, in, &ws_chat_transport, &chat_host);
 }

@@ -342,6 +342,26 @@ describe('the chat dialect', { timeout: 60_000 }, () => {
 		await clear();
 	});
 
+	it('goes on with another pushd, which takes over', async () => {
+		const [a, b] = [await chat(mai), await chat(som, { path: '/' })];
+		const before = p.pid('pushd');
+		for (let i = 0; i < 5; i++)
+			a.say('group_message', { groupId: group, content: `over ${i}`, id: `over-${i}` });
+		p.child.kill('SIGHUP');
+		await until(() => p.pid('pushd') !== before && p.pid('pushd') > 0, 15_000);
+		a.say('message', { to: som.id, content: 'still here' });
+		await b.until(texted('still here'), 10_000);
+		a.say('group_message', { groupId: group, content: 'and last' });
+		for (const x of [a, b])
+			await x.until(texted('and last'), 10_000);
+		for (const x of [a, b])
+			assert.deepEqual(x.of('new_message').map((m) => m.message.content)
+				.filter((m) => m !== 'still here'),
+			[0, 1, 2, 3, 4].map((i) => `over ${i}`).concat('and last'));
+		assert.equal(a.of('message_sent').length, 1);
+		await clear();
+	});
+
 	it('is one conversation with the live dialect and the API', async () => {
 		const conv = lan.conversation_id;
 		const a = await chat(mai);
