@@ -528,14 +528,13 @@ ws_input(struct conn *c, char *p, size_t len)
 		ws_close(w, 1011, "memory");
 		return;
 	}
-	do {
-		if (c->paused) {
-			if (at < len)
-				conn_stash(c, p + at, len - at);
-			return;
-		}
+	while (!c->paused) {
 		at += wsframe_read(&w->more->frame, p + at, len - at, &got);
-	} while (on_got(w, &got) && c->state == CONN_OPEN && c->t == w);
+		if (!on_got(w, &got) || c->state != CONN_OPEN || c->t != w)
+			break;
+	}
+	if (c->state == CONN_OPEN && c->t == w && c->paused && at < len)
+		conn_stash(c, p + at, len - at);
 	if (c->state == CONN_OPEN && c->t == w)
 		rest(w);
 }

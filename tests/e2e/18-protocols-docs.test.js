@@ -52,7 +52,8 @@ describe('docs/protocols.md', { timeout: 90_000 }, () => {
 	});
 
 	it('has a program for each kind of client, and only whole ones', () => {
-		for (const name of ['sse.mjs', 'longpoll.mjs', 'live.mjs', 'socketio.mjs', 'socketio2.mjs'])
+		for (const name of ['sse.mjs', 'longpoll.mjs', 'live.mjs', 'chat.mjs', 'socketio.mjs',
+			'socketio2.mjs'])
 			assert.ok(snippets.has(name), name);
 		// Whatever looks like a program has a name, and so is run.
 		assert.doesNotMatch(doc, /^```(js|sh)$/m);
