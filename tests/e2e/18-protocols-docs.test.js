@@ -84,8 +84,9 @@ describe('docs/protocols.md', { timeout: 90_000 }, () => {
 		});
 		const times = (r, text) => r.out.split('\n').filter((l) => l.includes(text)).length;
 		const heard = (text, but) => until(() => all.every((r) => r === but ||
-			times(r, text) > 0), 15_000, `${text}: ${JSON.stringify(
-			all.map((r) => [r.name, r.out]), null, 1)}`);
+			times(r, text) > 0), 15_000, text).catch((e) => {
+			throw new Error(`${e.message}\n${all.map((r) => `${r.name}: ${r.out}`).join('')}`);
+		});
 		await heard('connected');
 
 		for (const r of all) {
