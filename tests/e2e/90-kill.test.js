@@ -1,6 +1,6 @@
 // Nothing acknowledged is lost, doubled or out of order, whatever is killed:
-// writers over REST and WebSocket, readers that change transport at random,
-// while programs die by SIGKILL at random.
+// writers over REST and WebSocket, readers that change transport and dialect at
+// random, while programs die by SIGKILL at random and pushd is taken over.
 //
 // PARLEY_KILL_S is how long (120), PARLEY_SEED replays a run.
 import test from 'node:test';
@@ -164,18 +164,26 @@ for (const web of ['apache', 'lighttpd']) {
 		// The killer.
 		const victims = ['api-1', 'api-2', 'push-api-1', 'push-api-2', 'poll-1',
 			'pushd', 'pushd', 'web'];
-		let kills = 0;
+		let kills = 0, renewals = 0;
 		while (Date.now() < until - 5000) {
 			await pause(300 + random() * 1700);
-			if (p.kill(victims[Math.floor(random() * victims.length)], 'SIGKILL'))
+			if (random() < 0.15) {
+				p.child.kill('SIGHUP');
+				renewals++;
+			} else if (p.kill(victims[Math.floor(random() * victims.length)], 'SIGKILL'))
 				kills++;
 		}
 		await Promise.all(writers);
 		for (const s of sockets)
 			s.close();
 		t.diagnostic(`${acked.length} acknowledged, ${kills} kills, ` +
+			`${renewals} take-overs, ` +
 			`swaps ${JSON.stringify(readers[0].swaps)}`);
-		assert.ok(kills > SECONDS / 4, `only ${kills} kills`);
+		if (SECONDS >= 60)
+			for (const name of Object.keys(own.transports))
+				assert.ok([own, ...readers].some((f) => f.events.some((e) =>
+					e.by === name)), `nothing came by ${name}`);
+		assert.ok(kills + renewals > SECONDS / 4, `only ${kills + renewals} kills`);
 		assert.ok(acked.length > SECONDS, `only ${acked.length} messages`);
 
 		// Everybody sees everything, once, in order.

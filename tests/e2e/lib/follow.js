@@ -1,10 +1,13 @@
 // A reader that follows the event log as the documents ask of clients: one
-// cursor, any transport, changed in mid-air.  It remembers every event with
-// its id, so that a test can say what was missed, doubled or out of order.
+// cursor, any transport in any dialect, changed in mid-air.  It remembers every
+// event with its id, so that a test can say what was missed, doubled or out of
+// order.
 import http from 'node:http';
+import { io } from 'socket.io-client';
+import io2 from 'socket.io-client-2';
 import WebSocket from 'ws';
 
-const TRANSPORTS = ['sse', 'ws', 'poll'];
+const WAYS = [['polling'], ['websocket'], ['polling', 'websocket']];
 
 export class Follower {
 	// url: http://host:port; token: bearer; cursor: where to begin.
@@ -12,24 +15,31 @@ export class Follower {
 		Object.assign(this, { url, token, cursor: String(cursor), random, swapMs });
 		this.events = []; // {id, type, data} as received, doubles too
 		this.resets = 0;
-		this.swaps = { sse: 0, ws: 0, poll: 0 };
+		this.transports = {
+			named: (t) => this.#sse(t, '/chat/sse'),
+			envelope: (t) => this.#sse(t, '/api/events/stream?format=envelope'),
+			live: (t) => this.#ws(t, '/ws/live-chat'),
+			chat: (t) => this.#ws(t, '/chat/ws'),
+			io4: (t) => this.#io(t, 4),
+			io2: (t) => this.#io(t, 2),
+			poll: (t) => this.#poll(t, 'poll'),
+			longpoll: (t) => this.#poll(t, 'longpoll'),
+		};
+		this.swaps = {};
 		this.waiters = new Set();
 		this.closed = false;
 		this.done = this.#run();
 	}
 
 	async #run() {
+		const names = Object.keys(this.transports);
 		while (!this.closed) {
-			const t = TRANSPORTS[Math.floor(this.random() * 3)];
-			this.swaps[t]++;
+			const name = names[Math.floor(this.random() * names.length)];
 			const until = Date.now() + this.swapMs * (0.3 + this.random());
+			this.transport = name;
 			try {
-				if (t === 'sse')
-					await this.#sse(until);
-				else if (t === 'ws')
-					await this.#ws(until);
-				else
-					await this.#poll(until);
+				await this.transports[name](until);
+				this.swaps[name] = (this.swaps[name] ?? 0) + 1;
 			} catch {
 				await pause(50 + this.random() * 200);
 			}
@@ -37,19 +47,43 @@ export class Follower {
 	}
 
 	#take(id, type, data) {
-		if (type === 'reset')
+		if (this.closed)
+			return;
+		if (type === 'reset') {
 			this.resets++;
+			return;
+		}
 		if (!/^\d+$/.test(id ?? ''))
 			return;
 		this.cursor = id;
-		this.events.push({ id: Number(id), type, data });
+		this.events.push({ id: Number(id), type, data, by: this.transport });
 		for (const w of this.waiters)
 			w();
 	}
 
-	#sse(until) {
+	// One block of a stream, in either form.
+	#block(text) {
+		let id, type, data = '';
+		for (const line of text.split('\n')) {
+			if (line.startsWith('id: '))
+				id = line.slice(4);
+			else if (line.startsWith('event: '))
+				type = line.slice(7);
+			else if (line.startsWith('data: '))
+				data += line.slice(6);
+		}
+		if (data === '')
+			return;
+		let o = JSON.parse(data);
+		if (!type)
+			({ type, data: o } = o);
+		if (!['connected', 'connection', 'heartbeat'].includes(type))
+			this.#take(id, type, o);
+	}
+
+	#sse(until, path) {
 		return new Promise((resolve, reject) => {
-			const req = http.get(`${this.url}/api/events/stream?format=envelope`, {
+			const req = http.get(this.url + path, {
 				agent: false,
 				headers: { authorization: `Bearer ${this.token}`,
 					'last-event-id': this.cursor },
@@ -68,61 +102,100 @@ export class Follower {
 				res.on('data', (part) => {
 					text += part;
 					for (let i; (i = text.indexOf('\n\n')) >= 0;) {
-						const block = text.slice(0, i);
+						this.#block(text.slice(0, i));
 						text = text.slice(i + 2);
-						let id, data = '';
-						for (const line of block.split('\n')) {
-							if (line.startsWith('id: '))
-								id = line.slice(4);
-							else if (line.startsWith('data: '))
-								data += line.slice(6);
-						}
-						if (data === '')
-							continue;
-						const e = JSON.parse(data);
-						if (e.type === 'connection' || e.type === 'heartbeat')
-							continue;
-						if (!this.closed)
-							this.#take(id, e.type, e.data);
 					}
 				});
 			});
 		});
 	}
 
-	#ws(until) {
+	#ws(until, path) {
 		return new Promise((resolve, reject) => {
-			const ws = new WebSocket(`${this.url.replace('http', 'ws')}/ws/live-chat`);
+			const ws = new WebSocket(this.url.replace('http', 'ws') + path);
 			const timer = setTimeout(() => ws.terminate(), until - Date.now());
-			const end = (f, x) => { clearTimeout(timer); ws.terminate(); f(x); };
+			let over = false;
+			const end = (f, x) => {
+				over = true;
+				clearTimeout(timer);
+				ws.terminate();
+				f(x);
+			};
 			ws.on('error', (e) => end(reject, e));
 			ws.on('close', () => end(resolve));
 			ws.on('open', () => ws.send(JSON.stringify({ type: 'auth',
-				payload: { token: this.token, cursor: this.cursor, events: 'all' } })));
+				token: this.token, cursor: this.cursor, events: 'all' })));
 			ws.on('message', (text) => {
 				const e = JSON.parse(text);
 				if (e.type === 'auth_error')
 					end(reject, new Error('auth'));
-				else if (e.type !== 'auth_success' && !this.closed)
-					this.#take(e.id, e.type, e.payload);
+				else if (e.type !== 'auth_success' && !over)
+					this.#take(e.id ?? e.cursor, e.type, e.payload ?? e.message ?? e);
 			});
 		});
 	}
 
-	async #poll(until) {
-		while (!this.closed && Date.now() < until) {
-			const r = await fetch(`${this.url}/api/events/poll?after=${this.cursor}`, {
-				headers: { authorization: `Bearer ${this.token}` },
-				signal: AbortSignal.timeout(5000),
-			});
-			if (r.status !== 200)
-				throw new Error(`poll ${r.status}`);
-			const a = await r.json();
-			for (const e of a.events)
-				this.#take(e.id, e.type, e.data);
-			this.cursor = a.cursor ? String(a.cursor) : this.cursor;
-			if (!a.more)
-				await pause(100);
+	#io(until, version) {
+		return new Promise((resolve, reject) => {
+			const transports = WAYS[Math.floor(this.random() * WAYS.length)];
+			const who = { token: this.token, offset: this.cursor, events: 'all' };
+			const s = (version === 4 ? io : io2)(this.url, { transports, auth: who,
+				forceNew: true, reconnection: false });
+			let over = false;
+			const end = (f, x) => {
+				if (over)
+					return;
+				over = true;
+				clearTimeout(timer);
+				s.close();
+				f(x);
+			};
+			// Left as one that says goodbye, or as one that is torn off.
+			const timer = setTimeout(() => {
+				if (this.random() < 0.5)
+					s.io.engine?.transport?.ws?.terminate();
+				end(resolve);
+			}, until - Date.now());
+			s.on('connect_error', (e) => end(reject, e));
+			s.on('error', (e) => end(reject, new Error(e.message)));
+			s.on('disconnect', () => end(resolve));
+			if (version !== 4)
+				s.on('connect', () => s.emit('authenticate', who));
+			// Every event, also those that nobody has named.
+			const { onevent } = s;
+			s.onevent = (packet) => {
+				const [type, data, id] = packet.data;
+				if (!over && type !== 'authenticated')
+					this.#take(id, type, data);
+				onevent.call(s, packet);
+			};
+		});
+	}
+
+	async #poll(until, how) {
+		const abort = new AbortController();
+		const timer = setTimeout(() => abort.abort(), how === 'poll' ? 5000 :
+			until - Date.now());
+		try {
+			while (!this.closed && Date.now() < until) {
+				const r = await fetch(`${this.url}/api/events/${how}?after=${this.cursor}`, {
+					headers: { authorization: `Bearer ${this.token}` },
+					signal: abort.signal,
+				});
+				if (r.status !== 200)
+					throw new Error(`${how} ${r.status}`);
+				const a = await r.json();
+				for (const e of a.events)
+					this.#take(e.id, e.type, e.data);
+				this.cursor = a.cursor ? String(a.cursor) : this.cursor;
+				if (!a.more)
+					await pause(how === 'poll' ? 100 : a.next_poll_ms ?? 0);
+			}
+		} catch (e) {
+			if (!abort.signal.aborted)
+				throw e;
+		} finally {
+			clearTimeout(timer);
 		}
 	}
 
