@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "hub.h"
 #include "json.h"
 #include "limits.h"
@@ -27,6 +28,7 @@ hub_init(struct hub *h, size_t events_max, size_t bytes_max)
 	memset(h, 0, sizeof(*h));
 	h->ring_max = events_max;
 	h->ring_bytes_max = bytes_max;
+	h->nsignals = 1;
 	h->ring = calloc(events_max, sizeof(struct hub_event *));
 	return h->ring == NULL ? -1 : 0;
 }
@@ -100,6 +102,8 @@ hub_fini(struct hub *h)
 		free(r);
 	}
 	table_fini(&h->rooms);
+	for (at = 0; at < HUB_SIGNALS; at++)
+		hub_event_unref(h->signals[at].he);
 	free(h->ring);
 	h->ring = NULL;
 }
@@ -396,11 +400,32 @@ void
 hub_ephemeral(struct hub *h, struct event *e)
 {
 	struct hub_event *he = hub_event_new(e);
+	struct hub_signal *slot;
 
 	if (he == NULL)
 		return;
+	slot = &h->signals[++h->nsignals % HUB_SIGNALS];
+	hub_event_unref(slot->he);
+	slot->he = he;
+	slot->at_ms = clock_mono_ms();
+	he->refs++;
 	deliver(h, he);
 	hub_event_unref(he);
+}
+
+struct hub_event *
+hub_signal(const struct hub *h, uint32_t *heard, long long now_ms)
+{
+	const struct hub_signal *slot;
+
+	if (h->nsignals - *heard > HUB_SIGNALS)
+		*heard = h->nsignals - HUB_SIGNALS;
+	while (*heard != h->nsignals) {
+		slot = &h->signals[++*heard % HUB_SIGNALS];
+		if (slot->he != NULL && slot->at_ms + HUB_SIGNAL_MS > now_ms)
+			return slot->he;
+	}
+	return NULL;
 }
 
 static struct hub_link *

@@ -77,6 +77,9 @@ struct hub_room {
 	char name[];
 };
 
+/* Signals are kept for those that come back at once. */
+enum { HUB_SIGNALS = 64, HUB_SIGNAL_MS = 3000 };
+
 struct hub {
 	int ready;         /* the log's state is known */
 	int64_t head;      /* newest event seen */
@@ -87,6 +90,11 @@ struct hub {
 	struct hub_event **ring;
 	size_t ring_max, ring_at, ring_n; /* slots, the oldest, how many */
 	size_t ring_bytes, ring_bytes_max;
+	struct hub_signal {
+		struct hub_event *he; /* NULL: none yet */
+		long long at_ms;      /* monotonic */
+	} signals[HUB_SIGNALS];       /* the newest, by number */
+	uint32_t nsignals;            /* that there were, from 1 on */
 	struct table rooms;
 	int giving; /* an event is being given to its rooms */
 	struct hub_event *later, **later_end;
@@ -120,6 +128,15 @@ void hub_skip(struct hub *h, int64_t id);
 
 /* hub_ephemeral(h, e): give an event without id to its rooms.  Takes it. */
 void hub_ephemeral(struct hub *h, struct event *e);
+
+/*
+ * hub_signal(h, heard, now_ms):
+ * The next event without id behind the one numbered ${*heard}, which it moves
+ * on; NULL if there is none.  Left out are those older than HUB_SIGNAL_MS and
+ * all but the newest HUB_SIGNALS.
+ */
+struct hub_event *hub_signal(
+    const struct hub *h, uint32_t *heard, long long now_ms);
 
 /*
  * hub_join(h, sub, room, len, flags):

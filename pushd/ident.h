@@ -31,6 +31,7 @@ struct ident {
 	uint8_t early; /* adopted, and in the line before it is used */
 	uint16_t nrooms, nconversations;
 	uint32_t check_s; /* monotonic: to be asked about again */
+	uint32_t heard;   /* the signal up to which a poll was answered, or 0 */
 	const char *ref, *id, *name, *role; /* in ${text} */
 	const char *rooms, *conversations;  /* NUL-parted, in ${text} */
 	char *text;

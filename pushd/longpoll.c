@@ -213,6 +213,9 @@ answer(struct longpoll *lp, int64_t cursor, int more, unsigned next_ms)
 		send_list(lp);
 		conn_write(lp->c, end, (size_t)ne);
 	}
+	/* It goes on from here with signals, which no cursor has. */
+	if (lp->sub.live)
+		lp->use.ident->heard = push_of(lp->c)->hub.nsignals;
 	x->answers++;
 	x->empty += n == 0;
 	conn_end(lp->c, "answered");
@@ -302,11 +305,30 @@ answer_reset(struct longpoll *lp)
 	frame_unref(f);
 }
 
+/* Signals that came since its last poll was answered.  1 if it is gone. */
+static int
+give_signals(struct longpoll *lp)
+{
+	struct hub *h = &push_of(lp->c)->hub;
+	uint32_t heard = lp->use.ident->heard;
+	long long now = clock_mono_ms();
+	struct hub_event *he;
+
+	if (heard == 0 || lp->sub.held)
+		return 0; /* its first one */
+	while ((he = hub_signal(h, &heard, now)) != NULL)
+		if (hub_sees(&lp->sub, he) && give(lp, he))
+			return 1;
+	return 0;
+}
+
 static void
 go_live(struct longpoll *lp, int64_t cursor)
 {
 	lp->sub.cursor = cursor;
 	lp->sub.live = 1;
+	if (give_signals(lp))
+		return;
 	if (lp->got != NULL || lp->wait_s == 0 || lp->sub.held) {
 		answer_now(lp, 0);
 		return;

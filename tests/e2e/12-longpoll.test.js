@@ -229,6 +229,18 @@ describe('long poll', { timeout: 120_000 }, () => {
 		// Its cursor stays where it was.
 		assert.ok(Number(r.cursor) >= Number(after));
 
+		// What comes between two polls is in the next one, once.
+		const before = Date.now();
+		const u = await agent.post(`/api/conversations/${conv}/typing`, { typing: false });
+		assert.ok(u.status < 300, u.text);
+		const next = (await poll(`after=${r.cursor}&wait=20`, customer)).json;
+		assert.deepEqual(next.events.map((x) => [x.type, x.id, x.data.typing]),
+			[['typing_indicator', null, false]]);
+		assert.equal(next.cursor, r.cursor);
+		assert.ok(Date.now() - before < 10_000);
+		const last = (await poll(`after=${r.cursor}&wait=0`, customer)).json;
+		assert.deepEqual(last.events, []);
+
 		const som = await p.bearer('somchai@example.com');
 		const s = await agent.sse();
 		const me = (await som.get('/api/me')).json;

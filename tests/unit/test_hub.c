@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "clock.h"
 #include "hub.h"
 
 struct reader {
@@ -181,6 +182,33 @@ test_ephemeral(void **state)
 	assert_false(hub_sees(&b.sub, hub_after(&h, 5)));
 	hub_leave_all(&h, &a.sub);
 	hub_leave_all(&h, &b.sub);
+	hub_fini(&h);
+}
+
+/* Signals are kept for a moment, the newest of them, and each found once. */
+static void
+test_signals(void **state)
+{
+	long long now = clock_mono_ms();
+	uint32_t heard = 1, i;
+	struct hub h;
+
+	(void)state;
+	hub_init(&h, 10, 1 << 20);
+	hub_start(&h, 5, 0, "e");
+	assert_null(hub_signal(&h, &heard, now));
+	for (i = 0; i < HUB_SIGNALS + 10; i++)
+		hub_ephemeral(&h,
+		    event("{\"id\":0,\"type\":\"typing_indicator\",\"rooms\":"
+			  "[\"inbox\"],\"data\":{}}"));
+	for (i = 0; hub_signal(&h, &heard, now) != NULL; i++)
+		;
+	assert_int_equal(i, HUB_SIGNALS);
+	assert_int_equal(heard, h.nsignals);
+	heard -= 3;
+	assert_non_null(hub_signal(&h, &heard, now));
+	assert_null(hub_signal(&h, &heard, now + 60000 + HUB_SIGNAL_MS));
+	assert_int_equal(heard, h.nsignals);
 	hub_fini(&h);
 }
 
@@ -464,6 +492,7 @@ main(void)
 		cmocka_unit_test(test_rooms),
 		cmocka_unit_test(test_cursor),
 		cmocka_unit_test(test_ephemeral),
+		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_leaving_meanwhile),
 		cmocka_unit_test(test_saying_meanwhile),
 		cmocka_unit_test(test_group),
