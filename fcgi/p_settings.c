@@ -32,14 +32,15 @@ struct row {
 
 #define RECENT(name, q) \
 	"parley_push_" name "_recent_seconds{quantile=\"" q "\"}"
-#define OF(transport) "parley_push_connections", "transport=\"" transport "\""
+#define OF(label) "parley_push_connections", label
 
 /* clang-format off */
 static const struct row now[] = {
-	{ "websocket", COUNT, OF("websocket"), 0 },
-	{ "sse", COUNT, OF("sse"), 0 },
+	{ "websocket", COUNT, OF("dialect=\"live\""), 0 },
+	{ "chat", COUNT, OF("dialect=\"chat\""), 0 },
+	{ "sse", COUNT, OF("transport=\"sse\""), 0 },
 	{ "socketio", COUNT, "parley_push_socketio_sessions", "", 0 },
-	{ "longpoll", COUNT, OF("longpoll"), 0 },
+	{ "longpoll", COUNT, OF("transport=\"longpoll\""), 0 },
 	{ "waiting", BYTES, "parley_push_queued_bytes", "", 0 },
 	{ "blocked", COUNT, "parley_push_blocked_readers", "", 0 },
 };

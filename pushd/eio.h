@@ -53,6 +53,8 @@ struct eio_app {
 	 * is the application's own, or -1; as of a transport.  NULL: never.
 	 */
 	int (*carry)(struct eio *s, struct buf *b);
+	/* What it is doing, a word for metrics.  May be NULL: "open". */
+	const char *(*stage)(const struct eio *s);
 	/* The session has ended: free what is the application's own. */
 	void (*closed)(struct eio *s);
 };

@@ -14,6 +14,8 @@ static void socket_drained(struct conn *c);
 static unsigned socket_tick(struct conn *c);
 static void socket_settle(struct conn *c);
 static void socket_bye(struct conn *c, unsigned back_s);
+static void socket_describe(
+    const struct conn *c, const char **dialect, const char **state);
 static void socket_gone(struct conn *c);
 static int socket_carry(struct conn *c, struct buf *b);
 static void probe_input(struct conn *c, char *p, size_t len);
@@ -27,6 +29,7 @@ const struct transport eio_socket_transport = { .name = "engineio",
 	.tick = socket_tick,
 	.settle = socket_settle,
 	.bye = socket_bye,
+	.describe = socket_describe,
 	.gone = socket_gone,
 	.carry = socket_carry };
 
@@ -330,6 +333,16 @@ socket_bye(struct conn *c, unsigned back_s)
 	snprintf(why, sizeof(why), "restart retry=%u",
 	    back_s * 1000 + conn_jitter(1000));
 	eio_end(s, 1012, why);
+}
+
+static void
+socket_describe(const struct conn *c, const char **dialect, const char **state)
+{
+	const struct eio *s = c->t;
+
+	*dialect = s->eio == 3 ? "eio3" : "eio4";
+	if (s->app->stage != NULL)
+		*state = s->app->stage(s);
 }
 
 static void

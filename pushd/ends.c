@@ -29,9 +29,10 @@ static const struct {
 	const char *why;
 	enum end end;
 } whys[] = {
-	{ "answered", END_ANSWERED }, { "refused", END_REFUSED },
+	{ "answered", END_ANSWERED }, { "head", END_ANSWERED },
+	{ "refused", END_REFUSED },
 	{ "gone", END_CLIENT }, { "close", END_CLIENT },
-	{ "done", END_CLIENT }, { "head", END_CLIENT },
+	{ "done", END_CLIENT }, { "came back", END_CLIENT },
 	{ "Connection reset", END_CLIENT }, { "Broken pipe", END_CLIENT },
 	{ "slow", END_SLOW }, { "stalled", END_STALLED },
 	{ "silent", END_SILENT }, { "ping timeout", END_SILENT },
@@ -44,7 +45,8 @@ static const struct {
 	{ "too many", END_PROTOCOL }, { "too large", END_PROTOCOL },
 	{ "not UTF-8", END_PROTOCOL }, { "protocol", END_PROTOCOL },
 	{ "drain", END_RESTART }, { "restart", END_RESTART },
-	{ "end", END_RESTART }, { "carried", END_CARRIED },
+	{ "log restart", END_RESTART }, { "end", END_RESTART },
+	{ "carried", END_CARRIED }, { "full", END_CROWDED },
 	{ "replay", END_UNABLE }, { "try again", END_UNABLE },
 	{ "memory", END_MEMORY },
 };

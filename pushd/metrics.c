@@ -15,6 +15,7 @@
 #include "inside.h"
 #include "json.h"
 #include "metrics.h"
+#include "ws.h"
 
 #ifndef PARLEY_VERSION
 #define PARLEY_VERSION "0"
@@ -124,7 +125,8 @@ count(struct conn *c, void *arg)
 	n->waiting += c->queued > 0;
 	n->blocked += c->blocked;
 	if (c->tr != NULL)
-		k.transport = c->tr->name;
+		k.transport =
+		    c->tr == &ws_chat_transport ? "websocket" : c->tr->name;
 	if (c->state != CONN_OPEN)
 		k.state = c->state == CONN_HEAD ? "head" : "ending";
 	else if (c->tr != NULL && c->tr->describe != NULL)
@@ -216,8 +218,7 @@ health_open(struct conn *c, const struct request *rq)
 		json_put_str(o, "version", PARLEY_VERSION);
 		json_put_int(o, "head", p->hub.head);
 		json_put_int(o, "sse", counted(&n, "sse"));
-		json_put_int(o, "websocket",
-		    counted(&n, "websocket") + counted(&n, "chat"));
+		json_put_int(o, "websocket", counted(&n, "websocket"));
 		json_put_int(o, "longpoll", counted(&n, "longpoll"));
 		json_put_int(o, "socketio", (int64_t)p->eios.n);
 		json_put_int(o, "backend_up", bs.up);

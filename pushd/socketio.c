@@ -529,6 +529,12 @@ on_carry(struct eio *e, struct buf *b)
 
 static const char *const namespaces[] = { "/", NULL };
 
+static const char *
+stage(const struct eio *e)
+{
+	return live_stage(&((const struct socketio *)e)->live);
+}
+
 static const struct sio_app app = {
 	.eio = { .size = sizeof(struct socketio),
 	    .ask = 1,
@@ -540,6 +546,7 @@ static const struct sio_app app = {
 	    .settle = on_settle,
 	    .busy = is_busy,
 	    .carry = on_carry,
+	    .stage = stage,
 	    .closed = sio_closed },
 	.namespaces = namespaces,
 	.connect = on_connect,

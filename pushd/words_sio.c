@@ -220,6 +220,7 @@ sio_reset(struct live *v)
 }
 
 const struct live_words words_sio = {
+	.name = "socketio",
 	.dialect = DIALECT_SIO,
 	.bare = DIALECT_SIO_BARE,
 	.all = DIALECT_SIO_ALL,

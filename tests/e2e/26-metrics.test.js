@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { io as io4 } from 'socket.io-client';
 import { root, start, until } from './lib/harness.js';
 import { ask, raw } from './lib/raw.js';
 
@@ -92,6 +93,10 @@ describe('metrics', { timeout: 60_000 }, () => {
 		await until(async () => (await value(`${ws}"live"}`)) >= 1);
 		s.close();
 		w.close();
+		const c = await agent.ws({ path: '/chat/ws', auth: false });
+		await until(async () => [...(await all()).values.keys()]
+			.some((k) => k.startsWith(ws.replace('"live"', '"chat"'))));
+		c.close();
 		await until(async () => {
 			const v = (await all()).values;
 			return !v.has(live) && !v.has(`${ws}"live"}`) &&
@@ -101,6 +106,25 @@ describe('metrics', { timeout: 60_000 }, () => {
 		const refused = await value('parley_push_ended_total{reason="refused"}');
 		assert.equal((await ask(p, GET('/nothing'))).status, 404);
 		assert.equal(await value('parley_push_ended_total{reason="refused"}'), refused + 1);
+	});
+
+	it('count Socket.IO by version, between polls too', async () => {
+		const of = (v) => 'parley_push_connections{transport="engineio",' +
+			`dialect="eio${v}",state="live"}`;
+		const o = { auth: { token: agent.token }, reconnection: false, forceNew: true };
+		const sockets = [io4(p.url, { ...o, transports: ['websocket'] }),
+			io4(p.url, { ...o, transports: ['polling'] })];
+		await until(async () => {
+			const v = (await all()).values;
+			return v.get(of(4)) === 1 && v.get('parley_push_socketio_sessions') === 2;
+		});
+		const was = await value('parley_push_socketio_ended_total{reason="client"}');
+		sockets.forEach((s) => s.close());
+		await until(async () => {
+			const v = (await all()).values;
+			return !v.has(of(4)) && v.get('parley_push_socketio_sessions') === 0 &&
+				v.get('parley_push_socketio_ended_total{reason="client"}') === was + 2;
+		});
 	});
 
 	it('take the time from commit to first write, of the backend and of the loop', async () => {
