@@ -1,6 +1,7 @@
 // Nothing acknowledged is lost, doubled or out of order, whatever is killed:
 // writers over REST and WebSocket, readers that change transport and dialect at
-// random, while programs die by SIGKILL at random and pushd is taken over.
+// random, while programs die by SIGKILL at random, and one pushd takes over from
+// another, if neither of them is killed in the middle of it.
 //
 // PARLEY_KILL_S is how long (120), PARLEY_SEED replays a run.
 import test from 'node:test';
@@ -164,26 +165,39 @@ for (const web of ['apache', 'lighttpd']) {
 		// The killer.
 		const victims = ['api-1', 'api-2', 'push-api-1', 'push-api-2', 'poll-1',
 			'pushd', 'pushd', 'web'];
-		let kills = 0, renewals = 0;
+		let kills = 0, takeovers = 0;
 		while (Date.now() < until - 5000) {
 			await pause(300 + random() * 1700);
-			if (random() < 0.15) {
-				p.child.kill('SIGHUP');
-				renewals++;
-			} else if (p.kill(victims[Math.floor(random() * victims.length)], 'SIGKILL'))
+			if (random() < 0.4) {
+				const old = p.pid('pushd');
+				process.kill(p.child.pid, 'SIGHUP');
+				takeovers++;
+				if (random() < 0.5)
+					continue;
+				// Either of the two, at any moment of it.
+				await pause(random() * 60);
+				const victim = random() < 0.5 ? old : p.pid('pushd');
+				try {
+					kills += victim > 0 && process.kill(victim, 'SIGKILL');
+				} catch {
+					// it had ended
+				}
+				continue;
+			}
+			if (p.kill(victims[Math.floor(random() * victims.length)], 'SIGKILL'))
 				kills++;
 		}
 		await Promise.all(writers);
 		for (const s of sockets)
 			s.close();
 		t.diagnostic(`${acked.length} acknowledged, ${kills} kills, ` +
-			`${renewals} take-overs, ` +
+			`${takeovers} take-overs, ` +
 			`swaps ${JSON.stringify(readers[0].swaps)}`);
 		if (SECONDS >= 60)
 			for (const name of Object.keys(own.transports))
 				assert.ok([own, ...readers].some((f) => f.events.some((e) =>
 					e.by === name)), `nothing came by ${name}`);
-		assert.ok(kills + renewals > SECONDS / 4, `only ${kills + renewals} kills`);
+		assert.ok(kills + takeovers > SECONDS / 4, `only ${kills + takeovers} kills`);
 		assert.ok(acked.length > SECONDS, `only ${acked.length} messages`);
 
 		// Everybody sees everything, once, in order.
