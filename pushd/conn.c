@@ -675,32 +675,36 @@ forwarded(const struct request *rq, char out[ADDR_TEXT_MAX])
 	return -1;
 }
 
-/* Count it by its address.  -1: ${max} there are already, or no memory. */
-static int
-peer_add(struct conn *c, const char *addr, uint64_t max)
+/* One more at the address.  NULL: ${max} there are already, or no memory. */
+static struct conn_peer *
+peer_add(struct conns *all, const char *addr, uint64_t max)
 {
 	char net[ADDR_TEXT_MAX];
 	struct conn_peer *p;
 
 	addr_net(addr, net);
-	p = table_get(&c->all->peers, net, strlen(net));
+	p = table_get(&all->peers, net, strlen(net));
 	if (p != NULL && p->n >= max)
-		return -1;
+		return NULL;
 	if (p == NULL) {
 		p = calloc(1, sizeof(*p) + strlen(addr) + 1);
 		if (p == NULL)
-			return -1;
+			return NULL;
 		memcpy(p->net, net, sizeof(net));
 		memcpy(p->addr, addr, strlen(addr) + 1);
-		if (table_put(&c->all->peers, p->net, strlen(p->net), p) ==
-		    -1) {
+		if (table_put(&all->peers, p->net, strlen(p->net), p) == -1) {
 			free(p);
-			return -1;
+			return NULL;
 		}
 	}
 	p->n++;
-	c->peer = p;
-	return 0;
+	return p;
+}
+
+struct conn_peer *
+conn_peer_count(struct conns *all, const char *addr)
+{
+	return peer_add(all, addr, UINT64_MAX);
 }
 
 /* Whose connection it is, and whether one more is allowed from there. */
@@ -732,9 +736,10 @@ peer_join(struct conn *c, const struct request *rq)
 	if (addr[0] == '\0')
 		snprintf(addr, sizeof(addr), "127.0.0.1"); /* of the socket */
 	c->unlimited = !c->all->cf->limits && addr_loopback(addr);
-	return peer_add(c, addr,
+	c->peer = peer_add(c->all, addr,
 	    c->unlimited ? UINT64_MAX
 			 : (uint64_t)c->all->cf->address_connections_max);
+	return c->peer == NULL ? -1 : 0;
 }
 
 static void
@@ -1525,11 +1530,15 @@ adopt_buffers(struct conn *c, struct carry_in *in)
 static const struct transport *
 transport_named(const struct conns *all, const char *name)
 {
+	const struct transport *const *tr = all->pathless;
 	const struct transport_path *tp;
 
 	for (tp = all->paths; tp->path != NULL; tp++)
 		if (strcmp(tp->transport->name, name) == 0)
 			return tp->transport;
+	for (; tr != NULL && *tr != NULL; tr++)
+		if (strcmp((*tr)->name, name) == 0)
+			return *tr;
 	return NULL;
 }
 
@@ -1557,8 +1566,10 @@ adopt(struct conn *c, struct carry_in *in)
 		return carry_end(in);
 	}
 	tr = transport_named(c->all, name);
-	if (tr == NULL || tr->adopt == NULL || addr == NULL ||
-	    peer_add(c, addr, UINT64_MAX) == -1 || tr->adopt(c, in) == -1)
+	if (tr == NULL || tr->adopt == NULL || addr == NULL)
+		return -1;
+	c->peer = conn_peer_count(c->all, addr);
+	if (c->peer == NULL || tr->adopt(c, in) == -1)
 		return -1;
 	watch_again(c);
 	c->full = 1; /* so that it hears when all has gone, and goes on */

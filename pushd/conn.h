@@ -68,6 +68,8 @@ struct conns {
 	const struct conf *cf;
 	struct http_limits limits;
 	const struct transport_path *paths; /* ends with a NULL path */
+	/* Those that connections change to; ends with NULL, or is NULL. */
+	const struct transport *const *pathless;
 	struct slab slab;
 	struct conn *wheel[CONN_WHEEL];
 	uint32_t now_s;   /* monotonic */
@@ -227,8 +229,10 @@ const char *conn_addr(const struct conn *c);
 /*
  * conn_peer_hold(c), conn_peer_drop(all, p):
  * Count one more at the address of ${c}: what lives on without a connection.
- * conn_peer_addr(p): its address as text.
+ * conn_peer_count(all, addr): the same by the address itself; NULL without
+ * memory.  conn_peer_addr(p): its address as text.
  */
+struct conn_peer *conn_peer_count(struct conns *all, const char *addr);
 struct conn_peer *conn_peer_hold(const struct conn *c);
 void conn_peer_drop(struct conns *all, struct conn_peer *p);
 const char *conn_peer_addr(const struct conn_peer *p);

@@ -206,9 +206,8 @@ tick_in(const struct eios *x, int64_t ms)
 	return x->now + 1 + (uint32_t)((ms - 1) / x->tick_ms);
 }
 
-/* Its next deadline may be another. */
-static void
-schedule(struct eio *s)
+void
+eio_schedule(struct eio *s)
 {
 	uint32_t at = s->beat_due;
 
@@ -225,31 +224,7 @@ eio_due(struct eio *s, int64_t ms)
 {
 	s->app_due = ms < 0 ? 0 : tick_in(s->all, ms);
 	if (s->state <= EIO_SOCKET)
-		schedule(s);
-}
-
-/* Milliseconds until a tick. */
-static int64_t
-ms_until(const struct eios *x, uint32_t at)
-{
-	return at > x->now ? (int64_t)(at - x->now) * x->tick_ms : 0;
-}
-
-void
-eio_time_carry(const struct eio *s, struct buf *b)
-{
-	carry_int(b, ms_until(s->all, s->beat_due));
-	carry_int(b, s->app_due ? ms_until(s->all, s->app_due) : -1);
-}
-
-void
-eio_time_adopt(struct eio *s, struct carry_in *in)
-{
-	int64_t beat = carry_get_int(in, 0, INT32_MAX);
-
-	s->beat_due = tick_in(s->all, beat);
-	eio_due(s, carry_get_int(in, -1, INT32_MAX));
-	schedule(s);
+		eio_schedule(s);
 }
 
 /* What of the client's is waited for: its ping, or nothing yet. */
@@ -263,7 +238,7 @@ heartbeat(struct eio *s)
 	if (s->eio == 3)
 		ms += lim->ping_timeout_ms;
 	s->beat_due = tick_in(s->all, ms);
-	schedule(s);
+	eio_schedule(s);
 }
 
 /* A server's beginnings come in crowds; their pings should not. */
@@ -277,7 +252,7 @@ heartbeat_first(struct eio *s)
 		return;
 	s->beat_due =
 	    tick_in(s->all, ms / 2 + conn_jitter((unsigned)(ms / 2) + 1));
-	schedule(s);
+	eio_schedule(s);
 }
 
 static void
@@ -321,7 +296,7 @@ on_due(struct eio *s)
 	if (s->state != EIO_GONE && s->beat_due <= now)
 		beat(s);
 	if (s->state != EIO_GONE)
-		schedule(s);
+		eio_schedule(s);
 }
 
 static void
@@ -380,6 +355,15 @@ eio_sid(char out[EIO_SID])
 struct eio *
 eio_new(struct eios *x, const struct eio_app *app)
 {
+	char sid[EIO_SID];
+
+	eio_sid(sid);
+	return eio_named(x, app, sid);
+}
+
+struct eio *
+eio_named(struct eios *x, const struct eio_app *app, const char sid[EIO_SID])
+{
 	struct eio *s;
 
 	if (x->n >= x->conns->max ||
@@ -395,18 +379,10 @@ eio_new(struct eios *x, const struct eio_app *app)
 	}
 	s->app = app;
 	s->all = x;
-	eio_sid(s->sid);
+	memcpy(s->sid, sid, EIO_SID);
 	table_add(s);
 	x->n++;
 	return s;
-}
-
-void
-eio_rename(struct eio *s, const char *sid)
-{
-	table_take(s);
-	memcpy(s->sid, sid, EIO_SID);
-	table_add(s);
 }
 
 static void
@@ -578,7 +554,7 @@ eio_end(struct eio *s, int code, const char *why)
 	if (s->more->probe != NULL)
 		eio_socket_drop(s->more->probe, code, why);
 	s->beat_due = tick_in(x, ENDING_MS);
-	schedule(s);
+	eio_schedule(s);
 }
 
 /* --- before the loop sleeps --- */

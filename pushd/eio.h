@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "carry.h"
 #include "conn.h"
 #include "ident.h"
 #include "transport.h"
@@ -48,15 +49,17 @@ struct eio_app {
 	void (*settle)(struct eio *s);
 	/* Whether the client should have answers first.  May be NULL. */
 	int (*busy)(const struct eio *s);
-	/*
-	 * Another pushd takes the session, which a WebSocket has: append what
-	 * is the application's own, or -1; as of a transport.  NULL: never.
-	 */
-	int (*carry)(struct eio *s, struct buf *b);
 	/* What it is doing, a word for metrics.  May be NULL: "open". */
 	const char *(*stage)(const struct eio *s);
 	/* The session has ended: free what is the application's own. */
 	void (*closed)(struct eio *s);
+	/*
+	 * Another pushd takes the session: append what the application has
+	 * of it, or -1; take it over from that, -1 if it was malformed.  NULL:
+	 * its sessions are never carried.
+	 */
+	int (*carry)(const struct eio *s, struct buf *b);
+	int (*adopt)(struct eio *s, struct carry_in *in);
 };
 
 enum eio_state {
@@ -86,7 +89,7 @@ struct eio {
 	uint8_t eio;   /* 4 or 3 */
 	uint8_t state; /* enum eio_state */
 	uint8_t pinged : 1, b64 : 1, deaf : 1, slow : 1, full : 1,
-	    unlimited : 1;
+	    unlimited : 1, carried : 1;
 };
 
 /* How the protocol is run. */
@@ -128,19 +131,30 @@ void eios_fini(struct eios *x);
 void eios_each(struct eios *x, void (*fn)(struct eio *s));
 
 /*
+ * eios_carry(x, each, arg):
+ * Call ${each} with what another pushd has to know to go on, a session a time;
+ * its connections follow by themselves and name it.
+ */
+void eios_carry(
+    struct eios *x, void (*each)(void *arg, const struct buf *one), void *arg);
+
+/* eios_adopt(x, app, in): take one over.  0, or -1 if it was malformed. */
+int eios_adopt(struct eios *x, const struct eio_app *app, struct carry_in *in);
+
+/* eios_adopted(x): all connections have come; who has none is gone. */
+void eios_adopted(struct eios *x);
+
+/* eios_carried(x, gone): those carried are another's now; or are not. */
+void eios_carried(struct eios *x, int gone);
+
+/* The transports that no path leads to, and connections are carried as. */
+extern const struct transport *const eio_transports[]; /* ends with NULL */
+
+/*
  * eio_open(x, c, rq, app):
  * A request for one of the application's paths.
  */
 void eio_open(struct eios *x, struct conn *c, const struct request *rq,
-    const struct eio_app *app);
-
-/*
- * eio_adopt(x, c, in, app):
- * Such a session comes with its WebSocket ${c}, which it has from now on.
- * Returns it, to be given what is the application's own; drained() is called
- * later.  NULL if it was malformed, or without memory.
- */
-struct eio *eio_adopt(struct eios *x, struct conn *c, struct carry_in *in,
     const struct eio_app *app);
 
 /* eio_send(s, f): queue the frame, holding it. */

@@ -72,21 +72,18 @@ void eio_error(struct conn *c, const char *cors, enum eio_code code);
  */
 struct eio *eio_new(struct eios *x, const struct eio_app *app);
 
+/* eio_named(x, app, sid): the same with a sid that there is already. */
+struct eio *eio_named(
+    struct eios *x, const struct eio_app *app, const char sid[EIO_SID]);
+
+/* eio_schedule(s): its next deadline may be another. */
+void eio_schedule(struct eio *s);
+
 /* eio_find(x, sid, len): the session, or NULL. */
 struct eio *eio_find(const struct eios *x, const char *sid, size_t len);
 
 /* eio_begin(s, id): its handshake is good; ${id}: who it is, or NULL. */
 void eio_begin(struct eio *s, struct ident *id);
-
-/* eio_rename(s, sid): it has that sid from now on. */
-void eio_rename(struct eio *s, const char *sid);
-
-/*
- * eio_time_carry(s, b), eio_time_adopt(s, in):
- * When it is due; from now on, since ticks are a process's own.
- */
-void eio_time_carry(const struct eio *s, struct buf *b);
-void eio_time_adopt(struct eio *s, struct carry_in *in);
 
 /* eio_flush_add(s): look at it before the loop sleeps. */
 void eio_flush_add(struct eio *s);
@@ -145,6 +142,9 @@ void eio_socket_probe(struct eio *s, struct conn *c, const char *accept);
 
 /* eio_socket_drop(c, code, why): Close, and the end; 0: no Close. */
 void eio_socket_drop(struct conn *c, int code, const char *why);
+
+/* eio_rx_begin(rx, x): nothing has come. */
+void eio_rx_begin(struct eio_rx *rx, const struct eios *x);
 
 /* eio_rx_fini(rx): free what a cut message holds. */
 void eio_rx_fini(struct eio_rx *rx);

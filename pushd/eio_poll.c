@@ -9,9 +9,12 @@
 #include <strings.h>
 
 #include "eio_own.h"
+#include "push.h"
 
 static void get_bye(struct conn *c, unsigned back_s);
 static void get_gone(struct conn *c);
+static int get_carry(struct conn *c, struct buf *b);
+static int get_adopt(struct conn *c, struct carry_in *in);
 static unsigned get_tick(struct conn *c);
 static void post_input(struct conn *c, char *p, size_t len);
 static unsigned post_tick(struct conn *c);
@@ -23,7 +26,9 @@ static void give(struct eio_post *o);
 const struct transport eio_get_transport = { .name = "engineio-poll",
 	.tick = get_tick,
 	.bye = get_bye,
-	.gone = get_gone };
+	.gone = get_gone,
+	.carry = get_carry,
+	.adopt = get_adopt };
 
 const struct transport eio_post_transport = { .name = "engineio-poll",
 	.input = post_input,
@@ -265,6 +270,37 @@ get_gone(struct conn *c)
 	s->more->get = NULL;
 	s->all->ended_client++;
 	eio_finish(s, 0, "gone", NULL);
+}
+
+static int
+get_carry(struct conn *c, struct buf *b)
+{
+	const struct eio *s = c->t;
+
+	if (!s->carried)
+		return -1;
+	carry_bytes(b, s->sid, EIO_SID);
+	carry_text(b, s->more->cors);
+	return 0;
+}
+
+static int
+get_adopt(struct conn *c, struct carry_in *in)
+{
+	size_t len;
+	const char *sid = carry_get_bytes(in, &len, EIO_SID);
+	const char *cors = carry_get_text(in, EIO_CORS_MAX);
+	struct eio *s = eio_find(&push_of(c)->eios, sid, len);
+
+	if (s == NULL || s->state != EIO_POLLS || s->more->get != NULL ||
+	    cors == NULL)
+		return -1;
+	s->more->cors = strdup(cors);
+	if (s->more->cors == NULL)
+		return -1;
+	s->more->get = c;
+	conn_take(c, &eio_get_transport, s);
+	return 0;
 }
 
 /* --- POST --- */

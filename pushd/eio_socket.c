@@ -8,6 +8,7 @@
 
 #include "dialect.h"
 #include "eio_own.h"
+#include "push.h"
 
 static void socket_input(struct conn *c, char *p, size_t len);
 static void socket_drained(struct conn *c);
@@ -18,6 +19,7 @@ static void socket_describe(
     const struct conn *c, const char **dialect, const char **state);
 static void socket_gone(struct conn *c);
 static int socket_carry(struct conn *c, struct buf *b);
+static int socket_adopt(struct conn *c, struct carry_in *in);
 static void probe_input(struct conn *c, char *p, size_t len);
 static unsigned probe_tick(struct conn *c);
 static void probe_bye(struct conn *c, unsigned back_s);
@@ -31,7 +33,8 @@ const struct transport eio_socket_transport = { .name = "engineio",
 	.bye = socket_bye,
 	.describe = socket_describe,
 	.gone = socket_gone,
-	.carry = socket_carry };
+	.carry = socket_carry,
+	.adopt = socket_adopt };
 
 const struct transport eio_probe_transport = { .name = "engineio-probe",
 	.input = probe_input,
@@ -111,8 +114,8 @@ eio_rx_fini(struct eio_rx *rx)
 	buf_fini(&rx->message);
 }
 
-static void
-rx_begin(struct eio_rx *rx, const struct eios *x)
+void
+eio_rx_begin(struct eio_rx *rx, const struct eios *x)
 {
 	memset(rx, 0, sizeof(*rx));
 	rx->frame.message_max = (uint32_t)x->lim.payload_bytes_max;
@@ -252,7 +255,7 @@ socket_input(struct conn *c, char *p, size_t len)
 	if (old != NULL)
 		rx = *old;
 	else
-		rx_begin(&rx, s->all);
+		eio_rx_begin(&rx, s->all);
 	s->rx = NULL;
 	while (s->c == c && got.what != WSFRAME_MORE) {
 		if (c->paused) {
@@ -360,6 +363,32 @@ socket_gone(struct conn *c)
 	eio_finish(s, 0, "gone", NULL);
 }
 
+/* Sessions go before their connections, which name them. */
+static int
+socket_carry(struct conn *c, struct buf *b)
+{
+	const struct eio *s = c->t;
+
+	if (!s->carried)
+		return -1;
+	carry_bytes(b, s->sid, EIO_SID);
+	return 0;
+}
+
+static int
+socket_adopt(struct conn *c, struct carry_in *in)
+{
+	size_t len;
+	const char *sid = carry_get_bytes(in, &len, EIO_SID);
+	struct eio *s = eio_find(&push_of(c)->eios, sid, len);
+
+	if (s == NULL || s->state != EIO_SOCKET || s->c != NULL)
+		return -1;
+	s->c = c;
+	conn_take(c, &eio_socket_transport, s);
+	return 0;
+}
+
 /* --- the change --- */
 
 void
@@ -372,7 +401,7 @@ eio_socket_probe(struct eio *s, struct conn *c, const char *accept)
 		return;
 	}
 	pr->s = s;
-	rx_begin(&pr->rx, s->all);
+	eio_rx_begin(&pr->rx, s->all);
 	s->more->probe = c;
 	s->more->probing = 0;
 	conn_take(c, &eio_probe_transport, pr);
@@ -494,82 +523,4 @@ probe_gone(struct conn *c)
 	pr->s->more->probing = 0;
 	eio_rx_fini(&pr->rx);
 	free(pr);
-}
-
-/* --- from one pushd to the next --- */
-
-static int
-socket_carry(struct conn *c, struct buf *b)
-{
-	struct eio *s = c->t;
-	const struct eio_more *m = s->more;
-
-	if (s->state != EIO_SOCKET || s->app->carry == NULL || s->slow ||
-	    (m != NULL && (m->q_n > 0 || m->get || m->post)))
-		return -1;
-	carry_bytes(b, s->sid, EIO_SID);
-	carry_num(b, s->eio);
-	carry_num(b, s->b64);
-	carry_num(b, s->deaf);
-	carry_num(b, s->pinged);
-	carry_num(b, s->beats);
-	carry_num(b, s->pings);
-	carry_num(b, s->pings_s);
-	eio_time_carry(s, b);
-	carry_num(b, s->rx != NULL);
-	if (s->rx != NULL) {
-		carry_bytes(b, s->rx->message.data, s->rx->message.len);
-		wsframe_carry(&s->rx->frame, b);
-	}
-	return s->app->carry(s, b);
-}
-
-static int
-rx_adopt(struct eio *s, struct carry_in *in)
-{
-	const char *p;
-	size_t len;
-
-	s->rx = malloc(sizeof(*s->rx));
-	if (s->rx == NULL)
-		return -1;
-	rx_begin(s->rx, s->all);
-	p = carry_get_bytes(in, &len, s->rx->message.max);
-	buf_append(&s->rx->message, p, len);
-	return s->rx->message.err ? -1 : wsframe_adopt(&s->rx->frame, in);
-}
-
-struct eio *
-eio_adopt(struct eios *x, struct conn *c, struct carry_in *in,
-    const struct eio_app *app)
-{
-	struct eio *s = eio_new(x, app);
-	const char *sid;
-	size_t len;
-
-	if (s == NULL)
-		return NULL;
-	sid = carry_get_bytes(in, &len, EIO_SID);
-	if (len != EIO_SID || eio_find(x, sid, len) != NULL) {
-		eio_gone(s);
-		return NULL;
-	}
-	eio_rename(s, sid);
-	s->state = EIO_SOCKET;
-	s->c = c;
-	s->unlimited = c->unlimited;
-	s->full = 1; /* so that drained() is called */
-	conn_take(c, &eio_socket_transport, s);
-	s->eio = (uint8_t)(carry_get_num(in, 4) == 3 ? 3 : 4);
-	s->b64 = carry_get_num(in, 1) & 1;
-	s->deaf = carry_get_num(in, 1) & 1;
-	s->pinged = carry_get_num(in, 1) & 1;
-	s->beats = (uint8_t)carry_get_num(in, UINT8_MAX);
-	s->pings = (uint8_t)carry_get_num(in, UINT8_MAX);
-	s->pings_s = (uint8_t)carry_get_num(in, UINT8_MAX);
-	eio_time_adopt(s, in);
-	eio_flush_add(s);
-	if (in->bad || (carry_get_num(in, 1) && rx_adopt(s, in) == -1))
-		return NULL;
-	return s;
 }

@@ -23,6 +23,7 @@
 #include "limits.h"
 #include "log.h"
 #include "push.h"
+#include "socketio.h"
 #include "sock.h"
 
 enum {
@@ -48,7 +49,9 @@ enum record {
 	REC_TYPING,
 	REC_IDENT,
 	REC_CONN,
-	REC_END /* how many connections there were */
+	REC_END,     /* how many connections there were */
+	REC_SESSION, /* of Engine.IO; before the connections */
+	REC_PAST     /* a Socket.IO client that broke off */
 };
 
 enum step { ASKING, WARMING, SETTLING };
@@ -215,6 +218,18 @@ give_ident(void *arg, const struct buf *one)
 }
 
 static void
+give_session(void *arg, const struct buf *one)
+{
+	record(arg, REC_SESSION, NULL, 0, one);
+}
+
+static void
+give_past(void *arg, const struct buf *one)
+{
+	record(arg, REC_PAST, NULL, 0, one);
+}
+
+static void
 give_conn(struct conn *c, void *arg)
 {
 	static struct buf one;
@@ -302,8 +317,10 @@ give_all(struct handover_taker *t)
 	give_sockets(t);
 	presence_carry(&p->presence, give_presence, t);
 	typing_carry(&p->typing, give_typing, t);
+	siopast_carry(&p->siopast, give_past, t);
 	if (t->want == HANDOVER_ALL) {
 		idents_carry(&p->idents, give_ident, t);
+		eios_carry(&p->eios, give_session, t);
 		conns_each(&p->conns, give_conn, t);
 	}
 	buf_reset(&b);
@@ -321,6 +338,7 @@ gone(struct handover *h)
 
 	presence_mute(&p->presence);
 	conns_carried(&p->conns, 1);
+	eios_carried(&p->eios, 1);
 	ingest_leave(&p->ingest);
 	backend_lean(p->backend);
 	ev_io_stop(p->loop, &h->io);
@@ -351,6 +369,7 @@ give(struct handover_taker *t)
 	ev_now_update(p->loop);
 	if (t->why != NULL) {
 		conns_carried(&p->conns, 0);
+		eios_carried(&p->eios, 0);
 		taker_drop(t, t->why);
 		return;
 	}
@@ -728,6 +747,10 @@ take_record(struct handover *h, struct carry_record *r, const int *fds,
 		return typing_adopt(&p->typing, in);
 	case REC_IDENT:
 		return idents_adopt(&p->idents, in);
+	case REC_SESSION:
+		return socketio_adopt(p, in);
+	case REC_PAST:
+		return siopast_adopt(&p->siopast, in);
 	case REC_CONN:
 		if (r->fds != 1)
 			return -1;
@@ -737,6 +760,7 @@ take_record(struct handover *h, struct carry_record *r, const int *fds,
 		if (carry_get_num(in, UINT32_MAX) != h->took ||
 		    carry_end(in) == -1 || h->nhints < 2 || h->fd == -1)
 			return -1;
+		eios_adopted(&p->eios);
 		idents_adopted(&p->idents);
 		return 1;
 	default:

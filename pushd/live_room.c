@@ -582,7 +582,7 @@ join_adopt(struct live *v, struct live_join **at, struct carry_in *in)
 		also = *last = calloc(1, sizeof(*also));
 		if (also == NULL)
 			return -1;
-		also->tag = carry_get_int(in, -1, INT64_MAX);
+		also->tag = carry_get_int(in, INT8_MIN, INT64_MAX);
 		v->work->njoining++;
 	}
 	return in->bad ? -1 : 0;

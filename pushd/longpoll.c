@@ -59,6 +59,8 @@ static void longpoll_bye(struct conn *c, unsigned back_s);
 static void longpoll_describe(
     const struct conn *c, const char **dialect, const char **state);
 static void longpoll_gone(struct conn *c);
+static int longpoll_carry(struct conn *c, struct buf *b);
+static int longpoll_adopt(struct conn *c, struct carry_in *in);
 
 /* A client that is gone is not answered: no input, no eof. */
 const struct transport longpoll_transport = { .name = "longpoll",
@@ -66,7 +68,9 @@ const struct transport longpoll_transport = { .name = "longpoll",
 	.tick = longpoll_tick,
 	.bye = longpoll_bye,
 	.describe = longpoll_describe,
-	.gone = longpoll_gone };
+	.gone = longpoll_gone,
+	.carry = longpoll_carry,
+	.adopt = longpoll_adopt };
 
 /* --- what an answer gathers --- */
 
@@ -650,4 +654,45 @@ longpolls_fini(struct longpolls *x)
 {
 	if (x->loop != NULL)
 		ev_timer_stop(x->loop, &x->timer);
+}
+
+/* --- from one pushd to the next --- */
+
+/* Who waits; the others are answered here, and soon. */
+static int
+longpoll_carry(struct conn *c, struct buf *b)
+{
+	const struct longpoll *lp = c->t;
+
+	if (lp->open != NULL || lp->got != NULL || lp->sub.held)
+		return -1;
+	carry_text(b, lp->use.ident->ref);
+	carry_text(b, lp->cors);
+	carry_int(b, lp->sub.cursor);
+	return 0;
+}
+
+static int
+longpoll_adopt(struct conn *c, struct carry_in *in)
+{
+	const char *ref = carry_get_text(in, REF_BYTES_MAX);
+	const char *cors = carry_get_text(in, 1024);
+	int64_t cursor = carry_get_int(in, 0, CURSOR_MAX);
+	struct push *p = push_of(c);
+	struct longpoll *lp = calloc(1, sizeof(*lp));
+	struct ident *id = ref ? ident_of(&p->idents, ref) : NULL;
+
+	if (lp == NULL)
+		return -1;
+	lp->c = c;
+	conn_take(c, &longpoll_transport, lp);
+	if (id == NULL || in->bad ||
+	    (cors != NULL && (lp->cors = strdup(cors)) == NULL))
+		return -1;
+	lp->sub.form = id->form;
+	lp->sub.event = on_event;
+	lp->sub.cursor = cursor;
+	lp->sub.live = 1;
+	ident_use(&p->idents, id, &lp->use, &ident_ops, 1);
+	return ident_join(&p->hub, &lp->sub, id);
 }

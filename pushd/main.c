@@ -379,6 +379,7 @@ start(struct push *p, const char *const *listens, int nlistens,
 	    &p->cf.socket_recoveries_max);
 	if (eios_init(&p->eios, &p->conns, &p->idents, &lim) == -1)
 		return -1;
+	p->conns.pathless = eio_transports;
 	handover_init(&p->handover, p);
 	for (i = 0; i < nlistens; i++)
 		addrs[i] = listen_address(

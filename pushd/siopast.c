@@ -139,3 +139,39 @@ siopast_lost(struct siopast *x, const char *who, uint32_t now_s)
 	forget_old(x, now_s);
 	return table_get(&x->whos, who, strlen(who)) != NULL;
 }
+
+void
+siopast_carry(const struct siopast *x,
+    void (*each)(void *arg, const struct buf *one), void *arg)
+{
+	const struct siopast_one *o;
+	struct buf b;
+
+	buf_init(&b, CARRY_RECORD_MAX);
+	for (o = x->first; o != NULL; o = o->next) {
+		buf_reset(&b);
+		carry_bytes(&b, o->pid, sizeof(o->pid));
+		carry_text(&b, o->who->name);
+		carry_num(&b, o->since_s);
+		carry_bytes(&b, o->rooms, o->len);
+		each(arg, &b);
+	}
+	buf_fini(&b);
+}
+
+int
+siopast_adopt(struct siopast *x, struct carry_in *in)
+{
+	size_t npid, len;
+	const char *pid = carry_get_bytes(in, &npid, SIOPAST_PID);
+	const char *who = carry_get_text(in, 256);
+	uint32_t since_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	const char *rooms = carry_get_bytes(in, &len, 1 << 20);
+
+	/* Names, each with its NUL. */
+	if (carry_end(in) == -1 || npid != SIOPAST_PID || who == NULL ||
+	    (len > 0 && rooms[len - 1] != '\0'))
+		return -1;
+	siopast_add(x, pid, who, rooms, len, since_s);
+	return 0;
+}

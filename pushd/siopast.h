@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "carry.h"
 #include "table.h"
 
 enum { SIOPAST_PID = 20 /* bytes of a client's private id */ };
@@ -48,5 +49,14 @@ int siopast_take(struct siopast *x, const char pid[SIOPAST_PID],
 
 /* siopast_lost(x, who, now_s): whether a client of ${who} broke off lately. */
 int siopast_lost(struct siopast *x, const char *who, uint32_t now_s);
+
+/*
+ * siopast_carry(x, each, arg), siopast_adopt(x, in):
+ * Call ${each} with each client, the oldest first; remember it.  0, or -1 if
+ * that was malformed.
+ */
+void siopast_carry(const struct siopast *x,
+    void (*each)(void *arg, const struct buf *one), void *arg);
+int siopast_adopt(struct siopast *x, struct carry_in *in);
 
 #endif

@@ -37,12 +37,9 @@ struct socketio_back {
 };
 
 static void transport_open(struct conn *c, const struct request *rq);
-static int transport_adopt(struct conn *c, struct carry_in *in);
 
-/* Its connections are Engine.IO's, and so is its name. */
-const struct transport socketio_transport = {
-	.name = "engineio", .open = transport_open, .adopt = transport_adopt
-};
+const struct transport socketio_transport = { .name = "socketio",
+	.open = transport_open };
 
 struct socketio *
 socketio_of(const struct live *v)
@@ -511,20 +508,46 @@ on_closed(struct sio *x)
 	live_fini(&s->live);
 }
 
+/* --- from one pushd to the next --- */
+
 static int
-on_carry(struct eio *e, struct buf *b)
+on_carry(const struct eio *e, struct buf *b)
 {
 	const struct socketio *s = (const struct socketio *)e;
 
-	/* Who is on its way in, or in the middle of a packet, comes back. */
-	if (s->sio.in != NULL || s->sio.asks != 0 || s->back != NULL)
+	/* What is in the middle of something ends here. */
+	if (s->back != NULL || s->sio.in != NULL || s->sio.asks != 0 ||
+	    s->live.host == NULL)
 		return -1;
 	carry_num(b, s->sio.joined);
 	carry_bytes(b, s->pid, sizeof(s->pid));
 	carry_num(b, s->active_s);
 	carry_num(b, s->bad);
+	carry_num(b, s->named);
+	carry_num(b, s->bye);
 	carry_num(b, s->lost);
 	return live_carry(&s->live, b);
+}
+
+static int
+on_adopt(struct eio *e, struct carry_in *in)
+{
+	struct socketio *s = (struct socketio *)e;
+	const char *pid;
+	size_t len;
+
+	begin(s);
+	s->sio.joined = (uint8_t)carry_get_num(in, 1);
+	pid = carry_get_bytes(in, &len, sizeof(s->pid));
+	if (len != sizeof(s->pid))
+		return -1;
+	memcpy(s->pid, pid, len);
+	s->active_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	s->bad = (uint8_t)carry_get_num(in, 1);
+	s->named = (uint8_t)carry_get_num(in, 1);
+	s->bye = (uint8_t)carry_get_num(in, 1);
+	s->lost = (uint8_t)carry_get_num(in, 1);
+	return live_adopt(&s->live, in);
 }
 
 static const char *const namespaces[] = { "/", NULL };
@@ -545,9 +568,10 @@ static const struct sio_app app = {
 	    .due = sio_due,
 	    .settle = on_settle,
 	    .busy = is_busy,
+	    .closed = sio_closed,
 	    .carry = on_carry,
 	    .stage = stage,
-	    .closed = sio_closed },
+	    .adopt = on_adopt },
 	.namespaces = namespaces,
 	.connect = on_connect,
 	.event = on_event,
@@ -562,24 +586,8 @@ transport_open(struct conn *c, const struct request *rq)
 	eio_open(&push_of(c)->eios, c, rq, &app.eio);
 }
 
-static int
-transport_adopt(struct conn *c, struct carry_in *in)
+int
+socketio_adopt(struct push *p, struct carry_in *in)
 {
-	struct socketio *s =
-	    (struct socketio *)eio_adopt(&push_of(c)->eios, c, in, &app.eio);
-	const char *pid;
-	size_t len;
-
-	if (s == NULL)
-		return -1;
-	begin(s);
-	s->sio.joined = (uint8_t)carry_get_num(in, 1);
-	pid = carry_get_bytes(in, &len, sizeof(s->pid));
-	if (len != sizeof(s->pid))
-		return -1;
-	memcpy(s->pid, pid, len);
-	s->active_s = (uint32_t)carry_get_num(in, UINT32_MAX);
-	s->bad = (uint8_t)carry_get_num(in, 1);
-	s->lost = (uint8_t)carry_get_num(in, 1);
-	return live_adopt(&s->live, in);
+	return eios_adopt(&p->eios, &app.eio, in);
 }

@@ -13,6 +13,9 @@
 
 extern const struct transport socketio_transport;
 
+/* socketio_adopt(p, in): a session of another's eios_carry; as eios_adopt. */
+int socketio_adopt(struct push *p, struct carry_in *in);
+
 /* Tags of commands that no client gave, beside -1. */
 enum {
 	SOCKETIO_CONNECT = -2, /* who CONNECT says it is */

@@ -7,6 +7,8 @@ import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { io } from 'socket.io-client';
+import io2 from 'socket.io-client-2';
 import { build, pause, Person, start, until } from './lib/harness.js';
 import { Follower, seeded } from './lib/follow.js';
 import { frame, frames, socket, texts } from './lib/raw.js';
@@ -80,6 +82,21 @@ async function succeeded(p, before) {
 test('SIGHUP to parley run renews pushd: streams go on, nobody is refused', async (t) => {
 	const { p, sent, write, customer, agent, customerDirect, agentDirect } =
 		await workspace(t);
+	// One that waits for something, which is last.
+	const waits = customerDirect.get('/api/events/longpoll?wait=25');
+	await until(async () => /^parley_push_connections.*longpoll.* 1$/m.test(
+		(await agentDirect.get('/metrics')).text), 5000, 'the long poll');
+	for (let round = 0; round < 2; round++) {
+		const before = p.pid('pushd');
+		process.kill(p.child.pid, 'SIGHUP');
+		await succeeded(p, before);
+	}
+	const first = await customer.send(customer.conversation_id, 'first');
+	const answer = await waits;
+	assert.equal(answer.status, 200);
+	assert.deepEqual(answer.json.events.filter((e) => e.type === 'new_message')
+		.map((e) => e.data.id), [first.json.id]);
+
 	const streams = [await agent.sse(), await agentDirect.sse(),
 		await customerDirect.sse({ query: 'format=named' }),
 		await agentDirect.sse({ query: 'batch=1' })];
@@ -134,7 +151,13 @@ test('WebSockets go on with what they are in the middle of', async (t) => {
 	const all = await agentDirect.ws();
 	const own = await customerDirect.ws({ events: '' });
 	const joined = await agentDirect.ws({ events: '' });
+	const chat = await socket(p, { path: '/chat/ws',
+		more: `Authorization: Bearer ${agent.token}\r\n` });
 	joined.send('join_conversation', { conversationId: conversation });
+	chat.write(frame(JSON.stringify({ type: 'join_conversation',
+		conversationId: conversation })));
+	assert.ok(await chat.until(() => texts(chat).some((m) =>
+		m.type === 'conversation_joined')), chat.text);
 	await joined.until('conversation_joined');
 
 	// One that is nobody yet, one in a frame, one in a fragmented message, and
@@ -196,8 +219,12 @@ test('WebSockets go on with what they are in the middle of', async (t) => {
 			ids(all).slice(-ids(x).length), what);
 	assert.ok(types.every((e) => ids(all).includes(String(e.data.id))));
 	assert.equal(new Set(ids(all)).size, ids(all).length, 'nothing twice');
-	assert.deepEqual([all, own, joined, slow, writer].map((x) => x.ended),
-		[false, false, false, false, false]);
+	assert.deepEqual([all, own, joined, slow, writer, chat].map((x) => x.ended),
+		[false, false, false, false, false, false]);
+	const said = () => texts(chat).filter((m) => m.type === 'new_message')
+		.map((m) => String(m.message.id));
+	assert.ok(await chat.until(() => said().includes(end)), 'the chat dialect');
+	assert.deepEqual(said().slice(-ids(all).length), ids(all).slice(-said().length));
 
 	nobody.write(frame(token));
 	inFrame.write(cut.subarray(20));
@@ -216,6 +243,76 @@ test('WebSockets go on with what they are in the middle of', async (t) => {
 	await own.until((e) => e.type === 'user_typing' && !e.data.isTyping);
 	for (const x of [all, own, slow, writer, nobody, inFrame, inMessage, inHead])
 		x.close();
+});
+
+test('Socket.IO clients notice nothing, polling or not, of version 4 or 2', async (t) => {
+	const { p, sent, write, agent, customer, agentDirect } = await workspace(t);
+	const conversation = customer.conversation_id;
+	const clients = [];
+	const client = (make, transports, token) => {
+		const s = make(agentDirect.p.url, { transports, forceNew: true,
+			auth: make === io ? { token } : undefined });
+		const c = { s, got: [], states: [], what: `${make === io ? 4 : 2} ${transports}` };
+		s.on('connect', () => c.states.push('connect'));
+		s.on('disconnect', (why) => c.states.push(why));
+		s.on('message_received', (d) => c.got.push(String(d.id)));
+		c.ask = (...a) => new Promise((ok, no) => {
+			setTimeout(() => no(new Error(`no answer to ${a[0]} (${c.states})`)),
+				8000).unref();
+			s.emit(...a, ok);
+		});
+		c.ready = new Promise((ok) => s.on('authenticated', ok));
+		if (make === io2)
+			s.emit('authenticate', token);
+		t.after(() => s.close());
+		clients.push(c);
+		return c;
+	};
+	for (const make of [io, io2])
+		for (const way of [['websocket'], ['polling'], ['polling', 'websocket']])
+			client(make, way, agent.token);
+	const writer = client(io, ['websocket'], customer.token);
+	await Promise.all(clients.map((c) => c.ready));
+	const readers = clients.filter((c) => c !== writer);
+	for (const c of readers)
+		assert.equal((await c.ask('join_conversation', conversation)).success, true);
+
+	// Several on their way at a time, each acknowledged once.
+	let writing = true;
+	const acked = [];
+	const written = (async () => {
+		for (let n = 0; writing; n += 3)
+			for (const a of await Promise.all([0, 1, 2].map((i) => writer.ask(
+				'send_message', { conversationId: conversation, id: `s-${n + i}`,
+					content: `s ${n + i}` })))) {
+				assert.equal(a.success, true, JSON.stringify(a));
+				acked.push(String(a.id));
+			}
+	})();
+	const stop = write(15);
+	for (let round = 0; round < 4; round++) {
+		await pause(200);
+		const before = p.pid('pushd');
+		process.kill(p.child.pid, 'SIGHUP');
+		await succeeded(p, before);
+	}
+	writing = false;
+	await written;
+	await stop();
+	const all = [...sent, ...acked].sort((a, b) => a - b);
+	for (const c of readers) {
+		await until(() => c.got.includes(all.at(-1)), 8000, `the last (${c.what})`);
+		assert.deepEqual(c.got, all, c.what);
+	}
+	for (const c of clients)
+		assert.deepEqual(c.states, ['connect'], c.what);
+	assert.doesNotMatch(p.log('pushd'), /handover failed/);
+
+	// What was joined before can be left, and is left.
+	assert.equal((await readers[0].ask('leave_conversation', conversation)).success, true);
+	const m = await customer.send(conversation, 'after');
+	await until(() => readers[1].got.includes(String(m.json.id)));
+	assert.equal(readers[0].got.includes(String(m.json.id)), false);
 });
 
 test('--take-over=sockets: the old one sends its clients back, and they miss nothing', async (t) => {
