@@ -8,12 +8,14 @@
 //	                               live idle beat storm over hostile
 //	make bench BENCH="full fan"    at full length
 //
-// PARLEY_BENCH_S is how long a turn of a load takes (3 s).
+// PARLEY_BENCH_S is how long a turn of a load takes (3 s).  PARLEY_BENCH_TABLE
+// names a Markdown file, docs/performance.md, whose table is made anew of the
+// rows that ran; others stay.
 import { copyFileSync, chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { build, root, start } from '../e2e/lib/harness.js';
-import { heading, median, report, rows, run, tool } from './lib/rows.js';
+import { heading, median, report, rows, run, table, tool } from './lib/rows.js';
 import * as push from './push.js';
 
 const S = Number(process.env.PARLEY_BENCH_S ?? 3);
@@ -179,7 +181,7 @@ if (want('post'))
 		await attempt(post, sync);
 if (want('cgi'))
 	await attempt(cgi, tmp);
-const kinds = ['sse', 'ws'];
+const kinds = ['sse', 'ws', 'sio'];
 if (want('fan'))
 	await attempt(push.fan, kinds, [1000, 5000], full ? 20 : 4);
 if (want('turn'))
@@ -199,5 +201,7 @@ if (want('over'))
 if (want('hostile'))
 	await attempt(push.hostile, 'sse', 200, 100, full ? 20 : 3);
 rmSync(tmp, { recursive: true, force: true });
+if (process.env.PARLEY_BENCH_TABLE)
+	table(process.env.PARLEY_BENCH_TABLE);
 console.log(`${rows.filter((r) => r.good).length} of ${rows.length} targets reached`);
 process.exitCode = failed ? 1 : 0;

@@ -140,7 +140,7 @@ login_ws(struct foe *f)
 static void
 login_any(struct foe *f)
 {
-	login(f, f->i % 2 ? KIND_WS : KIND_SSE);
+	login(f, (enum kind)(f->i % KINDS));
 }
 
 static const char upgrade[] =
@@ -256,7 +256,8 @@ foe_read(const struct attack *a, struct foe *f, uint32_t events)
 	if (n == -1 || f->greeted || f->deaf)
 		return;
 	if (!a->logs_in || holds(data, (size_t)n, "data:") ||
-	    holds(data, (size_t)n, "auth_success"))
+	    holds(data, (size_t)n, "auth_success") ||
+	    holds(data, (size_t)n, "40{"))
 		f->greeted = 1;
 	if (f->greeted && strcmp(a->name, "mute") == 0) {
 		f->deaf = 1;
@@ -352,24 +353,27 @@ struct life_kind {
 	const char *log_in;    /* %s: the token; NULL: in a header */
 	const char *greeting;  /* NULL: none comes, it waits */
 	const char *subscribe; /* NULL: it follows from who it is */
+	uint8_t session;       /* the greeting names one, to be polled */
 };
 
 static const struct life_kind life_kinds[] = {
-	{ "sse", "/api/events/stream?format=envelope", NULL, "data:", NULL },
-	{ "named", "/chat/sse", NULL, "data:", NULL },
+	{ "sse", "/api/events/stream?format=envelope", NULL, "data:", NULL, 0 },
+	{ "named", "/chat/sse", NULL, "data:", NULL, 0 },
 	{ "ws", "/ws/live-chat",
 	    "{\"type\":\"auth\",\"payload\":{\"token\":\"%s\"}}",
 	    "auth_success",
 	    "{\"type\":\"join_conversation\",\"payload\":"
-	    "{\"conversationId\":\"4\"}}" },
+	    "{\"conversationId\":\"4\"}}",
+	    0 },
 	{ "chat", "/chat/ws", "{\"type\":\"auth\",\"token\":\"%s\"}",
 	    "auth_success",
-	    "{\"type\":\"join_conversation\",\"conversationId\":\"4\"}" },
+	    "{\"type\":\"join_conversation\",\"conversationId\":\"4\"}", 0 },
 	{ "sio", "/socket.io/?EIO=4&transport=websocket",
-	    "40{\"token\":\"%s\"}", "40{", "42[\"join_conversation\",\"4\"]" },
-	{ "longpoll", "/api/events/longpoll?wait=25", NULL, NULL, NULL },
-	{ "eio", "/socket.io/?EIO=4&transport=polling", NULL, "0{", NULL },
-	{ "eio3", "/socket.io/?EIO=3&transport=polling", NULL, "0{", NULL },
+	    "40{\"token\":\"%s\"}", "40{", "42[\"join_conversation\",\"4\"]",
+	    0 },
+	{ "longpoll", "/api/events/longpoll?wait=25", NULL, NULL, NULL, 0 },
+	{ "eio", "/socket.io/?EIO=4&transport=polling", NULL, "0{", NULL, 1 },
+	{ "eio3", "/socket.io/?EIO=3&transport=polling", NULL, "0{", NULL, 1 },
 };
 
 enum { LIVES_AT_ONCE = 64, LIFE_S = 20 };
@@ -496,6 +500,33 @@ life_begin(struct life *l, size_t i, const struct life_kind *k, enum way way)
 	}
 }
 
+/* Its next request, which waits for events of the session it was given. */
+static void
+life_poll(struct life *l)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	const char *sid = strstr(l->text, "\"sid\":\"");
+	char text[512];
+	int n;
+
+	if (sid == NULL) {
+		life_failed(l, "no session");
+		return;
+	}
+	sid += 7;
+	n = snprintf(text, sizeof(text),
+	    "GET %s&sid=%.*s HTTP/1.1\r\nHost: %s\r\n\r\n", l->kind->path,
+	    (int)strcspn(sid, "\""), sid, addr);
+	close(l->fd);
+	l->fd = dial(addr, 2 + (unsigned)(l->i % ADDRESSES));
+	if (l->fd == -1)
+		die("connect");
+	ev.data.ptr = l;
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, l->fd, &ev) == -1)
+		die("epoll");
+	put_all(l->fd, text, (size_t)n);
+}
+
 static void
 life_read(struct life *l)
 {
@@ -506,7 +537,8 @@ life_read(struct life *l)
 	if (n == -1 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
-		if (l->leaving || l->kind->greeting == NULL)
+		if (l->leaving || l->kind->greeting == NULL ||
+		    (l->greeted && l->kind->session))
 			life_over(l); /* it had its answer */
 		else
 			life_failed(l, "the server ended it");
@@ -527,6 +559,10 @@ life_read(struct life *l)
 		return;
 	l->greeted = 1;
 	lives.greeted++;
+	if (l->kind->session)
+		life_poll(l);
+	if (l->fd == -1)
+		return;
 	if (l->kind->subscribe != NULL)
 		put_all(l->fd, frame,
 		    ws_frame(frame, 1, l->kind->subscribe,

@@ -112,7 +112,6 @@ side_open(struct side *s, const char *name, enum kind kind, size_t n,
 	streams_init(&s->x, kind, text[i], n);
 	s->x.tokens = (const char *const *)tokens;
 	s->x.ntokens = ntokens;
-	s->x.join = "4";
 	source_open(&s->src, hints, head);
 	if (streams_open(&s->x, WAIT_MS) == -1) {
 		fprintf(stderr, "swarm: %s: %zu of %zu streams open\n", name,
@@ -487,7 +486,6 @@ live(char **argv)
 	ntokens = tokens_read(argv[7], &tokens, &rooms);
 	x.tokens = (const char *const *)tokens;
 	x.ntokens = ntokens;
-	x.join = argv[6];
 	if (streams_open(&x, WAIT_MS) == -1) {
 		fprintf(
 		    stderr, "swarm: %zu of %zu streams open\n", x.nready, n);
@@ -531,7 +529,6 @@ storm(char **argv)
 	ntokens = tokens_read(argv[6], &tokens, &rooms);
 	x.tokens = (const char *const *)tokens;
 	x.ntokens = ntokens;
-	x.join = "4";
 	if (streams_open(&x, 3 * WAIT_MS) == -1) {
 		fprintf(
 		    stderr, "swarm: %zu of %zu streams open\n", x.nready, n);

@@ -12,7 +12,7 @@ import { pause, start, until } from './lib/harness.js';
 import { KEY, agents, anonymous, begin, descriptors, tool } from './lib/crowd.js';
 
 const LIVES = Number(process.env.PARLEY_VANISH ?? 4000);
-const KINDS = ['sse', 'named', 'ws', 'longpoll'];
+const KINDS = ['sse', 'named', 'ws', 'chat', 'sio', 'eio', 'eio3', 'longpoll'];
 const WAYS = ['fin', 'reset', 'half close', 'mid-head', 'mid-frame', 'unheard', 'silent'];
 
 test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LIVES * 10 },
@@ -32,7 +32,7 @@ test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LI
 		PARLEY_PING_INTERVAL_MS: '500', PARLEY_PING_TIMEOUT_MS: '500',
 		PARLEY_SILENCE_S_MAX: '5', PARLEY_PROGRESS_S_MAX: '2', PARLEY_LONGPOLL_S_MAX: '2',
 		PARLEY_IDENTITY_S: '1', PARLEY_PRESENCE_GRACE_MS: '100',
-		PARLEY_RING_EVENTS_MAX: '100',
+		PARLEY_RING_EVENTS_MAX: '100', PARLEY_SOCKET_RECOVERIES_MAX: '100',
 	} });
 	t.after(() => p.stop());
 	const tokens = agents(join(dir, 'tokens'), 500);

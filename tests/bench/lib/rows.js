@@ -1,5 +1,6 @@
 // What all rows of the bench share: running tools, medians, the table.
 import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from '../../e2e/lib/harness.js';
 
@@ -22,7 +23,7 @@ export function heading() {
 }
 
 export function report(what, ours, floor, unit, ratio, target, good, spread = '') {
-	rows.push({ what, ours, floor, unit, ratio, target, good });
+	rows.push({ what, ours, floor, unit, ratio, spread, target, good });
 	console.log(line(what, ours, floor, unit, ratio, spread, target) +
 		(good ? '' : '  NOT REACHED'));
 }
@@ -36,4 +37,22 @@ export function compare(what, ours, floor, unit, bound, { by = 'most', digits = 
 		r.toFixed(2), `${by === 'most' ? '<=' : '>='} ${bound}`,
 		by === 'most' ? r <= bound : r >= bound,
 		`${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}`);
+}
+
+// The rows as those of the Markdown table in a file: those that are there by
+// name are replaced, others added.
+export function table(path) {
+	const lines = readFileSync(path, 'utf8').split('\n');
+	const head = lines.findIndex((l) => l.startsWith('| what |'));
+	let end = head + 2;
+	while (lines[end]?.startsWith('|'))
+		end++;
+	const all = new Map(lines.slice(head + 2, end).map((l) => [l.split(' | ')[0], l]));
+	for (const r of rows) {
+		const cells = [r.what, r.ours, r.floor, r.unit, r.ratio, r.spread,
+			r.good ? r.target : `${r.target} (missed)`];
+		all.set(`| ${r.what}`, `| ${cells.join(' | ')} |`);
+	}
+	lines.splice(head + 2, end - head - 2, ...all.values());
+	writeFileSync(path, lines.join('\n'));
 }

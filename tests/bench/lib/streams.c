@@ -243,9 +243,9 @@ request(enum kind kind, const char *addr, const char *token, const char *cursor,
 		    cursor ? "\"," : "");
 	else
 		len = snprintf(text, sizeof(text),
-		    "40{\"token\":\"%s\",\"events\":\"all\"%s%s%s}", token,
-		    cursor ? ",\"offset\":\"" : "", cursor ? cursor : "",
-		    cursor ? "\"" : "");
+		    "40{\"token\":\"%s\",%s%s%s\"events\":\"all\"}", token,
+		    cursor ? "\"offset\":\"" : "", cursor ? cursor : "",
+		    cursor ? "\"," : "");
 	assert((size_t)len < sizeof(text) && n + (size_t)len + 8 < size);
 	return n + ws_frame(out + n, 1, text, (size_t)len);
 }
@@ -356,19 +356,13 @@ greeted(struct stream *s, char **p, size_t *len)
 	static const char *const words[KINDS] = { "data:", "auth_success",
 		"40{" };
 	const char *word = words[s->all->kind];
-	char *at = memmem(*p, *len, word, strlen(word)), frame[128], text[96];
-	int n;
+	char *at = memmem(*p, *len, word, strlen(word));
 
 	if (at == NULL)
 		return 0;
 	at += strlen(word);
 	*len -= (size_t)(at - *p);
 	*p = at;
-	if (s->all->join != NULL && s->all->kind == KIND_SIO) {
-		n = snprintf(text, sizeof(text),
-		    "42[\"join_conversation\",\"%s\"]", s->all->join);
-		put_all(s->fd, frame, ws_frame(frame, 1, text, (size_t)n));
-	}
 	s->ready = 1;
 	s->all->nready++;
 	return 1;
@@ -395,6 +389,24 @@ event(struct streams *x, struct stream *s, uint32_t number)
 	x->late[us >= LATE_US ? LATE_US : (size_t)us]++;
 }
 
+/* Answer a ping; it stands at the beginning of what came. */
+static void
+pong(struct stream *s, const char *p, size_t len)
+{
+	char frame[160];
+
+	if (s->all->kind == KIND_SIO && len >= 3 &&
+	    memcmp(p,
+		"\x81\x01"
+		"2",
+		3) == 0)
+		put_all(s->fd, frame, ws_frame(frame, 1, "3", 1));
+	else if (s->all->kind == KIND_WS && len >= 2 && p[0] == (char)0x89 &&
+		 (size_t)p[1] + 2 <= len)
+		put_all(s->fd, frame,
+		    ws_frame(frame, 10, p + 2, (size_t)(p[1] & 127)));
+}
+
 static void
 stream_read(struct stream *s)
 {
@@ -415,6 +427,8 @@ stream_read(struct stream *s)
 	end = data + len;
 	*end = '\0';
 	x->bytes += (uint64_t)n;
+	if (s->ready && s->all->kind != KIND_SSE)
+		pong(s, p + had, (size_t)n);
 	if (s->ready || greeted(s, &p, &len)) {
 		while ((at = memmem(p, (size_t)(end - p), MARK,
 			    strlen(MARK))) != NULL) {

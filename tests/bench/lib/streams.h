@@ -36,7 +36,6 @@ struct streams {
 	const char *const *tokens; /* one for each, round and round */
 	size_t ntokens;
 	const char *cursor; /* NULL: none */
-	const char *join;   /* a conversation that Socket.IO joins */
 	uint32_t step;      /* from one number to a stream's next */
 	uint64_t seen;      /* events that came as they should */
 	uint64_t wrong;     /* missed, doubled or out of order */
