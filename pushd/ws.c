@@ -108,6 +108,9 @@ ws_close(struct ws *w, int code, const char *reason)
 
 /* --- what lasts only for a while --- */
 
+/* The last that was freed: so a pong takes nothing from the heap. */
+static struct ws_more *spare;
+
 static struct ws_more *
 more_get(struct ws *w)
 {
@@ -115,7 +118,8 @@ more_get(struct ws *w)
 
 	if (w->more != NULL)
 		return w->more;
-	w->more = calloc(1, sizeof(*w->more));
+	w->more = spare != NULL ? spare : calloc(1, sizeof(*w->more));
+	spare = NULL;
 	if (w->more == NULL)
 		return NULL;
 	w->more->frame.message_max = (uint32_t)cf->ws_message_bytes_max;
@@ -137,8 +141,13 @@ more_free(struct ws *w)
 	if (m->message != NULL)
 		buf_fini(m->message);
 	free(m->message);
-	free(m);
 	w->more = NULL;
+	if (spare != NULL) {
+		free(m);
+		return;
+	}
+	memset(m, 0, sizeof(*m));
+	spare = m;
 }
 
 /* Nothing of it is being worked on: what is not needed goes. */
