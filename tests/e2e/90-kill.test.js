@@ -1,6 +1,6 @@
 // Nothing acknowledged is lost, doubled or out of order, whatever is killed:
-// writers over REST and WebSocket, readers that change transport and dialect at
-// random, while programs die by SIGKILL at random, and one pushd takes over from
+// writers over REST and every kind of socket, readers that change transport and
+// dialect at random, while programs die by SIGKILL, and one pushd takes over from
 // another, if neither of them is killed in the middle of it.
 //
 // PARLEY_KILL_S is how long (120), PARLEY_SEED replays a run.
@@ -9,6 +9,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { io } from 'socket.io-client';
 import WebSocket from 'ws';
 import { start } from './lib/harness.js';
 import { Follower, pause, seeded } from './lib/follow.js';
@@ -43,52 +44,33 @@ async function post(p, token, conversation, content, client_id) {
 	}
 }
 
-// The same over a WebSocket that is opened again whenever it is lost.
+// The same over a socket that is opened again whenever it is lost.
 class SocketWriter {
 	constructor(p, token, conversation) {
-		Object.assign(this, { p, token, conversation, ws: null, waits: new Map() });
+		Object.assign(this, { p, token, conversation, up: false, waits: new Map() });
 	}
 
-	open() {
-		return new Promise((resolve, reject) => {
-			const ws = new WebSocket(`${this.p.url.replace('http', 'ws')}/ws/live-chat`);
-			const lost = (e) => {
-				this.ws = null;
-				for (const w of this.waits.values())
-					w(null);
-				this.waits.clear();
-				reject(e ?? new Error('closed'));
-			};
-			ws.on('error', lost);
-			ws.on('close', () => lost());
-			ws.on('open', () => ws.send(JSON.stringify({ type: 'auth',
-				payload: { token: this.token } })));
-			ws.on('message', (text) => {
-				const m = JSON.parse(text);
-				if (m.type === 'auth_success') {
-					ws.send(JSON.stringify({ type: 'join_conversation',
-						payload: { conversationId: this.conversation } }));
-				} else if (m.type === 'conversation_joined') {
-					this.ws = ws;
-					resolve();
-				} else if (m.type === 'message_sent') {
-					this.waits.get(m.payload.clientId)?.(m.payload.id);
-					this.waits.delete(m.payload.clientId);
-				}
-			});
-			setTimeout(() => { if (this.ws !== ws) ws.terminate(); }, 3000).unref();
-		});
+	// The connection has ended: what was asked over it is asked again.
+	lost() {
+		this.up = false;
+		for (const w of this.waits.values())
+			w(null);
+		this.waits.clear();
+	}
+
+	answered(client_id, id) {
+		this.waits.get(client_id)?.(id);
+		this.waits.delete(client_id);
 	}
 
 	async post(content, client_id) {
 		for (;;) {
 			try {
-				if (!this.ws)
+				if (!this.up)
 					await this.open();
 				const id = await new Promise((resolve) => {
 					this.waits.set(client_id, resolve);
-					this.ws.send(JSON.stringify({ type: 'message_send', payload: {
-						conversationId: this.conversation, content, id: client_id } }));
+					this.send(content, client_id);
 					setTimeout(() => resolve(null), 3000).unref();
 				});
 				if (id)
@@ -99,9 +81,103 @@ class SocketWriter {
 			await pause(20 + Math.random() * 60);
 		}
 	}
+}
+
+class LiveWriter extends SocketWriter {
+	path = '/ws/live-chat';
+
+	open() {
+		return new Promise((resolve, reject) => {
+			const ws = this.ws = new WebSocket(this.p.url.replace('http', 'ws') + this.path);
+			const lost = (e) => {
+				if (this.ws === ws)
+					this.lost();
+				reject(e ?? new Error('closed'));
+			};
+			ws.on('error', lost);
+			ws.on('close', () => lost());
+			ws.on('open', () => this.say('auth', { token: this.token }));
+			ws.on('message', (text) => {
+				const m = JSON.parse(text);
+				if (m.type === 'auth_success') {
+					this.say('join_conversation', { conversationId: this.conversation });
+				} else if (m.type === 'conversation_joined') {
+					this.up = this.ws === ws;
+					resolve();
+				} else {
+					this.hear(m);
+				}
+			});
+			setTimeout(() => { if (!this.up) ws.terminate(); }, 3000).unref();
+		});
+	}
+
+	say(type, payload) {
+		this.ws.send(JSON.stringify({ type, payload }));
+	}
+
+	send(content, id) {
+		this.say('message_send', { conversationId: this.conversation, content, id });
+	}
+
+	hear(m) {
+		if (m.type === 'message_sent')
+			this.answered(m.payload.clientId, m.payload.id);
+	}
 
 	close() {
 		this.ws?.terminate();
+	}
+}
+
+// It hears its own messages as the others do, or that they were sent before.
+class ChatWriter extends LiveWriter {
+	path = '/chat/ws';
+
+	say(type, more) {
+		this.ws.send(JSON.stringify({ type, ...more }));
+	}
+
+	send(content, id) {
+		this.say('group_message', { groupId: this.conversation, content, id });
+	}
+
+	hear(m) {
+		if (m.type === 'new_message')
+			this.answered(m.message.clientId, m.message.id);
+		else if (m.type === 'message_sent')
+			this.answered(m.clientId, m.id);
+	}
+}
+
+class SocketIoWriter extends SocketWriter {
+	open() {
+		return new Promise((resolve, reject) => {
+			const s = this.s = io(this.p.url, { auth: { token: this.token }, forceNew: true,
+				reconnection: false });
+			const lost = (e) => {
+				s.close();
+				if (this.s === s)
+					this.lost();
+				reject(e);
+			};
+			s.on('connect_error', lost);
+			s.on('disconnect', lost);
+			s.on('connect', () => {
+				this.up = this.s === s;
+				resolve();
+			});
+			setTimeout(() => { if (!this.up) lost(new Error('late')); }, 3000).unref();
+		});
+	}
+
+	send(content, id) {
+		this.s.emit('send_message', { conversationId: this.conversation, content, id },
+			(r) => this.answered(id, r.success ? r.id : null));
+	}
+
+	close() {
+		this.s?.close();
 	}
 }
 
@@ -156,11 +232,14 @@ for (const web of ['apache', 'lighttpd']) {
 				post(p, agents[i], c.conversation_id, content, id));
 		}
 		const sockets = [
-			new SocketWriter(p, agents[3], customers[0].conversation_id),
-			new SocketWriter(p, customers[1].token, customers[1].conversation_id),
+			new LiveWriter(p, agents[3], customers[0].conversation_id),
+			new LiveWriter(p, customers[1].token, customers[1].conversation_id),
+			new ChatWriter(p, agents[3], customers[1].conversation_id),
+			new SocketIoWriter(p, customers[2].token, customers[2].conversation_id),
+			new SocketIoWriter(p, agents[3], customers[0].conversation_id),
 		];
-		writer('socket0', customers[0].conversation_id, (c, id) => sockets[0].post(c, id));
-		writer('socket1', customers[1].conversation_id, (c, id) => sockets[1].post(c, id));
+		for (const [i, s] of sockets.entries())
+			writer(`socket${i}`, s.conversation, (c, id) => s.post(c, id));
 
 		// The killer.
 		const victims = ['api-1', 'api-2', 'push-api-1', 'push-api-2', 'poll-1',
