@@ -2,6 +2,7 @@
  * table.c: a map from bytes to pointers; open addressing, linear probing,
  * removal by shifting back, so that there are no tombstones.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ find(const struct table *t, const char *key, size_t len, uint32_t h)
 
 	while (t->slots[i].value != NULL &&
 	       (t->slots[i].hash != h || t->slots[i].len != len ||
-		   memcmp(t->slots[i].key, key, len) != 0))
+		   memcmp((const char *)t->slots[i].value + t->key_at, key,
+		       len) != 0))
 		i = (i + 1) & (t->size - 1);
 	return i;
 }
@@ -49,7 +51,8 @@ table_get(const struct table *t, const char *key, size_t len)
 static int
 grow(struct table *t)
 {
-	struct table n = { NULL, t->size ? t->size * 2 : 16, t->used };
+	struct table n = { NULL, t->size ? t->size * 2 : 16, t->used,
+		t->key_at };
 	size_t i, j;
 
 	n.slots = calloc(n.size, sizeof(*n.slots));
@@ -72,12 +75,15 @@ int
 table_put(struct table *t, const char *key, size_t len, void *value)
 {
 	uint32_t h = hash(key, len);
+	ptrdiff_t at = key - (const char *)value;
 	size_t i;
+
+	assert(t->used == 0 || t->key_at == at);
+	t->key_at = at;
 
 	if (t->used * 4 >= t->size * 3 && grow(t) == -1)
 		return -1;
 	i = find(t, key, len, h);
-	t->slots[i].key = key;
 	t->slots[i].value = value;
 	t->slots[i].len = (uint32_t)len;
 	t->slots[i].hash = h;

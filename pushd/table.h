@@ -2,15 +2,15 @@
 #define PARLEY_TABLE_H
 
 /*
- * A map from bytes to pointers.  The keys are borrowed: they live in what the
- * pointers point to.  Keyed hashing, so that no client can choose collisions.
+ * A map from bytes to pointers.  The keys live in what the pointers point to,
+ * at the same place in each.  Keyed hashing, so that no client can choose
+ * collisions.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct table_slot {
-	const char *key;
 	void *value; /* NULL: free */
 	uint32_t len, hash;
 };
@@ -18,6 +18,7 @@ struct table_slot {
 struct table {
 	struct table_slot *slots; /* a power of two of them, or NULL */
 	size_t size, used;
+	ptrdiff_t key_at; /* in what is pointed to */
 };
 
 /* table_get(t, key, len): the value, or NULL. */

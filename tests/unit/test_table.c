@@ -21,7 +21,7 @@ test_table(void **state)
 {
 	static char keys[N][16];
 	static int in[N];
-	struct table t = { NULL, 0, 0 };
+	struct table t = { .used = 0 };
 	size_t at = 0, used = 0, seen = 0;
 	unsigned i, k;
 
