@@ -587,16 +587,37 @@ hub_leave(struct hub *h, struct hub_sub *sub, const char *room, size_t len,
 
 /* --- groups --- */
 
+static void
+group_leave(struct hub *h, struct hub_sub *sub)
+{
+	struct hub_group *g = sub->group;
+	struct hub_sub *moved;
+
+	if (g == NULL)
+		return;
+	assert(g->subs[sub->at] == sub);
+	sub->group = NULL;
+	moved = g->subs[--g->n];
+	g->subs[sub->at] = moved;
+	moved->at = sub->at;
+	h->left++;
+	if (g->n > 0)
+		return;
+	if (g->subs != &g->one)
+		free(g->subs);
+	g->subs = NULL;
+	unlink_all(h, &g->m);
+}
+
 int
 hub_enter(struct hub *h, struct hub_sub *sub, struct hub_group *g)
 {
 	uint32_t cap = g->cap + g->cap / 2 + 3;
 	struct hub_sub **subs;
 
-	(void)h;
 	if (sub->group == g)
 		return 0;
-	assert(sub->group == NULL);
+	group_leave(h, sub);
 	if (g->n == 0) {
 		g->m.is_group = 1;
 		g->subs = &g->one;
@@ -617,50 +638,14 @@ hub_enter(struct hub *h, struct hub_sub *sub, struct hub_group *g)
 	return 0;
 }
 
-static void
-group_leave(struct hub *h, struct hub_sub *sub)
-{
-	struct hub_group *g = sub->group;
-	struct hub_sub *moved;
-
-	if (g == NULL)
-		return;
-	assert(g->subs[sub->at] == sub);
-	sub->group = NULL;
-	moved = g->subs[--g->n];
-	g->subs[sub->at] = moved;
-	moved->at = sub->at;
-	h->left++;
-	if (g->n > 0)
-		return;
-	if (g->subs != &g->one)
-		free(g->subs);
-	g->subs = NULL;
-	g->set = 0;
-	unlink_all(h, &g->m);
-}
-
 int
 hub_group_rooms(struct hub *h, struct hub_group *g, const char *rooms,
     unsigned n, unsigned flags)
 {
-	const unsigned fresh = 0x8000; /* named by this call */
-	struct hub_link *l;
-	size_t k;
-
 	assert(g->n > 0);
-	g->set = 0;
 	for (; n > 0; n--, rooms += strlen(rooms) + 1)
-		if (join(h, &g->m, rooms, strlen(rooms), flags | fresh) == -1)
+		if (join(h, &g->m, rooms, strlen(rooms), flags) == -1)
 			return -1;
-	for (k = g->m.nlinks; k-- > 0;) {
-		l = &g->m.links[k];
-		if (l->flags & fresh)
-			l->flags = (uint16_t)flags;
-		else
-			unlink_at(h, &g->m, k);
-	}
-	g->set = 1;
 	return 0;
 }
 

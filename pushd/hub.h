@@ -65,7 +65,6 @@ struct hub_sub {
 struct hub_group {
 	struct hub_member m; /* first */
 	uint32_t n, cap;
-	int set; /* its rooms are those that hub_group_rooms was told last */
 	struct hub_sub *one; /* a list for a single one */
 	struct hub_sub **subs;
 };
@@ -163,15 +162,16 @@ void hub_hold(const struct hub *h, struct hub_sub *sub);
 
 /*
  * hub_enter(h, sub, g):
- * Make ${sub}, which is in no other, one of the group ${g}: it hears what goes
- * to the group's rooms.  0, or -1 without memory.
+ * Make ${sub} one of the group ${g}, and of no other: it hears what goes to the
+ * group's rooms.  0, or -1 without memory: it is in none then.
  */
 int hub_enter(struct hub *h, struct hub_sub *sub, struct hub_group *g);
 
 /*
  * hub_group_rooms(h, g, rooms, n, flags):
- * The group, which is not empty, is in just these ${n} rooms from now on; their
- * names are parted by NULs.  0, or -1 without memory.
+ * The group, which is not empty, is in these ${n} rooms too from now on, until
+ * its last one leaves; their names are parted by NULs.  0, or -1 without
+ * memory.
  */
 int hub_group_rooms(struct hub *h, struct hub_group *g, const char *rooms,
     unsigned n, unsigned flags);

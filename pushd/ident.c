@@ -1,8 +1,9 @@
 /*
  * ident.c: who connections are, as api.fcgi says.
  *
- * Three tables: credentials' hashes to identities (for ttl_s), references to
- * identities (while anybody holds one), accounts to their identities in use.
+ * Tables: credentials' hashes to identities (for ttl_s), references to
+ * identities (while anybody holds one), what was answered to the person that it
+ * describes, accounts to their identities in use.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -17,17 +18,9 @@
 #include "limits.h"
 #include "log.h"
 
-enum { CRED_BYTES = 32, ASK_BYTES_MAX = 4 << 20 };
+enum { ASK_BYTES_MAX = 4 << 20 };
 
 static const char TRY_AGAIN[] = "Try again in a moment";
-
-/* A credential that was good, by its hash. */
-struct cred {
-	unsigned char hash[CRED_BYTES];
-	struct ident *ident;
-	uint32_t until_s;
-	struct cred *next;
-};
 
 /* Who waits for an answer. */
 struct ident_wait {
@@ -39,7 +32,7 @@ struct ident_wait {
 
 /* A question, for one or more who show the same. */
 struct ident_ask {
-	unsigned char hash[CRED_BYTES];
+	unsigned char hash[IDENT_HASH];
 	struct json_object *item; /* NULL: answered from memory */
 	struct ident *known;
 	struct ident_wait *waits;
@@ -67,55 +60,82 @@ now_s(void)
 }
 
 static void
+person_unref(struct idents *x, struct person *w)
+{
+	if (w == NULL || --w->refs > 0)
+		return;
+	assert(w->group.n == 0);
+	table_del(&x->persons, w->text, w->len);
+	free(w);
+}
+
+static void
 ident_unref(struct idents *x, struct ident *id)
 {
 	if (id == NULL || --id->refs > 0)
 		return;
-	assert(id->uses == NULL && id->group.n == 0);
+	assert(id->uses == NULL && !id->known);
 	if (table_get(&x->refs, id->ref, strlen(id->ref)) == id)
 		table_del(&x->refs, id->ref, strlen(id->ref));
-	free(id->text);
+	person_unref(x, id->person);
 	free(id);
 }
 
-/* --- the line of identities in use, by the time to ask again --- */
+/* --- lines of identities --- */
 
+/* Nothing if it is in none; in another it must not be. */
 static void
-due_take(struct idents *x, struct ident *id)
+line_take(struct ident_line *l, struct ident *id)
 {
 	if (id->prev != NULL)
 		id->prev->next = id->next;
-	else if (x->due == id)
-		x->due = id->next;
+	else if (l->first == id)
+		l->first = id->next;
 	else
 		return;
 	if (id->next != NULL)
 		id->next->prev = id->prev;
 	else
-		x->due_last = id->prev;
+		l->last = id->prev;
 	id->prev = id->next = NULL;
 }
 
+/* Behind ${after}; NULL: before all. */
+static void
+line_add(struct ident_line *l, struct ident *id, struct ident *after)
+{
+	id->prev = after;
+	id->next = after ? after->next : l->first;
+	if (id->next != NULL)
+		id->next->prev = id;
+	else
+		l->last = id;
+	if (after != NULL)
+		after->next = id;
+	else
+		l->first = id;
+}
+
+static void
+due_take(struct idents *x, struct ident *id)
+{
+	if (!id->resting)
+		line_take(&x->due, id);
+}
+
+/* To be asked about again at ${check_s}. */
 static void
 due_add(struct idents *x, struct ident *id, uint32_t check_s)
 {
 	struct ident *after;
 
+	assert(!id->resting);
 	due_take(x, id);
 	id->check_s = check_s;
-	after = x->due_last;
+	after = x->due.last;
 	while (after != NULL && after->check_s > check_s)
 		after = after->prev;
-	id->prev = after;
-	id->next = after ? after->next : x->due;
-	if (id->next != NULL)
-		id->next->prev = id;
-	else
-		x->due_last = id;
-	if (after != NULL)
-		after->next = id;
-	else
-		x->due = id;
+	line_add(&x->due, id, after);
 }
 
 /* --- reading an answer --- */
@@ -159,88 +179,91 @@ pack_list(struct buf *b, struct json_object *o, const char *key)
 	return n;
 }
 
-/* ${b} is what its texts are in, from ${at} on; takes it. */
-static void
-id_texts(struct ident *id, struct buf *b, const size_t at[6])
-{
-	free(id->text);
-	/* Kept as long as the connection: no spare bytes. */
-	id->text = realloc(b->data, b->len);
-	if (id->text == NULL)
-		id->text = b->data;
-	id->ref = id->text + at[0];
-	id->id = id->text + at[1];
-	id->name = id->text + at[2];
-	id->role = id->text + at[3];
-	id->rooms = id->text + at[4];
-	id->conversations = id->text + at[5];
-}
-
-/* Fill ${id} from an answer's item.  -1: not understood, nothing changed. */
-static int
-ident_fill(struct ident *id, struct json_object *o)
-{
-	static const char *const keys[4] = { "ref", "id", "name", "role" };
-	size_t at[6], len, i;
-	unsigned nrooms, nconversations;
-	const char *p;
+/* How a person is put together: texts, each with its NUL, as they stand. */
+struct draft {
 	struct buf b;
+	size_t name, role, rooms, conversations; /* where they begin */
+	unsigned nrooms, nconversations;
+};
 
-	buf_init(&b, 262144);
-	for (i = 0; i < 4; i++) {
-		at[i] = b.len;
-		p = member(o, keys[i], &len);
-		if (len == 0 && i < 2)
-			b.err = 1;
-		pack(&b, p, len);
+/* The person of that text, shared; held once by the caller. */
+static struct person *
+person_get(struct idents *x, const struct draft *d)
+{
+	struct person *w;
+
+	if (d->b.err || d->nrooms == 0)
+		return NULL;
+	w = table_get(&x->persons, d->b.data, d->b.len);
+	if (w != NULL) {
+		w->refs++;
+		return w;
 	}
-	at[4] = b.len;
-	nrooms = pack_list(&b, o, "rooms");
-	at[5] = b.len;
-	nconversations = pack_list(&b, o, "conversations");
-	if (b.err || nrooms == 0) {
-		buf_fini(&b);
-		return -1;
+	w = calloc(1, sizeof(*w) + d->b.len);
+	if (w == NULL)
+		return NULL;
+	memcpy(w->text, d->b.data, d->b.len);
+	w->refs = 1;
+	w->len = (uint32_t)d->b.len;
+	w->id = w->text;
+	w->name = w->text + d->name;
+	w->role = w->text + d->role;
+	w->rooms = w->text + d->rooms;
+	w->nrooms = (uint16_t)d->nrooms;
+	w->conversations = w->text + d->conversations;
+	w->nconversations = (uint16_t)d->nconversations;
+	if (table_put(&x->persons, w->text, w->len, w) == -1) {
+		free(w);
+		return NULL;
 	}
-	id_texts(id, &b, at);
-	id->nrooms = (uint16_t)nrooms;
-	id->group.set = 0; /* its rooms may be others */
-	id->nconversations = (uint16_t)nconversations;
-	p = member(o, "kind", &len);
-	id->form = len == 8 && memcmp(p, "customer", 8) == 0 ? HUB_CUSTOMER
-							     : HUB_AGENT;
-	return 0;
+	return w;
 }
 
-/* The identity that an answer's item describes; held once by the caller. */
-static struct ident *
-ident_get(struct idents *x, struct json_object *o)
+/* The person that an answer's item describes; NULL: not understood. */
+static struct person *
+person_of(struct idents *x, struct json_object *o)
 {
-	struct ident *id;
-	const char *ref;
+	struct draft d = { .name = 0 };
+	struct person *w;
+	const char *p;
 	size_t len;
 
-	ref = member(o, "ref", &len);
-	id = len > 0 ? table_get(&x->refs, ref, len) : NULL;
-	if (id != NULL && !id->gone) {
-		/* The table's key moves with the text. */
-		table_del(&x->refs, ref, len);
-		if (ident_fill(id, o) == -1)
-			log_warn("ident answer why=malformed");
-		if (table_put(&x->refs, id->ref, strlen(id->ref), id) == -1)
-			log_error("ident why=memory");
-		id->refs++;
-		return id;
-	}
-	if (id != NULL)
-		table_del(&x->refs, ref, len);
-	id = calloc(1, sizeof(*id));
-	if (id == NULL)
+	buf_init(&d.b, 262144);
+	p = member(o, "id", &len);
+	if (len == 0)
+		d.b.err = 1;
+	pack(&d.b, p, len);
+	d.name = d.b.len;
+	p = member(o, "name", &len);
+	pack(&d.b, p, len);
+	d.role = d.b.len;
+	p = member(o, "role", &len);
+	pack(&d.b, p, len);
+	d.rooms = d.b.len;
+	d.nrooms = pack_list(&d.b, o, "rooms");
+	pack(&d.b, "", 0); /* between the two lists */
+	d.conversations = d.b.len;
+	d.nconversations = pack_list(&d.b, o, "conversations");
+	w = person_get(x, &d);
+	buf_fini(&d.b);
+	return w;
+}
+
+/* A new one under its reference; takes ${w}; held once by the caller. */
+static struct ident *
+ident_new(struct idents *x, const char *ref, size_t len, struct person *w)
+{
+	struct ident *id = calloc(1, sizeof(*id) + len + 1);
+
+	if (id == NULL) {
+		person_unref(x, w);
 		return NULL;
+	}
+	memcpy(id->ref, ref, len);
 	id->refs = 1;
-	if (ident_fill(id, o) == -1 ||
-	    table_put(&x->refs, id->ref, strlen(id->ref), id) == -1) {
-		free(id->text);
+	id->person = w;
+	if (table_put(&x->refs, id->ref, len, id) == -1) {
+		person_unref(x, w);
 		free(id);
 		return NULL;
 	}
@@ -279,6 +302,51 @@ use_gone(struct ident_use *u, const char *why)
 	u->ops->gone(u, why);
 }
 
+/*
+ * The identity that an answer's item describes; held once by the caller.  Who
+ * uses it is told if it is another person than before, but not by an answer
+ * that is out of date: the next one tells.
+ */
+static struct ident *
+ident_get(struct idents *x, struct json_object *o, int outdated)
+{
+	size_t len, kind_len;
+	const char *ref = member(o, "ref", &len);
+	const char *kind = member(o, "kind", &kind_len);
+	struct person *w = person_of(x, o), *was;
+	struct ident *id;
+
+	if (len == 0 || w == NULL) {
+		log_warn("ident answer why=malformed");
+		person_unref(x, w);
+		return NULL;
+	}
+	id = table_get(&x->refs, ref, len);
+	if (id != NULL && id->gone) {
+		table_del(&x->refs, ref, len);
+		id = NULL;
+	}
+	if (id == NULL) {
+		id = ident_new(x, ref, len, w);
+		if (id != NULL)
+			id->form =
+			    kind_len == 8 && memcmp(kind, "customer", 8) == 0
+				? HUB_CUSTOMER
+				: HUB_AGENT;
+		return id;
+	}
+	id->refs++;
+	was = id->person;
+	if (was == w || (outdated && id->uses != NULL)) {
+		person_unref(x, w);
+		return id;
+	}
+	id->person = w;
+	each_use(id, use_changed, NULL);
+	person_unref(x, was);
+	return id;
+}
+
 /* Refused: whoever has it is cut, and it is not remembered. */
 static void
 ident_end(struct idents *x, struct ident *id, const char *why)
@@ -292,47 +360,50 @@ ident_end(struct idents *x, struct ident *id, const char *why)
 
 /* --- the memory --- */
 
+/* Its credential is asked about again when it is shown. */
 static void
-remember(struct idents *x, const unsigned char *hash, struct ident *id)
+forget(struct idents *x, struct ident *id)
 {
-	struct cred *c = table_get(&x->creds, (const char *)hash, CRED_BYTES);
+	if (!id->known)
+		return;
+	id->known = 0;
+	table_del(&x->creds, (char *)id->hash, IDENT_HASH);
+	if (id->resting) {
+		id->resting = 0;
+		line_take(&x->resting, id);
+	}
+	ident_unref(x, id);
+}
 
-	if (c != NULL) {
-		/* Its time runs on; what it points to is what counts. */
-		id->refs++;
-		ident_unref(x, c->ident);
-		c->ident = id;
+/* Nobody uses it: it is kept as long as its credential is remembered. */
+static void
+rest(struct idents *x, struct ident *id)
+{
+	if (!id->known || id->resting || id->uses != NULL || id->early)
 		return;
-	}
-	c = calloc(1, sizeof(*c));
-	if (c == NULL)
-		return;
-	memcpy(c->hash, hash, CRED_BYTES);
-	if (table_put(&x->creds, (char *)c->hash, CRED_BYTES, c) == -1) {
-		free(c);
-		return;
-	}
-	c->ident = id;
-	id->refs++;
-	c->until_s = now_s() + x->ttl_s;
-	if (x->newest != NULL)
-		x->newest->next = c;
-	else
-		x->oldest = c;
-	x->newest = c;
+	due_take(x, id);
+	id->resting = 1;
+	line_add(&x->resting, id, x->resting.last);
 }
 
 static void
-forget_oldest(struct idents *x)
+remember(struct idents *x, const unsigned char *hash, struct ident *id)
 {
-	struct cred *c = x->oldest;
+	struct ident *was =
+	    table_get(&x->creds, (const char *)hash, IDENT_HASH);
 
-	x->oldest = c->next;
-	if (x->oldest == NULL)
-		x->newest = NULL;
-	table_del(&x->creds, (char *)c->hash, CRED_BYTES);
-	ident_unref(x, c->ident);
-	free(c);
+	if (was != id) {
+		if (was != NULL)
+			forget(x, was);
+		forget(x, id);
+		memcpy(id->hash, hash, IDENT_HASH);
+		if (table_put(&x->creds, (char *)id->hash, IDENT_HASH, id) ==
+		    -1)
+			return;
+		id->known = 1;
+		id->refs++;
+	}
+	id->until_s = now_s() + x->ttl_s;
 }
 
 /* --- questions --- */
@@ -349,18 +420,18 @@ hash_part(crypto_generichash_state *st, const char *p, size_t len)
 
 static void
 cred_hash(struct idents *x, const struct ident_cred *c,
-    unsigned char hash[CRED_BYTES])
+    unsigned char hash[IDENT_HASH])
 {
 	crypto_generichash_state st;
 
-	crypto_generichash_init(&st, x->key, sizeof(x->key), CRED_BYTES);
+	crypto_generichash_init(&st, x->key, sizeof(x->key), IDENT_HASH);
 	hash_part(&st, c->authorization, c->authorization_len);
 	hash_part(&st, c->token, c->token ? strlen(c->token) : 0);
 	hash_part(&st, c->session, c->session ? strlen(c->session) : 0);
 	hash_part(&st, c->cookie, c->cookie_len);
 	hash_part(&st, c->origin, c->origin_len);
 	hash_part(&st, c->host, c->host_len);
-	crypto_generichash_final(&st, hash, CRED_BYTES);
+	crypto_generichash_final(&st, hash, IDENT_HASH);
 	sodium_memzero(&st, sizeof(st));
 }
 
@@ -390,34 +461,34 @@ struct ident_wait *
 ident_ask(
     struct idents *x, const struct ident_cred *cred, ident_fn *fn, void *arg)
 {
-	unsigned char hash[CRED_BYTES];
+	unsigned char hash[IDENT_HASH];
 	struct ident_ask *a;
 	struct ident_wait *w = calloc(1, sizeof(*w));
-	struct cred *c;
+	struct ident *id;
 
 	if (w == NULL)
 		return NULL;
 	w->fn = fn;
 	w->arg = arg;
 	cred_hash(x, cred, hash);
-	a = table_get(&x->asking, (char *)hash, CRED_BYTES);
+	a = table_get(&x->asking, (char *)hash, IDENT_HASH);
 	if (a == NULL) {
 		a = calloc(1, sizeof(*a));
 		if (a == NULL) {
 			free(w);
 			return NULL;
 		}
-		memcpy(a->hash, hash, CRED_BYTES);
-		if (table_put(&x->asking, (char *)a->hash, CRED_BYTES, a) ==
+		memcpy(a->hash, hash, IDENT_HASH);
+		if (table_put(&x->asking, (char *)a->hash, IDENT_HASH, a) ==
 		    -1) {
 			free(a);
 			free(w);
 			return NULL;
 		}
-		c = table_get(&x->creds, (char *)hash, CRED_BYTES);
-		if (c != NULL && !c->ident->gone && !c->ident->again &&
-		    c->until_s > now_s()) {
-			a->known = c->ident;
+		id = table_get(&x->creds, (char *)hash, IDENT_HASH);
+		if (id != NULL && !id->gone && !id->again &&
+		    id->until_s > now_s()) {
+			a->known = id;
 			a->known->refs++;
 			x->remembered++;
 		} else {
@@ -451,7 +522,7 @@ ask_end(struct idents *x, struct ident_ask *a, struct ident *id, int status,
 {
 	struct ident_wait *w;
 
-	table_del(&x->asking, (char *)a->hash, CRED_BYTES);
+	table_del(&x->asking, (char *)a->hash, IDENT_HASH);
 	while ((w = a->waits) != NULL) {
 		a->waits = w->next;
 		if (w->fn != NULL)
@@ -476,7 +547,7 @@ ask_answer(
 	size_t len;
 
 	if (json_get_bool(o, "ok", &ok) == 1 && ok) {
-		id = ident_get(x, o);
+		id = ident_get(x, o, head < x->control_id);
 		if (id == NULL)
 			status = 503;
 	} else {
@@ -511,6 +582,7 @@ ask_answer(
 	ask_end(x, a, id, 200, NULL, NULL);
 	if (id->again && id->uses != NULL)
 		due_add(x, id, 0);
+	rest(x, id);
 	ident_unref(x, id);
 }
 
@@ -526,22 +598,26 @@ again_answer(struct idents *x, struct ident *id, struct json_object *o)
 		json_get_int(o, "status", &status);
 		log_debug("ident again ref=%s status=%lld", id->ref,
 		    (long long)status);
-		if (status >= 500)
-			due_add(x, id, now_s() + 1);
-		else
+		if (status < 500)
 			ident_end(x, id, "session ended");
+		else if (id->uses != NULL)
+			due_add(x, id, now_s() + 1);
 		return;
 	}
-	same = ident_get(x, o);
-	if (same == id) {
-		if (id->uses != NULL)
-			due_add(x, id, id->again ? 0 : now_s() + x->ttl_s);
-		if (!id->again) {
+	if (id->until_s <= now_s())
+		forget(x, id);
+	same = ident_get(x, o, id->again);
+	if (same != NULL && same != id) {
+		ident_end(x, id, "session changed");
+	} else if (id->uses != NULL) {
+		due_add(x, id,
+		    id->again ? 0
+		    : same    ? now_s() + x->ttl_s
+			      : now_s() + 1);
+		if (same != NULL && id->doubt && !id->again) {
 			id->doubt = 0;
 			each_use(id, use_changed, NULL);
 		}
-	} else {
-		ident_end(x, id, "session changed");
 	}
 	ident_unref(x, same);
 }
@@ -662,7 +738,7 @@ ask_again(struct idents *x, uint32_t now)
 		return;
 	}
 	items = json_object_new_array();
-	while (b->n < IDENTIFY_ITEMS_MAX && (id = x->due) != NULL &&
+	while (b->n < IDENTIFY_ITEMS_MAX && (id = x->due.first) != NULL &&
 	       id->check_s <= now) {
 		due_take(x, id);
 		id->asked = 1;
@@ -701,7 +777,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 			break;
 		ask_new(x);
 	}
-	while (x->due != NULL && x->due->check_s <= now &&
+	while (x->due.first != NULL && x->due.first->check_s <= now &&
 	       x->inflight <= x->inflight_max)
 		ask_again(x, now);
 }
@@ -723,8 +799,8 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	while (x->oldest != NULL && x->oldest->until_s <= now)
-		forget_oldest(x);
+	while (x->resting.first != NULL && x->resting.first->until_s <= now)
+		forget(x, x->resting.first);
 }
 
 int
@@ -755,6 +831,8 @@ void
 idents_fini(struct idents *x)
 {
 	struct ident_ask *a;
+	struct ident *id;
+	size_t at = 0;
 
 	if (x->loop == NULL)
 		return;
@@ -765,10 +843,11 @@ idents_fini(struct idents *x)
 		x->first = a->next;
 		ask_end(x, a, NULL, 503, "busy", "");
 	}
-	while (x->oldest != NULL)
-		forget_oldest(x);
+	for (; (id = table_next(&x->creds, &at)) != NULL; at--)
+		forget(x, id); /* another may have come to its place */
 	table_fini(&x->refs);
 	table_fini(&x->creds);
+	table_fini(&x->persons);
 	table_fini(&x->accounts);
 	table_fini(&x->asking);
 }
@@ -776,18 +855,18 @@ idents_fini(struct idents *x)
 /* --- use --- */
 
 static struct account *
-account_get(struct idents *x, const struct ident *id)
+account_get(struct idents *x, const struct ident *id, int make)
 {
 	char key[160];
 	struct account *a;
 	int len;
 
 	len = snprintf(key, sizeof(key), "%c:%s",
-	    id->form == HUB_AGENT ? 'u' : 'c', id->id);
+	    id->form == HUB_AGENT ? 'u' : 'c', id->person->id);
 	if (len < 0 || (size_t)len >= sizeof(key))
 		return NULL;
 	a = table_get(&x->accounts, key, (size_t)len);
-	if (a != NULL)
+	if (a != NULL || !make)
 		return a;
 	a = calloc(1, sizeof(*a) + (size_t)len + 1);
 	if (a == NULL)
@@ -838,7 +917,7 @@ void
 ident_use(struct idents *x, struct ident *id, struct ident_use *use,
     const struct ident_ops *ops, int unlimited)
 {
-	struct account *a = id->account;
+	struct account *a = account_get(x, id, 1);
 
 	assert(use->ident == NULL);
 	use->ops = ops;
@@ -849,9 +928,12 @@ ident_use(struct idents *x, struct ident *id, struct ident_use *use,
 		id->uses->prev = use;
 	id->refs++;
 	if (id->uses == NULL) {
+		if (id->resting) {
+			id->resting = 0;
+			line_take(&x->resting, id);
+		}
 		if (!id->early)
 			due_add(x, id, id->doubt ? 0 : now_s() + x->ttl_s);
-		a = id->account = account_get(x, id);
 		if (a != NULL) {
 			id->account_next = a->idents;
 			a->idents = id;
@@ -874,7 +956,7 @@ ident_unuse(struct idents *x, struct ident_use *use)
 
 	if (id == NULL)
 		return;
-	a = id->account;
+	a = account_get(x, id, 0);
 	use->ident = NULL;
 	if (use->prev != NULL)
 		use->prev->next = use->next;
@@ -885,7 +967,6 @@ ident_unuse(struct idents *x, struct ident_use *use)
 	use->prev = use->next = NULL;
 	if (id->uses == NULL) {
 		due_take(x, id);
-		id->account = NULL;
 		if (a != NULL) {
 			for (at = &a->idents; *at != id;
 			     at = &(*at)->account_next)
@@ -893,6 +974,7 @@ ident_unuse(struct idents *x, struct ident_use *use)
 			*at = id->account_next;
 			id->account_next = NULL;
 		}
+		rest(x, id);
 	}
 	if (a != NULL && --a->n == 0) {
 		presence_down(x->presence, a->key);
@@ -930,11 +1012,11 @@ ident_control(struct idents *x, const struct event *e)
 			continue;
 		/* Remembered only, it is asked about when it is used. */
 		id->again = id->doubt = 1;
-		if (id->uses == NULL)
-			continue;
+		id->refs++;
 		each_use(id, use_doubted, NULL);
-		if (!id->asked)
+		if (id->uses != NULL && !id->asked)
 			due_add(x, id, 0);
+		ident_unref(x, id);
 	}
 	json_object_put(o);
 }
@@ -942,12 +1024,13 @@ ident_control(struct idents *x, const struct event *e)
 int
 ident_join(struct hub *h, struct hub_sub *sub, struct ident *id)
 {
-	if (hub_enter(h, sub, &id->group) == -1)
+	struct person *w = id->person;
+
+	if (hub_enter(h, sub, &w->group) == -1)
 		return -1;
-	if (id->group.set)
-		return 0;
-	return hub_group_rooms(
-	    h, &id->group, id->rooms, id->nrooms, IDENT_ROOM);
+	return w->group.n > 1 ? 0
+			      : hub_group_rooms(h, &w->group, w->rooms,
+				    w->nrooms, IDENT_ROOM);
 }
 
 /* --- from one pushd to the next --- */
@@ -965,13 +1048,15 @@ static void
 carry_one(const struct ident *id, void (*each)(void *, const struct buf *),
     void *arg, struct buf *b)
 {
+	const struct person *w = id->person;
+
 	buf_reset(b);
 	carry_text(b, id->ref);
-	carry_text(b, id->id);
-	carry_text(b, id->name);
-	carry_text(b, id->role);
-	carry_list(b, id->rooms, id->nrooms);
-	carry_list(b, id->conversations, id->nconversations);
+	carry_text(b, w->id);
+	carry_text(b, w->name);
+	carry_text(b, w->role);
+	carry_list(b, w->rooms, w->nrooms);
+	carry_list(b, w->conversations, w->nconversations);
 	carry_num(b, id->form);
 	carry_num(b, id->doubt);
 	/* A question on its way is asked again. */
@@ -991,7 +1076,7 @@ idents_carry(const struct idents *x,
 	while ((id = table_next(&x->refs, &at)) != NULL)
 		if (id->asked && id->uses != NULL)
 			carry_one(id, each, arg, &b);
-	for (id = x->due; id != NULL; id = id->next)
+	for (id = x->due.first; id != NULL; id = id->next)
 		if (!id->asked)
 			carry_one(id, each, arg, &b);
 	buf_fini(&b);
@@ -1013,47 +1098,58 @@ pack_carried(struct buf *b, struct carry_in *in)
 	return n;
 }
 
+static struct person *
+person_carried(struct idents *x, struct carry_in *in)
+{
+	struct draft d = { .name = 0 };
+	struct person *w;
+	const char *s[3];
+	size_t at[3], i;
+
+	buf_init(&d.b, 1 << 20);
+	for (i = 0; i < 3; i++) {
+		at[i] = d.b.len;
+		s[i] = carry_get_text(in, 65536);
+		if (s[i] == NULL)
+			in->bad = 1;
+		else
+			pack(&d.b, s[i], strlen(s[i]));
+	}
+	d.name = at[1];
+	d.role = at[2];
+	d.rooms = d.b.len;
+	d.nrooms = pack_carried(&d.b, in);
+	pack(&d.b, "", 0);
+	d.conversations = d.b.len;
+	d.nconversations = pack_carried(&d.b, in);
+	w = in->bad ? NULL : person_get(x, &d);
+	buf_fini(&d.b);
+	return w;
+}
+
 int
 idents_adopt(struct idents *x, struct carry_in *in)
 {
-	struct ident *id = calloc(1, sizeof(*id));
-	const char *s;
-	size_t at[6], i;
-	struct buf b;
+	const char *ref = carry_get_text(in, 65536);
+	struct person *w = person_carried(x, in);
+	int form = (int)carry_get_num(in, HUB_CUSTOMER);
+	int doubt = (int)carry_get_num(in, 1);
+	uint32_t check_s = (uint32_t)carry_get_num(in, UINT32_MAX);
+	struct ident *id;
 
+	if (carry_end(in) == -1 || ref == NULL || w == NULL ||
+	    ident_of(x, ref) != NULL) {
+		person_unref(x, w);
+		return -1;
+	}
+	id = ident_new(x, ref, strlen(ref), w);
 	if (id == NULL)
 		return -1;
-	buf_init(&b, 1 << 20);
-	for (i = 0; i < 4; i++) {
-		at[i] = b.len;
-		s = carry_get_text(in, 65536);
-		if (s == NULL)
-			in->bad = 1;
-		else
-			pack(&b, s, strlen(s));
-	}
-	at[4] = b.len;
-	id->nrooms = (uint16_t)pack_carried(&b, in);
-	at[5] = b.len;
-	id->nconversations = (uint16_t)pack_carried(&b, in);
-	id->form = (uint8_t)carry_get_num(in, HUB_CUSTOMER);
-	id->doubt = (uint8_t)carry_get_num(in, 1);
-	id->check_s = (uint32_t)carry_get_num(in, UINT32_MAX);
-	if (carry_end(in) == -1 || b.err) {
-		buf_fini(&b);
-		free(id);
-		return -1;
-	}
-	id_texts(id, &b, at);
-	if (ident_of(x, id->ref) != NULL ||
-	    table_put(&x->refs, id->ref, strlen(id->ref), id) == -1) {
-		free(id->text);
-		free(id);
-		return -1;
-	}
-	id->refs = 1; /* until idents_adopted */
+	/* Held until idents_adopted. */
+	id->form = (uint8_t)form;
+	id->doubt = doubt != 0;
 	id->early = 1;
-	due_add(x, id, id->check_s);
+	due_add(x, id, check_s);
 	return 0;
 }
 
@@ -1062,7 +1158,7 @@ idents_adopted(struct idents *x)
 {
 	struct ident *id, *next;
 
-	for (id = x->due; id != NULL; id = next) {
+	for (id = x->due.first; id != NULL; id = next) {
 		next = id->next;
 		if (!id->early)
 			continue;

@@ -18,28 +18,46 @@
 #include "presence.h"
 #include "table.h"
 
-struct account;
+enum { IDENT_HASH = 16 /* bytes of a credential's hash */ };
+
+/*
+ * Somebody, with what follows from it; shared by all sessions of which the
+ * answer is the same, and never changed.
+ */
+struct person {
+	struct hub_group group; /* the connections' place in its rooms */
+	uint32_t refs, len;
+	uint16_t nrooms, nconversations;
+	const char *id, *name, *role;      /* in ${text} */
+	const char *rooms, *conversations; /* NUL-parted, in ${text} */
+	char text[];
+};
 
 /* One session of somebody; counted by those who use it and by the memory. */
 struct ident {
-	uint32_t refs;
-	uint8_t form;  /* enum hub_form */
-	uint8_t asked; /* a question about it is on its way */
-	uint8_t again; /* ... and already out of date */
-	uint8_t doubt; /* a session changed: its connections are held */
-	uint8_t gone;  /* refused since: the memory of it is void */
-	uint8_t early; /* adopted, and in the line before it is used */
-	uint16_t nrooms, nconversations;
-	uint32_t check_s; /* monotonic: to be asked about again */
-	uint32_t heard;   /* the signal up to which a poll was answered, or 0 */
-	const char *ref, *id, *name, *role; /* in ${text} */
-	const char *rooms, *conversations;  /* NUL-parted, in ${text} */
-	char *text;
-	struct account *account;
-	struct ident *prev, *next;  /* those in use, by ${check_s} */
+	struct person *person;
+	struct ident *prev, *next;  /* those in use, or resting */
 	struct ident *account_next; /* of the same account, in use */
 	struct ident_use *uses;
-	struct hub_group group; /* its connections' place in its rooms */
+	unsigned char hash[IDENT_HASH]; /* of the newest credential for it */
+	uint32_t refs;
+	uint32_t check_s; /* monotonic: to be asked about again */
+	uint32_t until_s; /* monotonic: the credential is good without asking */
+	uint32_t heard;   /* the signal up to which a poll was answered, or 0 */
+	uint8_t form;     /* enum hub_form */
+	uint8_t known : 1;   /* found by the credential's hash */
+	uint8_t resting : 1; /* known, and not in use */
+	uint8_t asked : 1;   /* a question about it is on its way */
+	uint8_t again : 1;   /* ... and already out of date */
+	uint8_t doubt : 1;   /* a session changed: its connections are held */
+	uint8_t gone : 1;    /* refused since: the memory of it is void */
+	uint8_t early : 1;   /* adopted, and in the line before it is used */
+	char ref[];
+};
+
+/* Identities one behind the other. */
+struct ident_line {
+	struct ident *first, *last;
 };
 
 /* A connection's hold on an identity; part of its struct. */
@@ -76,15 +94,15 @@ struct idents {
 	struct ev_loop *loop;
 	struct backend *backend;
 	struct presence *presence;
-	struct table refs, creds, accounts, asking;
+	struct table refs, creds, persons, accounts, asking;
 	struct ident_ask *first, *last; /* not yet on their way */
-	struct cred *oldest, *newest;   /* the memory, by time */
-	struct ident *due, *due_last;   /* in use, by check_s */
+	struct ident_line due;          /* in use, by check_s */
+	struct ident_line resting;      /* by when their use ended */
 	int64_t control_id; /* event of the newest change of a session */
 	unsigned inflight, inflight_max;
 	unsigned ttl_s;
 	const int64_t *account_max; /* connections of an account; a setting */
-	unsigned char key[32];
+	unsigned char key[32];      /* of the credentials' hashes */
 	ev_prepare prepare;
 	ev_idle spin; /* active while a question waits unseen */
 	ev_timer timer;
@@ -132,8 +150,7 @@ void ident_control(struct idents *x, const struct event *e);
 
 /*
  * ident_join(h, sub, id):
- * Put ${sub} into the group of ${id}, and the group into just the rooms that
- * ${id} has now.  0, or -1 without memory.
+ * Put ${sub} into just the rooms that ${id} has now.  0, or -1 without memory.
  */
 int ident_join(struct hub *h, struct hub_sub *sub, struct ident *id);
 

@@ -220,7 +220,7 @@ live_own(struct live *v, const struct event *e)
 {
 	if (v->work == NULL)
 		return NULL;
-	return outbox_own(&v->work->outbox, e, v->use.ident->id,
+	return outbox_own(&v->work->outbox, e, v->use.ident->person->id,
 	    v->sub.form == HUB_CUSTOMER ? "customer" : "agent");
 }
 
@@ -234,7 +234,7 @@ own_presence(const struct live *v, const struct event *e)
 	if (v->sub.form != HUB_AGENT)
 		return 0;
 	n = snprintf(
-	    text, sizeof(text), "\"user_id\":\"%s\"", v->use.ident->id);
+	    text, sizeof(text), "\"user_id\":\"%s\"", v->use.ident->person->id);
 	return n > 0 && memmem(e->data, e->data_len, text, (size_t)n) != NULL;
 }
 
@@ -262,7 +262,7 @@ taken_out(struct live *v, const struct event *e)
 		in = 0;
 		for (i = 0; !in && i < json_object_array_length(list); i++) {
 			item = json_object_array_get_idx(list, i);
-			in = is_text(item, "id", v->use.ident->id);
+			in = is_text(item, "id", v->use.ident->person->id);
 		}
 		if (!in)
 			hub_leave(&live_push(v)->hub, &v->sub, room,
@@ -282,7 +282,7 @@ live_member(const struct live *v, const struct event *e)
 		return 0;
 	for (i = 0; i < e->nrooms; i++)
 		if (strncmp(e->rooms[i], "user:", 5) == 0 &&
-		    strcmp(e->rooms[i] + 5, v->use.ident->id) == 0)
+		    strcmp(e->rooms[i] + 5, v->use.ident->person->id) == 0)
 			return 1;
 	return 0;
 }

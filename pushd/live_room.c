@@ -50,7 +50,7 @@ conversation_of(const struct live *v, const char *name, char *id)
 static int
 only_conversation(const struct live *v, char *id)
 {
-	const struct ident *who = v->use.ident;
+	const struct person *who = v->use.ident->person;
 	const struct live_work *w = v->work;
 	const char *only;
 

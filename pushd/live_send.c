@@ -120,7 +120,7 @@ live_typed_fini(struct live *v)
 	while (v->work->typed != NULL) {
 		typing_end(&p->typing, v->work->typed->id,
 		    v->sub.form == HUB_CUSTOMER ? "customer" : "agent",
-		    v->use.ident->id);
+		    v->use.ident->person->id);
 		typed_drop(&v->work->typed);
 	}
 }

@@ -152,7 +152,8 @@ login_again(struct live *v, const struct ident *id, int64_t tag)
 	const struct ident *own = v->use.ident;
 	const struct about a = { .tag = tag };
 
-	if (id != NULL && id->form == own->form && strcmp(id->id, own->id) == 0)
+	if (id != NULL && id->form == own->form &&
+	    strcmp(id->person->id, own->person->id) == 0)
 		v->host->words->in(v, tag, 1);
 	else
 		live_error(v, &a, "already_authenticated",

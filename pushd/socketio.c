@@ -67,7 +67,7 @@ static void
 who_of(const struct live *v, char *out, size_t size)
 {
 	snprintf(out, size, "%c%s", v->sub.form == HUB_CUSTOMER ? 'c' : 'a',
-	    v->use.ident->id);
+	    v->use.ident->person->id);
 }
 
 /* --- what waits for CONNECT's answer --- */

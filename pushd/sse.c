@@ -42,7 +42,6 @@ struct sse {
 	struct conn *c;
 	struct sse_open *open;
 	struct sse_batch *batch; /* NULL: not asked for */
-	uint8_t dialect, beats;
 };
 
 static void sse_open(struct conn *c, const struct request *rq);
@@ -82,7 +81,7 @@ say(struct sse *s, const char *type, struct json_object *data, int64_t id)
 	json_write(data, &text);
 	json_object_put(data);
 	dialect_sse(
-	    &b, s->dialect, type, text.data, text.len, id, clock_now_ms());
+	    &b, s->c->dialect, type, text.data, text.len, id, clock_now_ms());
 	if (!b.err && !text.err)
 		conn_write(s->c, b.data, b.len);
 	buf_fini(&text);
@@ -103,20 +102,20 @@ greeting(void)
 static void
 greet(struct sse *s, int64_t id)
 {
-	uint8_t d = s->dialect;
+	uint8_t d = s->c->dialect;
 
 	if (s->open->greeted)
 		return;
 	s->open->greeted = 1;
 	if (d != DIALECT_ENVELOPE) {
-		s->dialect = DIALECT_NAMED;
+		s->c->dialect = DIALECT_NAMED;
 		say(s, "connected", greeting(), id);
 	}
 	if (d != DIALECT_NAMED) {
-		s->dialect = DIALECT_ENVELOPE;
+		s->c->dialect = DIALECT_ENVELOPE;
 		say(s, "connection", greeting(), id);
 	}
-	s->dialect = d;
+	s->c->dialect = d;
 }
 
 static void
@@ -143,8 +142,8 @@ batch_flush(struct sse *s)
 	}
 	b->n = 0;
 	buf_puts(&text, "]}");
-	dialect_sse(
-	    &out, s->dialect, "batch", text.data, text.len, id, clock_now_ms());
+	dialect_sse(&out, s->c->dialect, "batch", text.data, text.len, id,
+	    clock_now_ms());
 	if (!out.err && !text.err)
 		conn_write(s->c, out.data, out.len);
 	buf_fini(&text);
@@ -176,7 +175,7 @@ give(struct sse *s, struct hub_event *he)
 	struct sse_batch *b = s->batch;
 
 	if (b == NULL) {
-		conn_send(s->c, dialect_frame(he, s->dialect, s->sub.form));
+		conn_send(s->c, dialect_frame(he, s->c->dialect, s->sub.form));
 		return;
 	}
 	/* Unencodable ones are refused there; the batch has their text. */
@@ -468,7 +467,7 @@ sse_open(struct conn *c, const struct request *rq)
 	conn_take(c, &sse_transport, s);
 	shown = push_cred(c, rq, &cred, token, session);
 	s->open->cursor = cursor_of(rq);
-	s->dialect = (uint8_t)dialect_of(
+	s->c->dialect = (uint8_t)dialect_of(
 	    rq, !cred.authorization && (cred.token || cred.session));
 	if (http_query(rq->head, rq->p, "batch", text, sizeof(text)) > 0 &&
 	    strcmp(text, "1") == 0)
@@ -559,11 +558,11 @@ sse_tick(struct conn *c)
 	}
 	if (keep_alive == NULL)
 		keep_alive = frame_new(": keep-alive\n\n", 14);
-	s->beats++;
-	conn_send(c, s->beats % 2 == 0 && s->dialect != DIALECT_NAMED
+	c->beats++;
+	conn_send(c, c->beats % 2 == 0 && s->c->dialect != DIALECT_NAMED
 			 ? heartbeat(c->all->now_s)
 			 : keep_alive);
-	if (s->beats % TICK_BEATS == 0)
+	if (c->beats % TICK_BEATS == 0)
 		sse_settle(c);
 	return (unsigned)c->all->cf->keepalive_s;
 }
@@ -590,9 +589,9 @@ sse_describe(const struct conn *c, const char **dialect, const char **state)
 {
 	const struct sse *s = c->t;
 
-	*dialect = s->dialect == DIALECT_NAMED      ? "named"
-		   : s->dialect == DIALECT_ENVELOPE ? "envelope"
-						    : "both";
+	*dialect = s->c->dialect == DIALECT_NAMED      ? "named"
+		   : s->c->dialect == DIALECT_ENVELOPE ? "envelope"
+						       : "both";
 	*state = s->sub.live                ? "live"
 		 : s->open && s->open->wait ? "asking"
 					    : "replaying";
@@ -635,8 +634,8 @@ sse_carry(struct conn *c, struct buf *b)
 	if (s->batch != NULL)
 		batch_flush(s);
 	carry_text(b, s->use.ident->ref);
-	carry_num(b, s->dialect);
-	carry_num(b, s->beats);
+	carry_num(b, s->c->dialect);
+	carry_num(b, c->beats);
 	carry_num(b, s->batch != NULL);
 	carry_num(b, s->sub.live);
 	carry_num(b, s->sub.held);
@@ -680,8 +679,8 @@ sse_adopt(struct conn *c, struct carry_in *in)
 		return -1;
 	s->c = c;
 	conn_take(c, &sse_transport, s);
-	s->dialect = (uint8_t)carry_get_num(in, DIALECT_BOTH);
-	s->beats = (uint8_t)carry_get_num(in, UINT8_MAX);
+	s->c->dialect = (uint8_t)carry_get_num(in, DIALECT_BOTH);
+	c->beats = (uint8_t)carry_get_num(in, UINT8_MAX);
 	if (carry_get_num(in, 1))
 		batch_begin(s);
 	s->sub.live = (uint8_t)carry_get_num(in, 1);

@@ -38,11 +38,11 @@ auth_success(struct live *v, int64_t cursor)
 	struct json_object *o = json_object_new_object();
 	char text[24];
 
-	json_put_str(o, "userId", id->id);
-	json_put_str(
-	    o, v->sub.form == HUB_AGENT ? "admin_id" : "customer_id", id->id);
-	json_put_str(o, "role", id->role);
-	json_put_str(o, "userName", id->name);
+	json_put_str(o, "userId", id->person->id);
+	json_put_str(o, v->sub.form == HUB_AGENT ? "admin_id" : "customer_id",
+	    id->person->id);
+	json_put_str(o, "role", id->person->role);
+	json_put_str(o, "userName", id->person->name);
 	if (cursor >= 0) {
 		snprintf(text, sizeof(text), "%lld", (long long)cursor);
 		json_put_str(o, "cursor", text);

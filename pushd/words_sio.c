@@ -57,9 +57,9 @@ words_sio_authenticated(struct live *v, int64_t cursor)
 	struct json_object *o = success();
 	char text[24];
 
-	json_put_str(o, "userId", id->id);
-	json_put_str(o, "role", id->role);
-	json_put_str(o, "userName", id->name);
+	json_put_str(o, "userId", id->person->id);
+	json_put_str(o, "role", id->person->role);
+	json_put_str(o, "userName", id->person->name);
 	if (cursor >= 0) {
 		snprintf(text, sizeof(text), "%lld", (long long)cursor);
 		json_put_str(o, "cursor", text);
