@@ -81,12 +81,21 @@ ring_drop_oldest(struct hub *h)
 {
 	struct hub_event *he = ring_get(h, 0);
 
+	__builtin_prefetch(ring_get(h, 1)); /* goes next time */
 	h->base = he->e->id;
 	h->ring_bytes -= event_bytes(he);
 	h->ring[h->ring_at] = NULL;
 	h->ring_at = (h->ring_at + 1) % h->ring_max;
 	h->ring_n--;
 	hub_event_unref(he);
+}
+
+static void
+room_free(struct hub_room *r)
+{
+	if (r->members != &r->one)
+		free(r->members);
+	free(r);
 }
 
 void
@@ -98,8 +107,7 @@ hub_fini(struct hub *h)
 	while (h->ring_n > 0)
 		ring_drop_oldest(h);
 	while ((r = table_next(&h->rooms, &at)) != NULL) {
-		free(r->members);
-		free(r);
+		room_free(r);
 	}
 	table_fini(&h->rooms);
 	for (at = 0; at < HUB_SIGNALS; at++)
@@ -294,6 +302,23 @@ offer_group(struct hub *h, struct hub_group *g, const struct hub_room *r,
 	g->m.mark = h->mark;
 }
 
+/* Fetch whose turn is to come: places, then who is behind them. */
+static void
+fetch_ahead(const struct hub_room *r, uint32_t k)
+{
+	const struct hub_member *m;
+	const struct hub_group *g;
+
+	if (k >= 2 * AHEAD)
+		__builtin_prefetch(r->members[k - 2 * AHEAD]);
+	if (k < AHEAD)
+		return;
+	m = r->members[k - AHEAD];
+	g = (const struct hub_group *)m;
+	if (m->is_group)
+		__builtin_prefetch(g->subs[g->n - 1]);
+}
+
 /* To all in a room, likewise. */
 static void
 offer_room(struct hub *h, const char *room, struct hub_event *he)
@@ -305,8 +330,7 @@ offer_room(struct hub *h, const char *room, struct hub_event *he)
 	for (k = r ? r->n : 0; k-- > 0;) {
 		if (k >= r->n)
 			continue;
-		if (k >= AHEAD)
-			__builtin_prefetch(r->members[k - AHEAD]);
+		fetch_ahead(r, k);
 		m = r->members[k];
 		if (m->is_group)
 			offer_group(h, (struct hub_group *)m, r, k, room, he);
@@ -474,6 +498,8 @@ room_get(struct hub *h, const char *name, size_t len)
 	if (r == NULL)
 		return NULL;
 	memcpy(r->name, name, len);
+	r->members = &r->one;
+	r->cap = 1;
 	r->name_len = (uint32_t)len;
 	if (table_put(&h->rooms, r->name, len, r) == -1) {
 		free(r);
@@ -488,8 +514,7 @@ room_drop_empty(struct hub *h, struct hub_room *r)
 	if (r->n > 0)
 		return;
 	table_del(&h->rooms, r->name, r->name_len);
-	free(r->members);
-	free(r);
+	room_free(r);
 }
 
 static int
@@ -517,13 +542,14 @@ join(struct hub *h, struct hub_member *m, const char *name, size_t len,
 	if (r == NULL)
 		return -1;
 	if (r->n == r->cap) {
-		cap = r->cap ? r->cap + r->cap / 2 + 1 : 1;
-		p = realloc(r->members, cap * sizeof(*r->members));
-		if (p == NULL) {
-			room_drop_empty(h, r);
+		cap = r->cap + r->cap / 2 + 3;
+		p = realloc(r->members == &r->one ? NULL : r->members,
+		    cap * sizeof(*r->members));
+		if (p == NULL)
 			return -1;
-		}
 		r->members = p;
+		if (r->cap == 1)
+			r->members[0] = r->one;
 		r->cap = cap;
 	}
 	l = &m->links[m->nlinks++];

@@ -71,6 +71,7 @@ struct hub_group {
 
 struct hub_room {
 	struct hub_member **members;
+	struct hub_member *one; /* a list for a single one */
 	uint32_t n, cap;
 	uint32_t name_len;
 	char name[];
