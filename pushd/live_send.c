@@ -271,30 +271,29 @@ client_id_ok(struct live *v, const struct about *a)
 	return 0;
 }
 
-/* POST the message ${o} to ${q}->path. */
+/* POST the message ${o} to ${q}.path. */
 static void
-post(struct live *v, struct outbox_ask *q, struct json_object *o, int note)
+post(struct live *v, struct outbox_ask q, struct json_object *o, int note)
 {
-	const struct about *a = q->about;
-	char client_id[OUTBOX_CLIENT_ID_MAX];
+	const struct about *a = q.about;
+	char client_id[OUTBOX_CLIENT_ID_MAX] = "pushd-";
 	unsigned char random[12];
 	struct buf b;
 
 	if (a->has_client_id == 1) {
-		q->client_id = a->client_id;
+		q.client_id = a->client_id;
 	} else {
 		randombytes_buf(random, sizeof(random));
-		memcpy(client_id, "pushd-", 6);
 		sodium_bin2hex(client_id + 6, sizeof(client_id) - 6, random,
 		    sizeof(random));
-		q->client_id = client_id;
+		q.client_id = client_id;
 	}
-	q->method = "POST";
+	q.method = "POST";
 	buf_init(&b, BODY_BYTES_MAX);
-	if (send_body(&b, o, q->client_id, note) == -1)
+	if (send_body(&b, o, q.client_id, note) == -1)
 		live_error(v, a, "invalid", "A message's content is a text", 0);
 	else
-		ask(v, q, &b);
+		ask(v, &q, &b);
 	buf_fini(&b);
 }
 
@@ -315,7 +314,7 @@ live_send(struct live *v, const struct about *a, struct json_object *o,
 	snprintf(path, sizeof(path), "/api/conversations/%s/messages", id);
 	q.path = path;
 	q.conversation = id;
-	post(v, &q, o, note);
+	post(v, q, o, note);
 }
 
 void
@@ -333,7 +332,7 @@ live_send_to(struct live *v, const struct about *a, struct json_object *o,
 	}
 	snprintf(path, sizeof(path), "/api/users/%s/messages", to);
 	q.path = path;
-	post(v, &q, o, 0);
+	post(v, q, o, 0);
 }
 
 /* --- the answers --- */

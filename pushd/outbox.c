@@ -296,9 +296,9 @@ about_adopt(struct about *a, struct carry_in *in)
 {
 	memset(a, 0, sizeof(*a));
 	a->tag = carry_get_int(in, INT8_MIN, INT64_MAX);
-	a->has_name = (int8_t)carry_get_int(in, -1, 1);
-	a->has_client_id = (int8_t)carry_get_int(in, -1, 1);
-	a->by_line = (int8_t)carry_get_int(in, 0, 1);
+	a->has_name = (int)carry_get_int(in, -1, 1);
+	a->has_client_id = (int)carry_get_int(in, -1, 1);
+	a->by_line = (int)carry_get_int(in, 0, 1);
 	copy(in, a->name, sizeof(a->name));
 	copy(in, a->client_id, sizeof(a->client_id));
 }

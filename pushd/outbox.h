@@ -32,9 +32,9 @@ enum outbox_state {
 /* What a command is about, in the client's own words. */
 struct about {
 	int64_t tag;              /* comes back with the answer; -1: none */
-	int8_t has_name;          /* 1, 0: no, -1: one that cannot be */
-	int8_t has_client_id;     /* as above */
-	int8_t by_line;           /* it named it by line_user_id */
+	int has_name;             /* 1, 0: no, -1: one that cannot be */
+	int has_client_id;        /* as above */
+	int by_line;              /* it named it by line_user_id */
 	char name[OUTBOX_ID_MAX]; /* the conversation */
 	char client_id[OUTBOX_CLIENT_ID_MAX]; /* its message */
 };

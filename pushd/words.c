@@ -56,10 +56,10 @@ words_about(struct json_object *o, int64_t tag, struct about *a)
 	char text[OUTBOX_ID_MAX];
 
 	a->tag = tag;
-	a->has_name = (int8_t)words_first(o, names, a->name, sizeof(a->name));
+	a->has_name = words_first(o, names, a->name, sizeof(a->name));
 	a->by_line = words_member(o, names[0], text, sizeof(text)) == 1;
 	a->has_client_id =
-	    (int8_t)words_first(o, ids, a->client_id, sizeof(a->client_id));
+	    words_first(o, ids, a->client_id, sizeof(a->client_id));
 }
 
 int64_t

@@ -272,7 +272,7 @@ about_of(const struct sio_got *got, struct about *a)
 	if (json_object_is_type(o, json_type_object))
 		words_about(o, got->id, a);
 	else
-		a->has_name = (int8_t)text_of(o, a->name, sizeof(a->name));
+		a->has_name = text_of(o, a->name, sizeof(a->name));
 	a->tag = got->id;
 }
 
