@@ -332,10 +332,18 @@ give_all(struct handover_taker *t)
 
 /* It is another's place now: send away whom it did not take, and end. */
 static void
-gone(struct handover *h)
+gone(struct handover *h, size_t left)
 {
 	struct push *p = h->p;
 
+	if (left == 0) {
+		/*
+		 * To take apart what is another's would only take the time
+		 * from who serves it now.  Nothing here is to be saved.
+		 */
+		log_info("end");
+		_exit(0);
+	}
 	presence_mute(&p->presence);
 	conns_carried(&p->conns, 1);
 	eios_carried(&p->eios, 1);
@@ -355,7 +363,7 @@ give(struct handover_taker *t)
 	struct handover *h = t->h;
 	struct push *p = h->p;
 	int64_t began = clock_mono_ms();
-	size_t conns;
+	size_t left;
 
 	ev_io_stop(p->loop, &t->io);
 	ev_timer_stop(p->loop, &t->timer);
@@ -373,11 +381,11 @@ give(struct handover_taker *t)
 		taker_drop(t, t->why);
 		return;
 	}
-	conns = t->conns;
+	left = p->conns.n - t->conns;
+	log_info("handover conns=%zu left=%zu pause_ms=%lld", t->conns, left,
+	    (long long)(clock_mono_ms() - began));
 	taker_drop(t, NULL);
-	log_info("handover conns=%zu left=%zu pause_ms=%lld", conns,
-	    p->conns.n - conns, (long long)(clock_mono_ms() - began));
-	gone(h);
+	gone(h, left);
 }
 
 /* Let in who is being asked about; then stand still. */
