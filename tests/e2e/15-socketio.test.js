@@ -502,8 +502,9 @@ describe('coming back', { timeout: 60_000 }, () => {
 		await until(() => b.socket.io.engine.transport.name === 'websocket');
 		for (const x of [a, c])
 			await x.ask('join_conversation', at);
-		c.socket.on('connect', () => c.socket.recovered ||
-			c.socket.emit('join_conversation', at));
+		for (const x of [a, c])
+			x.socket.on('connect', () => x.socket.recovered ||
+				x.socket.emit('join_conversation', at));
 		let sent = 0;
 		for (let round = 0; round < 3; round++) {
 			const was = q.pid('pushd');
@@ -514,7 +515,8 @@ describe('coming back', { timeout: 60_000 }, () => {
 				sent++;
 			}
 		}
-		await until(() => [a, c].every((x) => x.texts().length >= sent));
+		await until(() => [a, c].every((x) => x.texts().length >= sent), 5000,
+			`all ${sent}: ${[a, b, c].map((x) => x.states).join(' | ')}`);
 		assert.deepEqual(a.texts(), [...Array(sent).keys()].map((i) => `t${i}`));
 		assert.deepEqual(c.texts(), a.texts());
 		assert.deepEqual(a.states, ['connect']);
