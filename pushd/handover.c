@@ -545,7 +545,7 @@ on_door(struct ev_loop *loop, ev_io *w, int revents)
 	h->taker = t;
 	t->h = h;
 	t->fd = fd;
-	buf_init(&t->out, (size_t)CARRY_RECORD_MAX + LOT_BYTES * 2);
+	buf_init(&t->out, (size_t)CARRY_RECORD_MAX + (size_t)LOT_BYTES * 2);
 	ev_io_init(&t->io, on_taker, fd, EV_READ);
 	ev_timer_init(&t->timer, on_time, LINE_S, 0.);
 	t->io.data = t->timer.data = t;
@@ -709,9 +709,12 @@ take_listener(struct handover *h, struct carry_record *r, const int *fds,
 static int
 take_hints(struct handover *h, const int *fds, unsigned n)
 {
-	int *more = realloc(h->hints, (h->nhints + n) * sizeof(int));
+	int *more;
 
-	if (n == 0 || more == NULL)
+	if (n == 0)
+		return -1;
+	more = realloc(h->hints, (h->nhints + n) * sizeof(int));
+	if (more == NULL)
 		return -1;
 	h->hints = more;
 	memcpy(h->hints + h->nhints, fds, n * sizeof(int));
@@ -784,7 +787,7 @@ take_records(struct handover *h, const char *const *addrs, size_t n)
 	const int *fds = NULL;
 	int rc;
 
-	buf_init(&s.in, (size_t)CARRY_RECORD_MAX + LOT_BYTES * 2);
+	buf_init(&s.in, (size_t)CARRY_RECORD_MAX + (size_t)LOT_BYTES * 2);
 	do
 		rc = source_next(&s, &r, &fds);
 	while (rc == 0 && (rc = take_record(h, &r, fds, addrs, n)) == 0);

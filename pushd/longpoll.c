@@ -111,9 +111,9 @@ got_add(struct longpoll *lp, struct frame *f, int64_t id)
 	}
 	/* Each is in the answer twice. */
 	if (g->n == POLL_EVENTS_MAX ||
-	    (g->n > 0 &&
-		2 * (g->bytes + f->len) + HEAD_BYTES + 2 * POLL_EVENTS_MAX >
-		    (size_t)lp->c->all->cf->queue_bytes_max))
+	    (g->n > 0 && 2 * (g->bytes + f->len) + HEAD_BYTES +
+				 (size_t)2 * POLL_EVENTS_MAX >
+			     (size_t)lp->c->all->cf->queue_bytes_max))
 		return 0;
 	if (g->n == g->cap) {
 		cap = g->cap ? g->cap * 2 : 4;
