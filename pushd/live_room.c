@@ -192,15 +192,32 @@ on_join_caught_up(void *arg, enum replay_end how, int64_t cursor)
 
 static const struct replay_ops join_ops = { on_join_missed, on_join_caught_up };
 
+/* Whether what is said in the conversation waits for the join's end. */
+static int
+is_pending(const struct live *v, const char *id)
+{
+	char room[LIVE_ROOM_MAX];
+	size_t n = live_room_name(room, id);
+	const struct hub_link *l = hub_link_find(&v->sub, room, n);
+
+	return !v->all && v->sub.form == HUB_AGENT && l != NULL &&
+	       (l->flags & LIVE_PENDING);
+}
+
 /* Let in: what was missed in the conversation since the client's cursor. */
 static void
 join_missed(struct live_join *j)
 {
 	struct live *v = j->v;
+	struct hub *h = &live_push(v)->hub;
 	char room[LIVE_ROOM_MAX];
 
-	if (!v->sub.live || v->sub.held)
-		return; /* after what it missed elsewhere */
+	/* After what it missed elsewhere; what comes till then is missed. */
+	if (!v->sub.live || v->sub.held) {
+		if (j->cursor == PUSH_NOW && h->ready && is_pending(v, j->id))
+			j->cursor = h->head;
+		return;
+	}
 	if (j->cursor == PUSH_NOW) {
 		on_join_caught_up(j, REPLAY_LIVE, 0);
 		return;
@@ -251,7 +268,11 @@ room_add(struct live *v, const char *id, const char *alias)
 	struct live_work *w = v->work;
 	char room[LIVE_ROOM_MAX];
 	size_t n = live_room_name(room, id);
+	const struct hub_link *l = hub_link_find(&v->sub, room, n);
+	unsigned flags = LIVE_JOINED;
 
+	if (l == NULL || !(l->flags & LIVE_JOINED))
+		flags |= LIVE_PENDING;
 	if (r == NULL) {
 		r = calloc(1, sizeof(*r));
 		if (r == NULL)
@@ -263,8 +284,7 @@ room_add(struct live *v, const char *id, const char *alias)
 	}
 	if (r->alias == NULL && strcmp(alias, id) != 0)
 		r->alias = strdup(alias);
-	return hub_join(
-	    &live_push(v)->hub, &v->sub, room, n, LIVE_JOINED | LIVE_PENDING);
+	return hub_join(&live_push(v)->hub, &v->sub, room, n, flags);
 }
 
 static void on_join(void *arg, const struct backend_answer *a);

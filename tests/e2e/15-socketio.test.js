@@ -242,13 +242,16 @@ describe('a conversation', { timeout: 60_000 }, () => {
 	it('is joined and left', async () => {
 		const a = client(p.url, { token: mai.token });
 		const c = client(p.url, { token: lan.token });
-		await Promise.all([a.ready(), c.ready()]);
+		const c2 = client(p.url, { token: lan.token }); // hears what pushd knows
+		await Promise.all([a.ready(), c.ready(), c2.ready()]);
 		await c.ask('send_message', conv, 'unheard');
+		await until(() => c2.texts().length === 1);
 		assert.equal((await a.ask('join_conversation', { conversationId: conv })).success, true);
 		await c.ask('send_message', conv, 'heard');
 		await until(() => a.texts().length === 1);
 		assert.equal((await a.ask('leave_conversation', conv)).success, true);
 		await c.ask('send_message', conv, 'unheard again');
+		await until(() => c2.texts().length === 3);
 		a.socket.emit('join_conversation', conv);
 		await a.until('conversation_joined');
 		await c.ask('send_message', conv, 'heard again');
