@@ -224,34 +224,39 @@ export async function rate(kinds, n, perS, seconds) {
 	}
 }
 
-// Memory, with every connection settled; CPU of heartbeats alone.
+// Memory, with every connection settled; CPU of heartbeats alone.  What a
+// connection costs shows where sessions are shared; what a session does, beside.
 export async function idle(kinds, n, seconds) {
 	const b = await new Bench().start({ ...hintsOnly, ...counted() });
 	try {
-		const tokens = b.agents(n);
-		for (const kind of kinds) {
-			await b.restart();
-			await b.greet(tokens);
-			// What one costs beyond the first, which bring tables and the like.
-			const pid = b.p.pid('pushd');
-			const [before, heap] = [anonymous(pid), b.heap()];
-			const h = b.begin('hold', kind, n, b.addr, tokens);
-			await h.until((l) => l === 'ready');
-			await pause(500);
-			const each = (anonymous(pid) - before) * 1024 / n;
-			const held = (b.heap().bytes - heap.bytes) / n;
-			const cpu = cpuMs(pid);
-			await pause(seconds * 1000);
-			const share = (cpuMs(pid) - cpu) / seconds / 10;
-			await h.end();
-			const most = kind === 'sio' ? 640 : 400;
-			report(`memory per idle ${kind}, of ${n}, resident`, each.toFixed(0), '-',
-				'bytes', '-', `<= ${most}`, each <= most);
-			report(`memory per idle ${kind}, of ${n}, in the heap`, held.toFixed(0), '-',
-				'bytes', '-', `<= ${most}`, held <= most);
-			report(`CPU at rest, ${n} ${kind}`, share.toFixed(2), '-', '%', '-', '< 1',
-				share < 1);
-		}
+		for (const kind of kinds)
+			for (const sessions of [USERS, n]) {
+				const tokens = b.agents(sessions), shared = sessions < n;
+				await b.restart();
+				await b.greet(tokens);
+				// Beyond the first, which bring tables and the like.
+				const pid = b.p.pid('pushd');
+				const [before, heap] = [anonymous(pid), b.heap()];
+				const h = b.begin('hold', kind, n, b.addr, tokens);
+				await h.until((l) => l === 'ready');
+				await pause(1500);
+				const each = (anonymous(pid) - before) * 1024 / n;
+				const held = (b.heap().bytes - heap.bytes) / n;
+				const cpu = cpuMs(pid);
+				if (shared)
+					await pause(seconds * 1000);
+				const share = (cpuMs(pid) - cpu) / seconds / 10;
+				await h.end();
+				const most = kind === 'sio' ? 640 : 400;
+				const what = `memory per idle ${kind}, ${n} ` +
+					`${shared ? `in ${sessions} sessions` : 'of a session each'}`;
+				for (const [bytes, where] of [[each, 'resident'], [held, 'heap']])
+					report(`${what}, ${where}`, bytes.toFixed(0), '-', 'bytes', '-',
+						shared ? `<= ${most}` : '-', !shared || bytes <= most);
+				if (shared)
+					report(`CPU at rest, ${n} ${kind}`, share.toFixed(2), '-', '%', '-',
+						'< 1', share < 1);
+			}
 	} finally {
 		await b.stop();
 	}
@@ -336,10 +341,10 @@ export async function over(kinds, n, perS, seconds) {
 					'a new pushd');
 			}
 			const r = JSON.parse(await s.end());
-			report(`${times} take-overs of ${n} ${kind}, ${perS} events/s, longest wait`,
+			report(`take-overs of ${n} ${kind}, ${perS} events/s, longest wait`,
 				r.max.toFixed(0), r.p50.toFixed(1), 'ms', '-', '< 200, whole',
 				r.max < 200 && r.whole && !r.wrong && !r.ended,
-				`${r.ended} cut, ${r.wanted - r.seen} lost, ${r.wrong} wrong`);
+				`${times} times, ${r.ended} cut, ${r.wanted - r.seen} lost, ${r.wrong} wrong`);
 		}
 	} finally {
 		await b.stop();

@@ -15,7 +15,7 @@ export const median = (a) => [...a].sort((x, y) => x - y)[Math.floor(a.length / 
 export const rows = [];
 
 const line = (what, ours, floor, unit, ratio, spread, target) =>
-	`${what.padEnd(50)} ${ours.padStart(9)} ${floor.padStart(9)} ${unit.padEnd(11)} ` +
+	`${what.padEnd(58)} ${ours.padStart(9)} ${floor.padStart(9)} ${unit.padEnd(11)} ` +
 	`${ratio.padStart(6)} ${spread.padEnd(11)} ${target}`.trimEnd();
 
 export function heading() {
@@ -26,6 +26,8 @@ export function report(what, ours, floor, unit, ratio, target, good, spread = ''
 	rows.push({ what, ours, floor, unit, ratio, spread, target, good });
 	console.log(line(what, ours, floor, unit, ratio, spread, target) +
 		(good ? '' : '  NOT REACHED'));
+	if (process.env.PARLEY_BENCH_TABLE)
+		table(process.env.PARLEY_BENCH_TABLE);
 }
 
 // Figures of turns, side by side: the medians, the ratio of each turn's two.
@@ -41,7 +43,7 @@ export function compare(what, ours, floor, unit, bound, { by = 'most', digits = 
 
 // The rows as those of the Markdown table in a file: those that are there by
 // name are replaced, others added.
-export function table(path) {
+function table(path) {
 	const lines = readFileSync(path, 'utf8').split('\n');
 	const head = lines.findIndex((l) => l.startsWith('| what |'));
 	let end = head + 2;
