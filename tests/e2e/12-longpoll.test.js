@@ -261,7 +261,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 		c.write(GET(`${LONG}?after=${await head()}`, `Cookie: ${a.cookie}\r\n`));
 		await waiting(p, 1);
 		assert.ok((await a.post('/api/auth/logout', {})).status < 300);
-		assert.ok(await c.gone(3000));
+		assert.ok(await c.gone(10000));
 		assert.doesNotMatch(c.text, /"content"/);
 		const again = await ask(p, GET(`${LONG}?wait=0`, `Cookie: ${a.cookie}\r\n`));
 		assert.equal(again.status, 401);
@@ -288,7 +288,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 		try {
 			assert.ok((await agent.delete(
 				`/api/conversations/${group}/participants/${id}`)).status < 300);
-			assert.ok(await c.gone(3000));
+			assert.ok(await c.gone(10000));
 			await say('in doubt');
 			late = await raw(p);
 			late.write(GET(`${LONG}?after=${now}`, cookie));
