@@ -106,8 +106,11 @@ message_answer(struct outbox_item *m, const struct backend_answer *a)
 		json_object_put(message);
 	} else if (m->seen == NULL || !stored_by(m, m->seen->e)) {
 		o->ops->refused(o->arg, m, a);
-		if (a->status == 0 || a->status >= 500)
+		if (a->status == 0 || a->status >= 500) {
 			m->state = OUTBOX_LOST;
+			/* That was its answer: what may follow is news. */
+			m->about.tag = -1;
+		}
 	}
 	if (m->state == OUTBOX_DONE && has_passed(o, m))
 		item_free(m);
