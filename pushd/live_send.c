@@ -42,13 +42,13 @@ pass_on(struct live *v, struct outbox_ask *q, struct json_object *body)
 
 /* POST the object to ${what} of the conversation.  Takes ${body}. */
 static void
-pass_on_in(struct live *v, const struct about *a, const char *id,
+pass_on_in(struct live *v, struct outbox_ask q, const char *id,
     const char *what, struct json_object *body)
 {
-	struct outbox_ask q = { .about = a, .method = "POST" };
 	char path[OUTBOX_PATH_MAX];
 
 	snprintf(path, sizeof(path), "/api/conversations/%s/%s", id, what);
+	q.method = "POST";
 	q.path = path;
 	q.conversation = id;
 	pass_on(v, &q, body);
@@ -92,9 +92,10 @@ static void
 say_typing(struct live *v, const struct about *a, const char *id, int typing)
 {
 	struct json_object *body = json_object_new_object();
+	struct outbox_ask q = { .about = a, .drops = 1 };
 
 	json_put_bool(body, "typing", typing);
-	pass_on_in(v, a, id, "typing", body);
+	pass_on_in(v, q, id, "typing", body);
 }
 
 void
@@ -189,6 +190,7 @@ read_to(struct live *v, const struct about *a, const char *message)
 void
 live_read(struct live *v, const struct about *a, const char *message)
 {
+	struct outbox_ask q = { .about = a };
 	struct json_object *body;
 	char id[OUTBOX_ID_MAX];
 
@@ -205,7 +207,7 @@ live_read(struct live *v, const struct about *a, const char *message)
 	} else if (live_named(v, a, 0, id)) {
 		body = json_object_new_object();
 		json_put_str(body, "message_id", message);
-		pass_on_in(v, a, id, "read", body);
+		pass_on_in(v, q, id, "read", body);
 	}
 }
 

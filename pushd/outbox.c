@@ -129,8 +129,8 @@ on_answer(void *arg, const struct backend_answer *a)
 	if (m->client_id[0] != '\0') {
 		message_answer(m, a);
 	} else {
-		/* A rate limit here only means that a signal is dropped. */
-		if ((a->status < 200 || a->status > 299) && a->status != 429)
+		if ((a->status < 200 || a->status > 299) &&
+		    (a->status != 429 || !m->drops))
 			o->ops->refused(o->arg, m, a);
 		else
 			o->ops->done(o->arg, m);
@@ -181,6 +181,7 @@ outbox_add(struct outbox *o, const char *ref, const char *addr,
 	m->box = o;
 	m->about = *q->about;
 	m->heard = q->heard;
+	m->drops = q->drops;
 	m->method = q->method;
 	snprintf(m->path, sizeof(m->path), "%s", q->path);
 	if (q->client_id != NULL)
@@ -330,6 +331,7 @@ outbox_carry(const struct outbox *o, struct buf *b)
 		carry_int(b, m->since_ms);
 		carry_int(b, m->seen != NULL ? m->seen->e->id : 0);
 		carry_num(b, m->heard != 0);
+		carry_num(b, m->drops != 0);
 		carry_num(b, method_of(m));
 		about_carry(&m->about, b);
 		carry_text(b, m->path);
@@ -356,6 +358,7 @@ item_adopt(struct outbox_item *m, struct carry_in *in, const struct hub *h)
 	m->since_ms = carry_get_int(in, 0, INT64_MAX);
 	seen = carry_get_int(in, 0, CURSOR_MAX);
 	m->heard = (int)carry_get_num(in, 1);
+	m->drops = (int)carry_get_num(in, 1);
 	method = (unsigned)carry_get_num(in, METHODS - 1);
 	m->method = methods[method];
 	about_adopt(&m->about, in);

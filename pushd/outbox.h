@@ -47,6 +47,7 @@ struct outbox_ask {
 	const char *client_id;    /* of a message; NULL: it is none */
 	const char *conversation; /* its id; NULL: not known */
 	int heard;                /* its event goes to the sender too */
+	int drops;                /* as outbox_item's */
 };
 
 struct outbox_item {
@@ -58,6 +59,7 @@ struct outbox_item {
 	int64_t event_id; /* of DONE */
 	int64_t since_ms; /* when it was answered, monotonic */
 	int heard;        /* its event goes to the sender too */
+	int drops;        /* it may be lost where there are too many */
 	const char *method;
 	struct about about;
 	char path[OUTBOX_PATH_MAX];

@@ -118,13 +118,14 @@ begin(struct outbox *o, struct hub *h)
 }
 
 static void
-add(struct outbox *o, int64_t tag, const char *client_id)
+add(struct outbox *o, int64_t tag, const char *client_id, int drops)
 {
 	const struct about a = { .tag = tag };
 	const struct outbox_ask q = { .about = &a,
 		.method = "POST",
 		.path = "/api/x",
-		.client_id = client_id };
+		.client_id = client_id,
+		.drops = drops };
 	struct buf b;
 
 	buf_init(&b, 100);
@@ -165,7 +166,7 @@ lost(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(statuses) / sizeof(*statuses); i++) {
 		begin(&o, &h);
-		add(&o, 7, "m1");
+		add(&o, 7, "m1", 0);
 		answer(statuses[i], "{}");
 		assert_string_equal(told, "refused 7 ");
 		/* What asked has its answer; that it is stored is news. */
@@ -173,6 +174,27 @@ lost(void **state)
 		assert_string_equal(told, "refused 7 stored -1 ");
 		hub_fini(&h);
 	}
+}
+
+static void
+limited(void **state)
+{
+	struct outbox o;
+	struct hub h;
+
+	(void)state;
+	begin(&o, &h);
+	add(&o, 1, NULL, 0);
+	answer(429, "{}");
+	add(&o, 2, NULL, 1);
+	answer(429, "{}");
+	add(&o, 3, NULL, 1);
+	answer(403, "{}");
+	add(&o, 4, NULL, 0);
+	answer(204, "");
+	assert_string_equal(told, "refused 1 done 2 refused 3 done 4 ");
+	outbox_fini(&o);
+	hub_fini(&h);
 }
 
 /* A line taken over is the line it was. */
@@ -186,8 +208,8 @@ carried(void **state)
 
 	(void)state;
 	begin(&o, &h);
-	add(&o, 1, "m1");
-	add(&o, -3, NULL);
+	add(&o, 1, "m1", 0);
+	add(&o, -3, NULL, 1);
 	buf_init(&b, 1 << 20);
 	buf_init(&c, 1 << 20);
 	outbox_carry(&o, &b);
@@ -203,7 +225,7 @@ carried(void **state)
 	assert_memory_equal(b.data, c.data, b.len);
 	outbox_go(&p);
 	answer(201, "{}");
-	answer(204, "{}");
+	answer(429, "{}");
 	assert_string_equal(told, "stored 1 done -3 ");
 	buf_fini(&b);
 	buf_fini(&c);
@@ -217,6 +239,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lost),
+		cmocka_unit_test(limited),
 		cmocka_unit_test(carried),
 	};
 
