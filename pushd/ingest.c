@@ -4,6 +4,8 @@
  * An event is taken from a hint only if it follows the head; else the log is
  * asked, one question at a time, and its answer is final: ids have holes.
  */
+#define _GNU_SOURCE /* recvmmsg */
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +28,7 @@ enum {
 	RETRY_MS = 1000,
 	SOURCES_MAX = 1024,
 	PACKETS_A_TURN = 256,
+	PACKETS_A_CALL = 16,
 	WINDOW_MS = 120000 /* kept for resumes at start */
 };
 
@@ -289,35 +292,53 @@ source_close(struct ingest_source *s)
 }
 
 static void
-on_packet(struct ev_loop *loop, ev_io *w, int revents)
+on_packet(struct ingest *g, const char *packet, size_t n)
 {
-	static char packet[EVENT_PACKET_MAX + 1];
+	struct event *e = NULL;
+
+	if (n > EVENT_PACKET_MAX || event_parse(packet, n, &e) != 1) {
+		g->malformed++;
+		log_error("ingest hint why=malformed bytes=%zu", n);
+		g->again = 1; /* whatever it was, the log has it */
+		return;
+	}
+	hint(g, e);
+}
+
+/*
+ * As many packets as there are, several a call: under load every second call
+ * was one for a packet, the others were sends.
+ */
+static void
+on_packets(struct ev_loop *loop, ev_io *w, int revents)
+{
+	static char packets[PACKETS_A_CALL][EVENT_PACKET_MAX + 1];
 	struct ingest_source *s = w->data;
-	struct event *e;
-	ssize_t n;
-	int i;
+	struct mmsghdr heads[PACKETS_A_CALL];
+	struct iovec iov[PACKETS_A_CALL];
+	int i, n, taken;
 
 	(void)loop;
 	(void)revents;
-	for (i = 0; i < PACKETS_A_TURN; i++) {
-		n = recv(s->fd, packet, sizeof(packet), 0);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && errno == EAGAIN)
+	memset(heads, 0, sizeof(heads));
+	for (i = 0; i < PACKETS_A_CALL; i++) {
+		iov[i].iov_base = packets[i];
+		iov[i].iov_len = sizeof(packets[i]);
+		heads[i].msg_hdr.msg_iov = &iov[i];
+		heads[i].msg_hdr.msg_iovlen = 1;
+	}
+	for (taken = 0; taken < PACKETS_A_TURN; taken += n) {
+		n = recvmmsg(s->fd, heads, PACKETS_A_CALL, 0, NULL);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			return;
-		if (n <= 0) {
+		for (i = 0; i < n && heads[i].msg_len > 0; i++)
+			on_packet(s->g, packets[i], heads[i].msg_len);
+		if (n == -1 || i < n) {
 			source_close(s);
 			return;
 		}
-		e = NULL;
-		if ((size_t)n > EVENT_PACKET_MAX ||
-		    event_parse(packet, (size_t)n, &e) != 1) {
-			s->g->malformed++;
-			log_error("ingest hint why=malformed bytes=%zd", n);
-			s->g->again = 1; /* whatever it was, the log has it */
-			continue;
-		}
-		hint(s->g, e);
+		if (n < PACKETS_A_CALL)
+			return;
 	}
 }
 
@@ -338,7 +359,7 @@ source_add(struct ingest *g, int fd)
 		s->next->prev = s;
 	g->sources = s;
 	g->nsources++;
-	ev_io_init(&s->io, on_packet, fd, EV_READ);
+	ev_io_init(&s->io, on_packets, fd, EV_READ);
 	s->io.data = s;
 	ev_set_priority(&s->io, 1); /* before clients */
 	ev_io_start(g->loop, &s->io);
