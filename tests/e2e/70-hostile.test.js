@@ -89,7 +89,11 @@ async function calm() {
 }
 
 function foes(what, ...args) {
-	const f = begin(tool('hostile'), [what, n[what], addr, ...args]);
+	return some(what, n[what], ...args);
+}
+
+function some(what, count, ...args) {
+	const f = begin(tool('hostile'), [what, count, addr, ...args]);
 	running.push(f);
 	return f;
 }
@@ -202,7 +206,7 @@ test('without descriptors it rests, and goes on when there are some', async () =
 		process.getuid() === 0 ? owner(pid) : {});
 	const limit = /^Max open files +(\d+)/m.exec(
 		readFileSync(`/proc/${pid}/limits`, 'utf8'))[1];
-	const f = foes('unsaid');
+	const f = some('unsaid', 500);
 	try {
 		most(descriptors(pid) + 8);
 		await f.until((l) => l === 'ready');
