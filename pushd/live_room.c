@@ -108,6 +108,13 @@ also_next(struct live_join *j, int64_t *tag)
 	return 1;
 }
 
+/* Whether it has no answer yet. */
+static int
+is_open(const struct live_join *j)
+{
+	return j->call != NULL || j->asks;
+}
+
 static void
 join_free(struct live_join *j)
 {
@@ -455,13 +462,19 @@ static void
 joins_drop(struct live *v, const char *name, const char *id)
 {
 	struct live_join *j, *next;
+	struct about a;
 
 	for (j = v->work->joins; j != NULL; j = next) {
 		next = j->next;
 		if (strcmp(j->about.name, name) != 0 && strcmp(j->id, id) != 0)
 			continue;
-		if (j->call != NULL && j->about.tag != -1)
-			live_error(v, &j->about, "left", "It was left", 0);
+		a = j->about;
+		if (is_open(j))
+			do
+				if (a.tag != -1)
+					live_error(
+					    v, &a, "left", "It was left", 0);
+			while (also_next(j, &a.tag));
 		join_free(j);
 	}
 	settle(v);

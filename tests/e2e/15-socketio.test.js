@@ -356,6 +356,23 @@ describe('a conversation', { timeout: 60_000 }, () => {
 		}
 	});
 
+	it('answers each join that a leave overtakes', async () => {
+		const s = await new Socket({ url: direct(p) }, { path: '/socket.io/' }).opened;
+		s.send(`40${JSON.stringify({ token: mai.token })}`);
+		await until(() => s.got.some((m) => m.includes('"authenticated"')));
+		// All in one packet, so that no answer comes between.
+		s.ws._socket.cork();
+		s.send(`421["join_conversation","${conv}"]`);
+		s.send(`422["join_conversation","${conv}"]`);
+		s.send(`423["leave_conversation","${conv}"]`);
+		s.ws._socket.uncork();
+		const acks = () => s.got.filter((m) => m.startsWith('43')).map((m) =>
+			[m[2], JSON.parse(m.slice(3))[0].success]).sort();
+		await until(() => acks().length === 3, 4000, 'three answers');
+		assert.deepEqual(acks(), [['1', false], ['2', false], ['3', true]]);
+		s.close();
+	});
+
 	it('is bounded', async () => {
 		const a = client(p.url, { token: mai.token, reconnection: false });
 		await a.ready();
