@@ -309,17 +309,30 @@ shows(struct live *v, struct hub_event *he)
 	return !(about & SHAPE_PRESENCE) || !own_presence(v, he->e);
 }
 
+/* Whether a join has, or will have, something to give that was missed. */
+static int
+joins_owe(const struct live *v)
+{
+	const struct live_join *j = v->work ? v->work->joins : NULL;
+
+	while (j != NULL && j->cursor == PUSH_NOW)
+		j = j->next;
+	return j != NULL;
+}
+
 int
 live_owes(const struct live *v)
 {
-	const struct live_join *j;
-
 	if (v->all || v->sub.form != HUB_AGENT || v->work == NULL)
 		return 0;
-	for (j = v->work->joins; j != NULL && j->cursor == PUSH_NOW;
-	     j = j->next)
-		;
-	return j != NULL || (v->work->replay != NULL && !v->caught_up);
+	return joins_owe(v) || (v->work->replay != NULL && !v->caught_up);
+}
+
+int64_t
+live_cursor(const struct live *v)
+{
+	/* Joins go on as they began, though it wants all events by now. */
+	return v->sub.live && !joins_owe(v) ? v->sub.cursor : -1;
 }
 
 void

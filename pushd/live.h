@@ -196,6 +196,9 @@ void live_rest(struct live *v);
 /* live_settle(v): give it the newest id, if it keeps a cursor. */
 void live_settle(struct live *v);
 
+/* live_cursor(v): where it may go on later, or -1: it is owed older ones. */
+int64_t live_cursor(const struct live *v);
+
 /* live_open(v): answers that are due. */
 unsigned live_open(const struct live *v);
 

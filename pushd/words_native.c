@@ -50,13 +50,16 @@ auth_success(struct live *v, int64_t cursor)
 	say(v, "auth_success", o, 0);
 }
 
-/* Without a cursor of its own it is given one: once that is known. */
+/*
+ * Without a cursor of its own it is given one: once that is known.  Who says
+ * again who it is gets none that would leave out what is on its way to it.
+ */
 static void
 say_in(struct live *v, int64_t tag, int again)
 {
 	(void)tag;
 	if (again)
-		auth_success(v, v->sub.live ? v->sub.cursor : -1);
+		auth_success(v, live_cursor(v));
 	else if (v->cursor != PUSH_NOW)
 		auth_success(v, -1);
 }

@@ -531,6 +531,31 @@ describe('the live dialect', { timeout: 120_000 }, () => {
 		await a.close();
 	});
 
+	it('gives no cursor past what a join owes to who says again who it is', async () => {
+		const start = (await mai.get('/api/events/poll')).json.cursor;
+		await lan.send(conv, 'owed to a join');
+		const said = (o) => frame(JSON.stringify(o));
+		for (const all of [{}, { events: 'all' }])
+			for (const path of ['/ws/live-chat', '/chat/ws']) {
+				const c = await socket(p, { path: `${path}?cursor=${start}`,
+					more: `Authorization: Bearer ${mai.token}\r\n` });
+				const hellos = () => texts(c).filter((m) => m.type === 'auth_success');
+				const cursors = () => hellos().map((m) => (m.payload ?? m).cursor);
+				await c.until(() => hellos().length === 1);
+				// Together, so that the join is on its way.
+				c.write(Buffer.concat([
+					said({ type: 'join_conversation', conversationId: conv }),
+					said({ type: 'auth', ...all })]));
+				await c.until(() => hellos().length === 2 &&
+					c.text.includes('owed to a join'));
+				assert.deepEqual(cursors(), [undefined, undefined], path);
+				c.write(said({ type: 'auth' }));
+				await c.until(() => hellos().length === 3);
+				assert.ok(Number(cursors()[2]) > Number(start), path);
+				c.close();
+			}
+	});
+
 	it('gives every event under its own name to who asks for all', async () => {
 		const a = await live(p, mai.token, { auth: { events: 'all' } });
 		const { cursor } = a.of('auth_success')[0].payload;
