@@ -457,9 +457,13 @@ live_go(struct live *v)
 	if (v->adopted) {
 		v->adopted = 0;
 		live_joins_ask(v);
-		outbox_go(&w->outbox);
+		if (!gone)
+			outbox_go(&w->outbox);
+		/* It may wait for just these to be refused. */
+		if (!gone && live_open(v) == 0)
+			v->host->answered(v);
 	}
-	if (w->replay != NULL)
+	if (!gone && w->replay != NULL)
 		replay_go(w->replay);
 	if (!gone && v->sub.live)
 		live_joins_go(v);

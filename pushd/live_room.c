@@ -122,7 +122,7 @@ join_free(struct live_join *j)
 	int64_t tag;
 
 	backend_cancel(j->call);
-	if (j->call != NULL)
+	if (is_open(j))
 		j->v->work->njoining--;
 	replay_stop(j->replay);
 	for (at = &j->v->work->joins; *at != j; at = &(*at)->next)
@@ -312,7 +312,8 @@ join_ask(struct live_join *j)
 	j->call = backend_call(live_push(v)->backend, BACKEND_SEND, "POST",
 	    "/internal/join", NULL, NULL, b.data, b.len, on_join, j);
 	buf_fini(&b);
-	v->work->njoining++;
+	if (!j->asks)
+		v->work->njoining++;
 	j->asks = 0;
 	if (j->call == NULL)
 		on_join(j, &(struct backend_answer){ .why = "busy" });
@@ -404,7 +405,7 @@ join_also(struct live_join *j, const struct about *a)
 
 	if (a->tag == -1)
 		return;
-	if (j->call == NULL) {
+	if (!is_open(j)) {
 		j->v->host->words->joined(j->v, a, j->id, a->name);
 		return;
 	}
@@ -542,7 +543,7 @@ join_carry(const struct live_join *j, struct buf *b)
 {
 	const struct live_also *also;
 
-	carry_num(b, j->call != NULL || j->asks);
+	carry_num(b, is_open(j) != 0);
 	carry_int(b, j->replay ? replay_cursor(j->replay) : j->cursor);
 	carry_text(b, j->id);
 	about_carry(&j->about, b);
@@ -605,6 +606,8 @@ join_adopt(struct live *v, struct live_join **at, struct carry_in *in)
 	j->v = v;
 	*at = j;
 	j->asks = (int)carry_get_num(in, 1);
+	if (j->asks)
+		v->work->njoining++;
 	j->cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
 	id = carry_get_text(in, sizeof(j->id));
 	if (id == NULL)
@@ -643,11 +646,19 @@ live_rooms_adopt(struct live *v, struct carry_in *in)
 void
 live_joins_ask(struct live *v)
 {
+	struct live_work *w = v->work;
+	int gone = 0, *outer = w->gone;
 	struct live_join *j, *next;
 
-	for (j = v->work->joins; j != NULL; j = next) {
+	/* Where it cannot be asked, the answer may be the client's end. */
+	w->gone = &gone;
+	for (j = w->joins; j != NULL && !gone; j = next) {
 		next = j->next;
 		if (j->asks)
 			join_ask(j);
 	}
+	if (!gone)
+		w->gone = outer;
+	else if (outer != NULL)
+		*outer = 1;
 }

@@ -101,7 +101,10 @@ int live_rooms_adopt(struct live *v, struct carry_in *in);
 void live_typed_carry(const struct live *v, struct buf *b);
 int live_typed_adopt(struct live *v, struct carry_in *in);
 
-/* live_joins_ask(v): the joins that were taken over without their answer. */
+/*
+ * live_joins_ask(v):
+ * The joins that were taken over without their answer.  May end it.
+ */
 void live_joins_ask(struct live *v);
 
 /* live_become(v, id): the client is ${id}, in its rooms.  -1: no memory. */
