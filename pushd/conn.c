@@ -350,12 +350,12 @@ queue_add(struct conn *c, struct frame *f)
 	uint32_t cap = q ? q->cap : 0;
 
 	if (q != NULL && q->at > 0 && q->at + q->n == cap) {
-		memmove(q->f, q->f + q->at, q->n * sizeof(*q->f));
+		memmove(q->f, q->f + q->at, q->n * sizeof(struct frame *));
 		q->at = 0;
 	}
 	if (q == NULL || q->n == cap) {
 		cap = cap ? cap * 2 : 6;
-		q = realloc(q, sizeof(*q) + cap * sizeof(*q->f));
+		q = realloc(q, sizeof(*q) + cap * sizeof(struct frame *));
 		if (q == NULL)
 			return -1;
 		if (c->queue == NULL)

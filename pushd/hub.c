@@ -544,7 +544,7 @@ join(struct hub *h, struct hub_member *m, const char *name, size_t len,
 	if (r->n == r->cap) {
 		cap = r->cap + r->cap / 2 + 3;
 		p = realloc(r->members == &r->one ? NULL : r->members,
-		    cap * sizeof(*r->members));
+		    cap * sizeof(struct hub_member *));
 		if (p == NULL)
 			return -1;
 		r->members = p;
@@ -649,8 +649,8 @@ hub_enter(struct hub *h, struct hub_sub *sub, struct hub_group *g)
 		g->subs = &g->one;
 		g->cap = 1;
 	} else if (g->n == g->cap) {
-		subs = realloc(
-		    g->subs == &g->one ? NULL : g->subs, cap * sizeof(*subs));
+		subs = realloc(g->subs == &g->one ? NULL : g->subs,
+		    cap * sizeof(struct hub_sub *));
 		if (subs == NULL)
 			return -1;
 		if (g->subs == &g->one)
