@@ -163,18 +163,12 @@ more_adopt(struct eio *s, struct carry_in *in)
 	return in->bad || s->slow ? -1 : 0;
 }
 
+/* All behind its id. */
 static int
-session_adopt(struct eios *x, const struct eio_app *app, struct carry_in *in)
+rest_adopt(struct eio *s, struct carry_in *in)
 {
-	size_t len;
-	const char *sid = carry_get_bytes(in, &len, EIO_SID);
-	struct eio *s;
+	const struct eios *x = s->all;
 
-	if (len != EIO_SID || eio_find(x, sid, len) != NULL)
-		return -1;
-	s = eio_named(x, app, sid);
-	if (s == NULL)
-		return -1;
 	s->state = (uint8_t)carry_get_num(in, EIO_SOCKET);
 	s->eio = (uint8_t)carry_get_num(in, 4);
 	s->beat_due = (uint32_t)(carry_get_num(in, INT64_MAX) / x->tick_ms) + 1;
@@ -187,11 +181,30 @@ session_adopt(struct eios *x, const struct eio_app *app, struct carry_in *in)
 	s->unlimited = carry_get_num(in, 1) & 1;
 	if (s->state == EIO_SHAKING || s->eio < 3 || rx_adopt(s, in) == -1 ||
 	    (s->state == EIO_POLLS && more_adopt(s, in) == -1) ||
-	    app->adopt(s, in) == -1)
+	    s->app->adopt(s, in) == -1)
 		return -1;
 	eio_soon(s);
 	eio_schedule(s);
 	return carry_end(in);
+}
+
+static int
+session_adopt(struct eios *x, const struct eio_app *app, struct carry_in *in)
+{
+	size_t len;
+	const char *sid = carry_get_bytes(in, &len, EIO_SID);
+	struct eio *s;
+
+	if (len != EIO_SID || eio_find(x, sid, len) != NULL)
+		return -1;
+	s = eio_named(x, app, sid);
+	if (s == NULL)
+		return -1;
+	if (rest_adopt(s, in) == 0)
+		return 0;
+	/* As if it had ended here: who comes back is known. */
+	eio_finish(s, 0, "malformed", NULL);
+	return -1;
 }
 
 int

@@ -722,6 +722,31 @@ take_hints(struct handover *h, const int *fds, unsigned n)
 	return 0;
 }
 
+/*
+ * What is one client's and cannot be gone on with costs that client its
+ * connection: it comes back with its cursor.  All others would lose theirs if
+ * the take-over failed for it.
+ */
+static int
+take_conn(struct handover *h, int fd, struct carry_in *in)
+{
+	h->came_conns++;
+	if (conn_adopt(&h->p->conns, fd, in) == 0)
+		h->took++;
+	else
+		h->lost++;
+	return 0;
+}
+
+static int
+take_session(struct handover *h, struct carry_in *in)
+{
+	/* Its connection, if it has one, finds it gone, and is lost. */
+	if (socketio_adopt(h->p, in) == -1)
+		log_debug("handover session why=malformed");
+	return 0;
+}
+
 /* One record.  1 at the end, -1 if it is not as it must be. */
 static int
 take_record(struct handover *h, struct carry_record *r, const int *fds,
@@ -759,16 +784,13 @@ take_record(struct handover *h, struct carry_record *r, const int *fds,
 	case REC_IDENT:
 		return idents_adopt(&p->idents, in);
 	case REC_SESSION:
-		return socketio_adopt(p, in);
+		return take_session(h, in);
 	case REC_PAST:
 		return siopast_adopt(&p->siopast, in);
 	case REC_CONN:
-		if (r->fds != 1)
-			return -1;
-		h->took++;
-		return conn_adopt(&p->conns, fds[0], in);
+		return r->fds == 1 ? take_conn(h, fds[0], in) : -1;
 	case REC_END:
-		if (carry_get_num(in, UINT32_MAX) != h->took ||
+		if (carry_get_num(in, UINT32_MAX) != h->came_conns ||
 		    carry_end(in) == -1 || h->nhints < 2 || h->fd == -1)
 			return -1;
 		eios_adopted(&p->eios);
@@ -870,6 +892,8 @@ handover_go(struct handover *h)
 	}
 	close(h->from);
 	h->from = -1;
+	if (h->lost > 0)
+		log_warn("handover lost=%zu why=malformed", h->lost);
 	log_info("handover took=%zu ms=%lld", h->took,
 	    (long long)(clock_mono_ms() - h->began_ms));
 	return 0;

@@ -12,7 +12,8 @@
  * the old one goes on working; and, while it stands still, the rest.  The new
  * one has it all ("HAVE") and touches nothing before it hears "GO", after which
  * the old one touches nothing.  If either ends or errs before, the old one
- * goes on as if nothing had been.  A change of what any part carries is a new
+ * goes on as if nothing had been; a connection whose record is no good is
+ * closed, alone.  A change of what any part carries is a new
  * HANDOVER_TAKE; "listen" is to stay as it is, for upgrades over versions.
  *
  * System calls beyond those of serving: sendmsg and recvmsg with SCM_RIGHTS,
@@ -38,7 +39,9 @@ struct handover {
 	int from;                     /* whom we take over from, or -1 */
 	int *hints;                   /* what came for ingest_adopt */
 	size_t nhints;
-	size_t took;        /* connections */
+	size_t came_conns;  /* connections: those that came, */
+	size_t took;        /* ... that go on here, */
+	size_t lost;        /* ... that could not be gone on with */
 	unsigned long came; /* bit i: the i-th address came */
 	int64_t began_ms;
 };

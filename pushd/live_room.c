@@ -354,6 +354,7 @@ say_joined(struct live_join *j, const char *alias)
 	do
 		v->host->words->joined(v, &a, j->id, line);
 	while (also_next(j, &a.tag));
+	j->about.tag = -1; /* what is left of it is answered to nobody */
 }
 
 static void
