@@ -376,7 +376,7 @@ start(struct push *p, const char *const *listens, int nlistens,
 		return -1;
 	metrics_start(p);
 	siopast_init(&p->siopast, &p->cf.socket_recovery_s,
-	    &p->cf.socket_recoveries_max);
+	    &p->cf.socket_recoveries_max, &p->cf.account_connections_max);
 	if (eios_init(&p->eios, &p->conns, &p->idents, &lim) == -1)
 		return -1;
 	p->conns.pathless = eio_transports;

@@ -9,6 +9,7 @@
 /* One client. */
 struct siopast_one {
 	struct siopast_one *next, **at; /* by time */
+	struct siopast_one *who_next, **who_at;
 	struct siopast_who *who;
 	uint32_t since_s, len;
 	char pid[SIOPAST_PID];
@@ -17,17 +18,20 @@ struct siopast_one {
 
 /* Somebody of whom there is one. */
 struct siopast_who {
-	unsigned n;
+	struct siopast_one *first, **last; /* by time */
+	size_t n;
 	char name[];
 };
 
 void
-siopast_init(struct siopast *x, const int64_t *life_s, const int64_t *max)
+siopast_init(struct siopast *x, const int64_t *life_s, const int64_t *max,
+    const int64_t *who_max)
 {
 	memset(x, 0, sizeof(*x));
 	x->last = &x->first;
 	x->life_s = life_s;
 	x->max = max;
+	x->who_max = who_max;
 }
 
 static void
@@ -38,6 +42,11 @@ forget(struct siopast *x, struct siopast_one *o)
 		o->next->at = o->at;
 	else
 		x->last = o->at;
+	*o->who_at = o->who_next;
+	if (o->who_next != NULL)
+		o->who_next->who_at = o->who_at;
+	else
+		o->who->last = o->who_at;
 	table_del(&x->pids, o->pid, sizeof(o->pid));
 	if (--o->who->n == 0) {
 		table_del(&x->whos, o->who->name, strlen(o->who->name));
@@ -75,6 +84,7 @@ who_of(struct siopast *x, const char *name)
 	w = calloc(1, sizeof(*w) + len + 1);
 	if (w == NULL)
 		return NULL;
+	w->last = &w->first;
 	memcpy(w->name, name, len + 1);
 	if (table_put(&x->whos, w->name, len, w) == -1) {
 		free(w);
@@ -88,13 +98,18 @@ siopast_add(struct siopast *x, const char pid[SIOPAST_PID], const char *who,
     const char *rooms, size_t len, uint32_t now_s)
 {
 	struct siopast_one *o = table_get(&x->pids, pid, SIOPAST_PID);
+	struct siopast_who *w;
 
 	if (o != NULL)
 		forget(x, o);
 	forget_old(x, now_s);
 	if (*x->life_s == 0)
 		return;
-	if (x->n >= (size_t)*x->max)
+	/* Whoever breaks off in a loop pushes out what is its own. */
+	w = table_get(&x->whos, who, strlen(who));
+	if (w != NULL && w->n >= (size_t)*x->who_max)
+		forget(x, w->first);
+	else if (x->n >= (size_t)*x->max)
 		forget(x, x->first);
 	o = calloc(1, sizeof(*o) + len);
 	if (o == NULL)
@@ -104,12 +119,15 @@ siopast_add(struct siopast *x, const char pid[SIOPAST_PID], const char *who,
 		memcpy(o->rooms, rooms, len);
 	o->len = (uint32_t)len;
 	o->since_s = now_s;
-	o->who = who_of(x, who);
-	if (o->who == NULL) {
+	w = o->who = who_of(x, who);
+	if (w == NULL) {
 		free(o);
 		return;
 	}
-	o->who->n++;
+	w->n++;
+	o->who_at = w->last;
+	*w->last = o;
+	w->last = &o->who_next;
 	o->at = x->last;
 	*x->last = o;
 	x->last = &o->next;

@@ -4,7 +4,8 @@
 /*
  * Socket.IO clients that broke off: who they were and what they had joined,
  * for as long as they may come back as if nothing had been.  Bounded in time
- * and number; what is forgotten costs a client its joins, not its events.
+ * and number, also of one person's; what is forgotten costs a client its
+ * joins, not its events.
  */
 
 #include <stddef.h>
@@ -23,11 +24,12 @@ struct siopast {
 	struct table pids, whos;
 	struct siopast_one *first, **last; /* by time */
 	size_t n;
-	const int64_t *life_s, *max; /* settings */
+	const int64_t *life_s, *max, *who_max; /* settings */
 };
 
-/* siopast_init(x, life_s, max): borrows both settings. */
-void siopast_init(struct siopast *x, const int64_t *life_s, const int64_t *max);
+/* siopast_init(x, life_s, max, who_max): borrows the settings. */
+void siopast_init(struct siopast *x, const int64_t *life_s, const int64_t *max,
+    const int64_t *who_max);
 void siopast_fini(struct siopast *x);
 
 /*

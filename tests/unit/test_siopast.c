@@ -57,7 +57,7 @@ test_back(void **state)
 	struct siopast x;
 
 	(void)state;
-	siopast_init(&x, &life, &max);
+	siopast_init(&x, &life, &max, &max);
 	assert_int_equal(take(&x, 1, "a1", 5, "", 0), 0);
 	assert_false(siopast_lost(&x, "a1", 5));
 	add(&x, 1, "a1", 5, "7\08\0", 4);
@@ -83,7 +83,7 @@ test_bounds(void **state)
 	int i;
 
 	(void)state;
-	siopast_init(&x, &life, &max);
+	siopast_init(&x, &life, &max, &max);
 	for (i = 0; i < 5; i++)
 		add(&x, i, "a1", 5, "9", 2);
 	add(&x, 4, "a2", 6, "", 1); /* again, as another */
@@ -98,12 +98,42 @@ test_bounds(void **state)
 	siopast_fini(&x);
 }
 
+/* One person's push out each other, and nobody else's. */
+static void
+test_one_person(void **state)
+{
+	int64_t life = 120, max = 10, who_max = 3;
+	struct siopast x;
+	int i;
+
+	(void)state;
+	siopast_init(&x, &life, &max, &who_max);
+	add(&x, 100, "a2", 5, "9", 2);
+	for (i = 0; i < 50; i++) {
+		add(&x, i, "a1", 5, "8", 2);
+		/* Taken from the midst, and added anew. */
+		if (i == 20) {
+			assert_int_equal(take(&x, 19, "a1", 5, "8", 2), 1);
+			add(&x, 18, "a1", 5, "8", 2);
+		}
+	}
+	assert_int_equal(x.n, 4);
+	assert_int_equal(take(&x, 46, "a1", 6, "", 0), 0);
+	for (i = 47; i < 50; i++)
+		assert_int_equal(take(&x, i, "a1", 6, "8", 2), 1);
+	assert_false(siopast_lost(&x, "a1", 6));
+	assert_int_equal(take(&x, 100, "a2", 6, "9", 2), 1);
+	assert_int_equal(x.n, 0);
+	siopast_fini(&x);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_back),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_one_person),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
