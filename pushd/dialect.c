@@ -233,6 +233,9 @@ dialect_sio(const char *type, const char *data, size_t len, int64_t id)
 	buf_append(&b, data, len);
 	if (id > 0)
 		buf_printf(&b, ",\"%lld\"", (long long)id);
+	else if (len > 0 && data[0] == '"')
+		/* A text that comes last is a cursor to stock clients. */
+		buf_puts(&b, ",null");
 	buf_putc(&b, ']');
 	if (!b.err)
 		f = dialect_websocket(b.data, b.len);

@@ -73,8 +73,8 @@ struct frame *dialect_flat(
 /*
  * dialect_sio(type, data, len, id):
  * Returns a new frame with a Socket.IO event of one argument, the JSON text at
- * ${data}, and the cursor ${id} as the last one if that is above 0; NULL
- * without memory.
+ * ${data}, and the cursor ${id} as the last one if that is above 0, which a
+ * text never is without one; NULL without memory.
  */
 struct frame *dialect_sio(
     const char *type, const char *data, size_t len, int64_t id);

@@ -330,6 +330,13 @@ test_flat(void **state)
 	check_text(f, "{\"type\":\"t\",\"timestamp\":7}");
 	f = dialect_sio("t", "1", 1, 9);
 	check_text(f, "42[\"t\",1,\"9\"]");
+	/* No text of somebody else's is taken for a cursor. */
+	f = dialect_sio("t", "\"9\"", 3, 0);
+	check_text(f, "42[\"t\",\"9\",null]");
+	f = dialect_sio("t", "\"9\"", 3, 8);
+	check_text(f, "42[\"t\",\"9\",\"8\"]");
+	f = dialect_sio("t", "[\"9\"]", 5, 0);
+	check_text(f, "42[\"t\",[\"9\"]]");
 }
 
 int
