@@ -1488,6 +1488,9 @@ conn_carry(struct conn *c, struct buf *b)
 	if (c->tr != NULL &&
 	    (c->tr->carry == NULL || c->tr->carry(c, &own) == -1 || own.err))
 		return -1;
+	/* What it sends first may be too much, and is lost then. */
+	if (c->slow || c->broken)
+		return -1;
 	carry_text(b, c->tr ? c->tr->name : NULL);
 	carry_text(b, c->peer ? c->peer->addr : NULL);
 	carry_num(b, c->unix_peer);
