@@ -22,6 +22,8 @@ static void post_bye(struct conn *c, unsigned back_s);
 static void post_gone(struct conn *c);
 static void give(struct eio_post *o);
 
+enum { GIVE_MAX = 50 /* packets before others have their turn */ };
+
 /* A client that drops a GET is gone: no input, no eof. */
 const struct transport eio_get_transport = { .name = "engineio-poll",
 	.tick = get_tick,
@@ -337,23 +339,31 @@ post_answer(struct eio_post *o, int good)
 	post_free(o);
 }
 
-/* Give the session its packets, as long as it hears. */
+/*
+ * Give the session its packets, as long as it hears and reads; a payload is
+ * large and a packet small, so not all of them at once.
+ */
 static void
 give(struct eio_post *o)
 {
 	struct eio *s = o->s;
 	struct eiopacket x;
+	unsigned n = 0;
 	int rc = 1;
 
 	o->giving = 1;
-	while (rc == 1 && o->s != NULL && !s->deaf) {
+	while (
+	    rc == 1 && o->s != NULL && !s->deaf && !s->slow && n++ < GIVE_MAX) {
 		rc = eiopayload_next(&o->payload, &x);
 		if (rc == 1 && eio_packet(s, &x) == -1)
 			rc = -1;
 	}
 	o->giving = 0;
-	if (rc == 1 && o->s != NULL)
-		return; /* goes on when it hears again */
+	if (rc == 1 && o->s != NULL) {
+		if (!s->deaf)
+			eio_flush_add(s);
+		return; /* goes on soon, or when it hears again */
+	}
 	post_answer(o, rc != -1);
 	if (rc == -1)
 		eio_refuse(s);

@@ -160,6 +160,31 @@ describe('messages', () => {
 		assert.equal((await poll(p, { sid })).text, body.toString());
 	});
 
+	it('that come together are not done all at once', async () => {
+		const { sid } = await handshake(p);
+		const list = Array.from({ length: 10_000 }, (_, i) => `4${i}`), got = [];
+		const c = await raw(p);
+		c.write(`GET /engine.io/?${query(4, 'polling', sid)} HTTP/1.1\r\nHost: a\r\n\r\n`);
+		const given = post(p, sid, list.join('\x1e'));
+		await c.gone();
+		got.push(...answer(c.text).body.split('\x1e'));
+		assert.ok(got.length < list.length / 10, 'the others had their turn');
+		while (got.length < list.length)
+			got.push(...packets(4, (await poll(p, { sid })).bytes));
+		assert.equal((await given).text, 'ok');
+		assert.deepEqual(got.filter((m) => m !== '2'), list);
+		c.close();
+	});
+
+	it('are not heard from who reads nothing of the answers', async () => {
+		const q = await alone('--protocol-test', { PARLEY_QUEUE_BYTES_MAX: '4096' });
+		const { sid } = await handshake(q);
+		const r = await post(q, sid, Array(2000).fill('4all the same').join('\x1e'));
+		code(3)(r);
+		code(1)(await poll(q, { sid }));
+		assert.equal(await q.stop(), 0);
+	});
+
 	it('are bounded', async () => {
 		let { sid } = await handshake(p);
 		const big = `4${'x'.repeat(999999)}`;
