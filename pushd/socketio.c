@@ -14,11 +14,15 @@
 #include <sodium.h>
 
 #include "json.h"
+#include "live_work.h"
 #include "push.h"
 #include "socketio.h"
 #include "words.h"
 
-enum { FULL = 4 /* of queue_bytes_max */ };
+enum {
+	FULL = 4,       /* of queue_bytes_max */
+	OVER_MAX = 1000 /* events in a second that are refused, no more */
+};
 
 /* While CONNECT is not answered. */
 struct socketio_back {
@@ -37,6 +41,7 @@ struct socketio_back {
 };
 
 static void transport_open(struct conn *c, const struct request *rq);
+static void host_close(struct live *v, int code, const char *reason);
 
 const struct transport socketio_transport = { .name = "socketio",
 	.open = transport_open };
@@ -265,6 +270,9 @@ remember(struct socketio *s)
 
 	if (s->live.state != LIVE_IN || s->bye || s->back != NULL)
 		return;
+	/* Its cursor is newer than what a join still owes. */
+	if (live_owes(&s->live))
+		return;
 	who_of(&s->live, who, sizeof(who));
 	buf_init(&rooms, (size_t)p->cf.socket_rooms_max * OUTBOX_ID_MAX);
 	live_rooms(&s->live, &rooms);
@@ -272,6 +280,19 @@ remember(struct socketio *s)
 		siopast_add(&p->siopast, s->pid, who, rooms.data, rooms.len,
 		    p->conns.now_s);
 	buf_fini(&rooms);
+}
+
+/* To refuse an event costs something too. */
+void
+socketio_over(struct socketio *s)
+{
+	uint32_t now_s = s->sio.eio.all->conns->now_s;
+
+	if (s->over_s != now_s)
+		s->over = 0;
+	s->over_s = now_s;
+	if (s->over++ >= OVER_MAX && !is_over(s))
+		host_close(&s->live, 1008, "too many messages");
 }
 
 void

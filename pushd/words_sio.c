@@ -396,8 +396,10 @@ words_sio_event(struct sio *s, const struct sio_got *got)
 	const struct about a = { .tag = got->id };
 	const char *name = json_object_get_string(argument(got, 0));
 
-	if (!live_may(v, &a))
+	if (!live_may(v, &a)) {
+		socketio_over((struct socketio *)s);
 		return;
+	}
 	if (strcmp(name, "authenticate") == 0)
 		do_authenticate(v, got);
 	else if (strcmp(name, "join_conversation") == 0)

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { io } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
-import { handshake, poll, post, Socket } from './lib/engineio.js';
+import { handshake, packets, poll, post, Socket, socket } from './lib/engineio.js';
 import { pause, start, until } from './lib/harness.js';
 
 const WAYS = [['polling'], ['websocket'], ['polling', 'websocket']];
@@ -373,6 +373,14 @@ describe('a conversation', { timeout: 60_000 }, () => {
 		s.close();
 	});
 
+	it('bears no flood of events', async () => {
+		const s = await socket(p, { path: '/socket.io/' });
+		s.send('40');
+		for (let i = 0; i < 3000; i++)
+			s.send('42["join_conversation"]');
+		assert.equal(await s.closed, 1008);
+	});
+
 	it('is bounded', async () => {
 		const a = client(p.url, { token: mai.token, reconnection: false });
 		await a.ready();
@@ -477,6 +485,39 @@ describe('coming back', { timeout: 60_000 }, () => {
 			offset: e.of('authenticated')[0].data.cursor ?? d.offset } });
 		await f.ready();
 		assert.equal(f.of('reset').length, 0);
+	});
+
+	it('is new while a conversation owes it what is older than its cursor', async () => {
+		const d = { url: direct(p) }, o = { path: '/socket.io/' };
+		const { cursor } = (await mai.get('/api/conversations?limit=1')).json;
+		for (let i = 0; i < 10; i++)
+			await Promise.all(Array.from({ length: 10 }, () =>
+				lan.send(conv, 'x'.repeat(9000))));
+		// By hand: it polls no more than it has to, and much waits for it.
+		const connect = async (auth) => {
+			const { sid } = await handshake(d, o);
+			const c = { sid, got: [] };
+			c.until = async (test) => {
+				while (!c.got.some(test))
+					c.got.push(...packets(4, (await poll(d, { ...o, sid })).bytes));
+				return c.got.find(test);
+			};
+			c.say = async (m) => assert.equal((await post(d, sid, m, o)).text, 'ok');
+			await c.say(`40${JSON.stringify({ token: mai.token, ...auth })}`);
+			c.pid = JSON.parse((await c.until((m) => /^40/.test(m))).slice(2)).pid;
+			return c;
+		};
+		const a = await connect({ offset: cursor });
+		const other = await p.customer('Minh');
+		const heard = await a.until((m) => m.includes(other.conversation_id) &&
+			/"\d+"\]$/.test(m));
+		const offset = /"(\d+)"\]$/.exec(heard)[1];
+		await a.say(`421["join_conversation","${conv}"]`);
+		assert.match(await a.until((m) => /^431/.test(m)), /"success":true/);
+		await a.say('1');
+		const b = await connect({ pid: a.pid, offset });
+		assert.notEqual(b.pid, a.pid);
+		await b.say('1');
 	});
 
 	it('is told of a cursor that is of no use', async () => {
