@@ -85,10 +85,12 @@ wait_for(int fd, short events, int64_t until_ms)
 {
 	struct pollfd pf = { .fd = fd, .events = events };
 	int64_t left = until_ms == -1 ? -1 : until_ms - clock_mono_ms();
+	int n;
 
 	if (until_ms != -1 && left <= 0)
 		return -1;
-	return poll(&pf, 1, (int)left) == -1 && errno != EINTR ? -1 : 0;
+	n = poll(&pf, 1, (int)left);
+	return n == 0 || (n == -1 && errno != EINTR) ? -1 : 0;
 }
 
 /* A line of a few bytes, which an empty socket takes whole. */

@@ -237,10 +237,32 @@ alone(void **state)
 	buf_fini(&all);
 }
 
+/* One that takes the connection and says nothing: given up, not waited for. */
+static void
+silent(void **state)
+{
+	char dir[] = "/tmp/parley-handover-XXXXXX", path[64];
+	int at;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/sock", dir);
+	at = sock_listen(path, SOCK_STREAM, 1);
+	assert_int_not_equal(at, -1);
+	assert_int_equal(
+	    handover_take(&p.handover, path, HANDOVER_ALL, NULL, 0), -1);
+	close(at);
+	unlink(path);
+	strcat(path, ".lock");
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(silent),
 		cmocka_unit_test(alone),
 	};
 	static const struct eio_limits lim = { .ping_interval_ms = 25000,
