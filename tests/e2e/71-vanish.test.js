@@ -12,10 +12,11 @@ import { pause, start, until } from './lib/harness.js';
 import { KEY, agents, anonymous, begin, descriptors, tool } from './lib/crowd.js';
 
 const LIVES = Number(process.env.PARLEY_VANISH ?? 4000);
+const PROGRAMS = 8; // connections with programs of the database side, at most
 const KINDS = ['sse', 'named', 'ws', 'chat', 'sio', 'eio', 'eio3', 'longpoll'];
 const WAYS = ['fin', 'reset', 'half close', 'mid-head', 'mid-frame', 'unheard', 'silent'];
 
-test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LIVES * 10 },
+test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LIVES * 20 },
 	async (t) => {
 	const dir = mkdtempSync(join(tmpdir(), 'parley-vanish-'));
 	chmodSync(dir, 0o777); // the programs are another user's
@@ -71,13 +72,15 @@ test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LI
 	}
 
 	// Tables and memories get their size: they are as large as what was there
-	// at once.
-	await live(Math.max(2000, LIVES / 4));
-	const before = await live(Math.max(2000, LIVES / 4));
+	// at once, which as many lives again do not surpass by much.
+	await live(LIVES);
+	const before = await live(LIVES);
 	const after = await live(LIVES);
 	t.diagnostic(`${JSON.stringify(before)} ${JSON.stringify(after)}`);
 	assert.equal(p.pid('pushd'), pid, 'the same pushd');
-	assert.ok(after.fds <= before.fds, `descriptors: ${before.fds}, then ${after.fds}`);
-	assert.ok(after.heap <= before.heap + Math.max(32768, LIVES), `heap: ${before.heap}, then ${after.heap}`);
+	// Programs of the database side come and go; what clients left behind
+	// would be hundreds.
+	assert.ok(after.fds <= before.fds + PROGRAMS, `descriptors: ${before.fds}, then ${after.fds}`);
+	assert.ok(after.heap <= before.heap + Math.max(65536, LIVES), `heap: ${before.heap}, then ${after.heap}`);
 	assert.ok(after.kb <= before.kb + 512, `memory: ${before.kb}, then ${after.kb} kB`);
 });
