@@ -53,14 +53,14 @@ channel_find(const char *platform)
 const struct channel_key *
 channel_key_find(const struct channel *ch, const char *name)
 {
-	size_t plen = strlen(ch->platform);
+	size_t plen = strlen(ch->prefix);
 
 	for (size_t i = 0; i < ch->nkeys; i++) {
 		const char *own = ch->keys[i].name;
 
 		if (strcasecmp(own, name) == 0)
 			return &ch->keys[i];
-		if (strncmp(own, ch->platform, plen) == 0 && own[plen] == '_' &&
+		if (strncmp(own, ch->prefix, plen) == 0 && own[plen] == '_' &&
 		    strcasecmp(own + plen + 1, name) == 0)
 			return &ch->keys[i];
 	}

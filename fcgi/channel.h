@@ -19,7 +19,7 @@
 
 /* One setting of an account, kept in its channel's config. */
 struct channel_key {
-	const char *name;  /* with the platform's prefix: "zalo_app_id" */
+	const char *name;  /* with the adapter's prefix: "zalo_app_id" */
 	const char *value; /* when not set, or NULL */
 	unsigned flags;    /* CHANNEL_SECRET, CHANNEL_REQUIRED */
 	const char *help;
@@ -48,8 +48,7 @@ struct channel_hook {
 /* The proof of a webhook request. */
 enum channel_verdict {
 	CHANNEL_GOOD,
-	CHANNEL_FORGED,   /* missing, wrong, stale or not checkable: 401 */
-	CHANNEL_NOT_JSON, /* a Content-Type it does not take: 415 */
+	CHANNEL_FORGED, /* missing, wrong, stale or not checkable: 401 */
 };
 
 /* What an item of a webhook says. */
@@ -74,6 +73,8 @@ struct channel_item {
 	int64_t outbound;         /* echo: names our delivery N, or 0 */
 	const char *conversation; /* external conversation id */
 	const char *user;         /* external id of the customer */
+	const char *user_name;    /* a claim; where the webhook has it */
+	const char *user_avatar;  /* URL, likewise */
 	const char *message_id;   /* dedupe key within the account */
 	const char *kind;         /* text, image, ... unsupported */
 	const char *text;
@@ -83,9 +84,12 @@ struct channel_item {
 	double lat, lon;
 	const char *payload;
 	const char *reply_to;
-	int64_t sent_at;    /* ms */
-	const char *status; /* STATUS: delivered, read */
-	const char **ids;   /* STATUS: message ids, nids of them */
+	const char *reply_token; /* lets one answer go free of charge */
+	const char *seen_token;  /* lets it be marked as seen */
+	const char *quote_token; /* lets it be quoted */
+	int64_t sent_at;         /* ms */
+	const char *status;      /* STATUS: delivered, read */
+	const char **ids;        /* STATUS: message ids, nids of them */
 	size_t nids;
 	int64_t watermark;       /* STATUS: without ids; ms, or 0 */
 	int64_t version;         /* EDIT: the larger wins */
@@ -118,20 +122,26 @@ enum channel_class {
 
 /* What to send: one part of one message. */
 struct channel_out {
-	int64_t number;           /* the delivery's own number N */
-	const char *uuid;         /* the same for all tries */
-	const char *conversation; /* external conversation id */
-	const char *user;         /* external customer id */
-	const char *kind;         /* text, image, file, ... */
-	const char *text;         /* or caption; NULL */
-	const char *quote;        /* external id of the quoted message; NULL */
-	const char *media_path;   /* file to upload, or NULL */
-	const char *media_url;    /* where a platform may fetch it, or NULL */
+	int64_t number;            /* the delivery's own number N */
+	const char *uuid;          /* the same for all tries */
+	const char *conversation;  /* external conversation id */
+	const char *user;          /* external customer id */
+	const char *kind;          /* text, image, file, ... */
+	const char *text;          /* or caption; NULL */
+	const char *quote;         /* external id of the quoted message; NULL */
+	const char *quote_token;   /* the quoted item's; NULL */
+	const char *reply_token;   /* the newest item's, of now or NULL */
+	struct json_object *quick; /* [{"title","payload"}]: answers to tap, on
+				      the last part; NULL: none */
+	const char *media_path;    /* file to upload, or NULL */
+	const char *media_url;     /* where a platform may fetch it, or NULL */
 	const char *media_name, *mime;
 	int64_t media_size;
 	int64_t last_inbound_at; /* ms, 0: never */
-	unsigned step;           /* counted up with each CHANNEL_MORE */
-	char handle[256];        /* kept between steps, e.g. an upload's id */
+	int64_t now_ms;
+	int64_t tries;    /* this one counted, from 1 */
+	unsigned step;    /* counted up with each CHANNEL_MORE */
+	char handle[256]; /* kept between steps, e.g. an upload's id */
 };
 
 /* What an answer means. */
@@ -164,6 +174,23 @@ struct channel_reply {
 	int64_t free_left;         /* messages; -1: no such limit */
 };
 
+/* What shows at the customer while nothing is sent. */
+struct channel_act {
+	enum { CHANNEL_TYPING, CHANNEL_TYPING_END, CHANNEL_SEEN } what;
+	const char *conversation, *user; /* external ids; user may be NULL */
+	const char *message_id;          /* SEEN: the newest of the customer */
+	const char *seen_token;          /* and its token; NULL */
+};
+
+/* A file of a customer that must be asked for. */
+struct channel_media {
+	const char *conversation, *message_id; /* external ids */
+	const char *kind;                      /* image, video, ... */
+	const char *ref;                       /* the item's media_ref */
+	unsigned step;     /* counted up with each CHANNEL_MORE */
+	char handle[2048]; /* kept between steps, e.g. an address */
+};
+
 /* A contact's public face. */
 struct channel_profile {
 	char name[256];
@@ -173,6 +200,7 @@ struct channel_profile {
 /* An adapter. */
 struct channel {
 	const char *platform;    /* as in URLs and the channels table */
+	const char *prefix;      /* of its settings' names, without the _ */
 	const char *account_key; /* the setting that names the account */
 	const char *token_key;   /* the one a refresh renews, or NULL */
 	const char *expires_key; /* end of that token in ms, 0: unknown */
@@ -181,7 +209,10 @@ struct channel {
 	const char *ok_again;    /* the same when it was here before */
 	const struct channel_key *keys;
 	size_t nkeys;
-	bool keyed; /* sends carry an idempotency key: unknown is retried */
+	bool keyed;     /* sends carry an idempotency key: unknown is retried */
+	bool json_only; /* its webhook must be application/json: else 415 */
+	unsigned at_once, per_s; /* requests of one account, at most */
+	unsigned early_s;        /* a token is renewed so long before its end */
 
 	/*
 	 * handshake(ac, query, out): the GET.  200 with the text in ${out},
@@ -236,6 +267,25 @@ struct channel {
 	    const struct http_answer *an, int64_t now_ms);
 
 	/*
+	 * act(ac, act, rq): 1 a request whose answer nobody waits for, 0 the
+	 * platform has no such thing.  NULL: it has none of them.
+	 */
+	int (*act)(const struct channel_account *ac,
+	    const struct channel_act *act, struct http_request *rq);
+
+	/*
+	 * media(ac, md, rq): the request of ${md}->step.  1: its answer is read
+	 * by media_answer; 2: its answer is the file itself; 0: there is no
+	 * way.  The answer to a 2 is the file when its status is 200, else,
+	 * like any other, for media_answer: MORE (the next step), RETRY,
+	 * REAUTH, PERMANENT.  Both NULL: no file must be asked for.
+	 */
+	int (*media)(const struct channel_account *ac,
+	    const struct channel_media *md, struct http_request *rq);
+	enum channel_class (*media_answer)(const struct channel_account *ac,
+	    struct channel_media *md, const struct http_answer *an);
+
+	/*
 	 * profile(ac, user, rq): 1 a request, 0 nothing to ask.
 	 * profiled(ac, an, pf): class of the answer, ${pf} on SENT.
 	 */
@@ -254,7 +304,7 @@ const struct channel *channel_at(size_t i);
 /*
  * channel_key_find(ch, name):
  * The setting called ${name}, in any letter case and with or without the
- * platform's prefix, or NULL.
+ * adapter's prefix, or NULL.
  */
 const struct channel_key *channel_key_find(
     const struct channel *ch, const char *name);

@@ -89,7 +89,7 @@ void send_again(
 /* token_note(j): remember which token the request carries. */
 void token_note(struct job *j);
 
-/* token_stale(j): known to end soon, and there is a way to another. */
+/* token_stale(j): none, or known to end soon, and there is a way to one. */
 bool token_stale(const struct job *j);
 
 /* token_wait(j): for a new one.  token_look(j): see whether it is there. */

@@ -133,6 +133,8 @@ part_fill(struct job *j)
 			 ? d->quote_external
 			 : NULL;
 	out->last_inbound_at = d->last_inbound_at;
+	out->now_ms = clock_now_ms();
+	out->tries = d->tries;
 	n = deliver_part(d->content != NULL ? d->content : "", d->attachments,
 	    j->ac.ch->text_max(&j->ac), d->part, &part);
 	if (part.text != NULL) {

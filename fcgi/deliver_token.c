@@ -18,8 +18,7 @@
 #include "log.h"
 #include "store_event.h"
 
-#define TOKEN_WAIT_MS 60000  /* for somebody else's refresh */
-#define TOKEN_EARLY_MS 60000 /* renew before the token ends */
+#define TOKEN_WAIT_MS 60000 /* for somebody else's refresh */
 
 static const char *
 token_now(const struct job *j)
@@ -36,7 +35,7 @@ token_note(struct job *j)
 	j->token = strdup(token_now(j));
 }
 
-/* Whether the token is known to end soon, and there is a way to another. */
+/* Whether there is no token, or it is known to end soon, and a way to one. */
 bool
 token_stale(const struct job *j)
 {
@@ -47,7 +46,8 @@ token_stale(const struct job *j)
 	if (j->ac.ch->expires_key == NULL || j->refreshed)
 		return false;
 	at = channel_conf_int(&j->ac, j->ac.ch->expires_key, 0, INT64_MAX);
-	if (at == 0 || at > clock_now_ms() + TOKEN_EARLY_MS)
+	if (*token_now(j) != '\0' &&
+	    (at == 0 || at > clock_now_ms() + 1000LL * j->ac.ch->early_s))
 		return false;
 	http_request_init(&rq, "POST");
 	can = j->ac.ch->refresh != NULL && j->ac.ch->refresh(&j->ac, &rq) == 1;

@@ -740,6 +740,12 @@ req_body(struct req *rq, const char *p, size_t len, const char **code)
 	return 415;
 }
 
+bool
+req_has_type(const struct req *rq, const char *type)
+{
+	return type_is(req_header(rq, "Content-Type"), type);
+}
+
 /* Members of the body, of whichever kind it is. */
 
 /* 1 and the text, 0 absent, -1 of another type. */

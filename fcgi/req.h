@@ -64,6 +64,10 @@ struct req {
 /* req_header(rq, name): a header's value by its name in HTTP, or NULL. */
 const char *req_header(const struct req *rq, const char *name);
 
+/* req_has_type(rq, type): whether that is the Content-Type, parameters aside.
+ */
+bool req_has_type(const struct req *rq, const char *type);
+
 /* req_param(rq, name): a CGI parameter, REMOTE_ADDR or so, or NULL. */
 const char *req_param(const struct req *rq, const char *name);
 

@@ -166,8 +166,8 @@ webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 /*
  * POST /webhooks/:platform/:channel    whatever the platform sends
  * 200 stored, or known, or not for us; 400 not JSON; 401 not proven;
- * 404 no such channel; 413 too large; 429 too many that were not proven;
- * 503 not stored: send it again
+ * 404 no such channel; 413 too large; 415 not JSON where the platform must
+ * say so; 429 too many that were not proven; 503 not stored: send it again
  */
 static int
 webhook_post(struct req *rq, struct rsp *rs)
@@ -189,21 +189,14 @@ webhook_post(struct req *rq, struct rsp *rs)
 	default:
 		break;
 	}
-	if ((int64_t)rq->body_len > rq->cf->webhook_bytes_max) {
+	if (ac.ch->json_only && !req_has_type(rq, "application/json"))
+		status = refused(rq, rs, 415, "bad_media_type");
+	else if ((int64_t)rq->body_len > rq->cf->webhook_bytes_max)
 		status = rsp_error(rs, 413, "too_large", NULL);
-	} else {
-		switch (ac.ch->verify(&ac, &hook)) {
-		case CHANNEL_GOOD:
-			status = webhook_keep(rq, rs, &ac, &hook);
-			break;
-		case CHANNEL_NOT_JSON:
-			status = refused(rq, rs, 415, "bad_media_type");
-			break;
-		default:
-			status = refused(rq, rs, 401, "bad_signature");
-			break;
-		}
-	}
+	else if (ac.ch->verify(&ac, &hook) != CHANNEL_GOOD)
+		status = refused(rq, rs, 401, "bad_signature");
+	else
+		status = webhook_keep(rq, rs, &ac, &hook);
 	channel_row_fini(&row);
 	return status;
 }
