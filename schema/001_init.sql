@@ -49,7 +49,8 @@ CREATE INDEX team_members_team ON team_members(team_id);
 CREATE TABLE channels(
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
   platform      TEXT NOT NULL CHECK(platform IN
-                  ('web','facebook','zalo','tiktok','line','custom')),
+                  ('web','facebook','instagram','whatsapp','zalo','tiktok',
+                  'line','telegram','custom')),
   name          TEXT NOT NULL,
   account       TEXT,                    -- our own id there (page, OA, bot)
   config        TEXT NOT NULL DEFAULT '{}', -- JSON object, may be shown
