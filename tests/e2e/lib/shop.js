@@ -83,17 +83,21 @@ export class Shop {
       body: bytes, addr, extra: { PARLEY_CONF: this.conf } }), bytes);
   }
 
+  // Connects an account: the channel's number.
+  async connect(platform, settings, name = 'Shop') {
+    const said = await this.parley('channel', 'add', '--platform', platform,
+      '--name', name, ...Object.entries(settings)
+        .flatMap(([k, v]) => ['--set', `${k}=${v}`]));
+    return said.match(/^channel (\d+)/m)[1];
+  }
+
   // Connects a Zalo account, that of the samples unless told otherwise.
   async zalo(url, more = {}) {
     const { accounts } = await sampleJson('signatures.json');
     const { channel, ...account } = accounts.zalo;
-    const settings = { ...account, zalo_api_base: url, zalo_oauth_base: url,
+    this.account = { ...account, zalo_api_base: url, zalo_oauth_base: url,
       ...more };
-    const said = await this.parley('channel', 'add', '--platform', channel,
-      '--name', 'Shop OA', ...Object.entries(settings)
-        .flatMap(([k, v]) => ['--set', `${k}=${v}`]));
-    this.account = settings;
-    this.channel = said.match(/^channel (\d+)/m)[1];
+    this.channel = await this.connect(channel, this.account, 'Shop OA');
     return this.channel;
   }
 
