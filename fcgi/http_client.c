@@ -155,23 +155,38 @@ out:
 	return rc;
 }
 
+/* A multipart body: the fields, then the file. */
+static int
+multipart_set(struct call *k, const struct http_request *rq)
+{
+	const char *p = rq->fields.data, *end = p + rq->fields.len, *value;
+	curl_mimepart *part;
+
+	if ((k->mime = curl_mime_init(k->easy)) == NULL)
+		return -1;
+	for (; p < end; p = value + strlen(value) + 1) {
+		value = p + strlen(p) + 1;
+		if ((part = curl_mime_addpart(k->mime)) == NULL ||
+		    curl_mime_name(part, p) != CURLE_OK ||
+		    curl_mime_data(part, value, CURL_ZERO_TERMINATED) !=
+			CURLE_OK)
+			return -1;
+	}
+	if ((part = curl_mime_addpart(k->mime)) == NULL ||
+	    curl_mime_name(part, rq->file_field) != CURLE_OK ||
+	    curl_mime_filedata(part, rq->file_path) != CURLE_OK ||
+	    curl_mime_filename(part, rq->file_name) != CURLE_OK)
+		return -1;
+	return curl_easy_setopt(k->easy, CURLOPT_MIMEPOST, k->mime) == CURLE_OK
+		   ? 0
+		   : -1;
+}
+
 static int
 body_set(struct call *k, const struct http_request *rq)
 {
-	curl_mimepart *part;
-
-	if (rq->file_path != NULL) {
-		if ((k->mime = curl_mime_init(k->easy)) == NULL ||
-		    (part = curl_mime_addpart(k->mime)) == NULL ||
-		    curl_mime_name(part, rq->file_field) != CURLE_OK ||
-		    curl_mime_filedata(part, rq->file_path) != CURLE_OK ||
-		    curl_mime_filename(part, rq->file_name) != CURLE_OK)
-			return -1;
-		return curl_easy_setopt(k->easy, CURLOPT_MIMEPOST, k->mime) ==
-			       CURLE_OK
-			   ? 0
-			   : -1;
-	}
+	if (rq->file_path != NULL)
+		return multipart_set(k, rq);
 	if (strcmp(rq->method, "POST") != 0)
 		return 0;
 	buf_append(
@@ -222,7 +237,7 @@ http_client_start(struct http_client *c, const struct http_request *rq,
 {
 	struct call *k;
 
-	if (rq->url.err || rq->headers.err || rq->body.err ||
+	if (rq->url.err || rq->headers.err || rq->body.err || rq->fields.err ||
 	    rq->url.len == 0 || (k = calloc(1, sizeof(*k))) == NULL)
 		return -1;
 	k->c = c;

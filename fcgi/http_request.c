@@ -21,6 +21,7 @@ http_request_init(struct http_request *rq, const char *method)
 	buf_init(&rq->url, URL_MAX);
 	buf_init(&rq->headers, HEADERS_MAX);
 	buf_init(&rq->body, REQUEST_BODY_MAX);
+	buf_init(&rq->fields, REQUEST_BODY_MAX);
 }
 
 void
@@ -29,6 +30,7 @@ http_request_fini(struct http_request *rq)
 	buf_fini(&rq->url);
 	buf_fini(&rq->headers);
 	buf_fini(&rq->body);
+	buf_fini(&rq->fields);
 	free(rq->file_path);
 	free(rq->file_name);
 	rq->file_path = rq->file_name = NULL;
@@ -44,6 +46,13 @@ http_request_header(
 			return;
 		}
 	buf_printf(&rq->headers, "%s: %s\n", name, value);
+}
+
+void
+http_request_field(struct http_request *rq, const char *name, const char *value)
+{
+	buf_append(&rq->fields, name, strlen(name) + 1);
+	buf_append(&rq->fields, value, strlen(value) + 1);
 }
 
 void

@@ -20,6 +20,7 @@ struct http_request {
 	const char *file_field; /* multipart instead of body: field, static */
 	char *file_path;        /* and the file to read; ours to free */
 	char *file_name;        /* and the name to give it; ours to free */
+	struct buf fields;      /* and more fields: name NUL value NUL ... */
 };
 
 /* How far a request came when no complete answer was had. */
@@ -51,6 +52,13 @@ void http_request_fini(struct http_request *rq);
  * the request: it marks the request bad (url.err) and nothing is sent.
  */
 void http_request_header(
+    struct http_request *rq, const char *name, const char *value);
+
+/*
+ * http_request_field(rq, name, value):
+ * Append a field to the multipart that carries rq->file_path.
+ */
+void http_request_field(
     struct http_request *rq, const char *name, const char *value);
 
 /*

@@ -240,6 +240,85 @@ never_twice_by_itself(void **state)
 	server_end(&srv);
 }
 
+/* A server that answers 200 when one request ends in ${tail}, else 400. */
+static struct server
+serve_form(const char *tail)
+{
+	static const char yes[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
+				  "Connection: close\r\n\r\n";
+	static const char no[] = "HTTP/1.1 400 No\r\nContent-Length: 0\r\n"
+				 "Connection: close\r\n\r\n";
+	struct server s;
+	int fd = listener(&s.port);
+
+	assert_true((s.pid = fork()) != -1);
+	if (s.pid == 0) {
+		int c = accept(fd, NULL, NULL);
+		const char *says;
+		size_t len = 0;
+		char in[8192];
+		ssize_t n;
+
+		alarm(20);
+		/* The end of a multipart body: "--boundary--". */
+		while ((n = read(c, in + len, sizeof(in) - 1 - len)) > 0) {
+			len += (size_t)n;
+			in[len] = '\0';
+			if (len > 4 && strcmp(in + len - 4, "--\r\n") == 0 &&
+			    strstr(in, "name=\"up\"") != NULL)
+				break;
+		}
+		says = strstr(in, tail) != NULL ? yes : no;
+		if (write(c, says, strlen(says)) == -1)
+			_exit(1);
+		close(c);
+		_exit(0);
+	}
+	close(fd);
+	return s;
+}
+
+static void
+fields_travel_with_the_file(void **state)
+{
+	static const char *const tails[] = { "name=\"a\"\r\n\r\none\r\n",
+		"name=\"b\"\r\n\r\n\r\n", "name=\"up\"; filename=\"f.txt\"",
+		"\r\n\r\ncontent\r\n" };
+	static const struct http_limits limits = {
+		.connect_ms = 2000, .total_ms = 5000, .body_max = 32
+	};
+	static const struct http_calls calls = { before, done };
+	char path[] = "/tmp/parley-field-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd != -1);
+	assert_int_equal(write(fd, "content", 7), 7);
+	close(fd);
+	for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++) {
+		struct server srv = serve_form(tails[i]);
+		struct http_client *c = http_client_new(&limits);
+		struct seen s = { 0 };
+		struct http_request rq;
+
+		http_request_init(&rq, "POST");
+		buf_printf(&rq.url, "http://127.0.0.1:%d/", srv.port);
+		http_request_field(&rq, "a", "one");
+		http_request_field(&rq, "b", "");
+		rq.file_field = "up";
+		rq.file_path = strdup(path);
+		rq.file_name = strdup("f.txt");
+		assert_int_equal(http_client_start(c, &rq, &calls, &s), 0);
+		http_request_fini(&rq);
+		for (int k = 0; k < 100 && s.done == 0; k++)
+			assert_int_equal(http_client_run(c, 100), 0);
+		assert_int_equal(s.status, 200);
+		http_client_free(c);
+		server_end(&srv);
+	}
+	unlink(path);
+}
+
 int
 main(void)
 {
@@ -248,6 +327,7 @@ main(void)
 		cmocka_unit_test(lost_after_the_first_byte),
 		cmocka_unit_test(unsent_before_it),
 		cmocka_unit_test(never_twice_by_itself),
+		cmocka_unit_test(fields_travel_with_the_file),
 	};
 
 	unsetenv("http_proxy");
