@@ -245,8 +245,10 @@ struct channel {
 
 	/*
 	 * send(ac, out, rq): the request of ${out}->step.  0: the message
-	 * itself; 1: a preparation that nobody sees, which may be repeated;
-	 * -1: this cannot be said on the platform, or a setting is bad.
+	 * itself, under its key where the platform is keyed; 2: the message
+	 * without a key although it is; 1: a preparation that nobody sees,
+	 * which may be repeated; -1: this cannot be said on the platform, or a
+	 * setting is bad.
 	 */
 	int (*send)(const struct channel_account *ac,
 	    const struct channel_out *out, struct http_request *rq);

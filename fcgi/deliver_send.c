@@ -166,7 +166,8 @@ send_go(struct job *j)
 	http_request_init(&rq, "POST");
 	token_note(j);
 	rc = j->ac.ch->send(&j->ac, &j->out, &rq);
-	j->visible = rc == 0;
+	/* What must not be sent twice; a key sees to that over there. */
+	j->visible = rc == 2 || (rc == 0 && !j->ac.ch->keyed);
 	if (rc == -1) {
 		end_as(j, "failed", "unsupported");
 	} else if (job_start(j, &rq) == -1) {
@@ -182,7 +183,7 @@ send_done(struct job *j, const struct http_answer *an)
 	char error[400];
 
 	j->ac.ch->answer(&j->ac, &j->out, an, &rs);
-	if (rs.cls == CHANNEL_UNKNOWN && j->ac.ch->keyed)
+	if (rs.cls == CHANNEL_UNKNOWN && !j->visible)
 		rs.cls = CHANNEL_RETRY;
 	if (rs.cls != CHANNEL_SENT && rs.cls != CHANNEL_MORE)
 		log_info("delivery answer id=%lld code=%s reason=%s",
