@@ -278,7 +278,8 @@ $(BUILD)/bench/%: tests/bench/%.c $(bench_lib) tests/bench/lib/streams.h \
     $(lib_fcgi) $(lib_common)
 	@mkdir -p $(@D)
 	$(call say,CC)
-	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) $(CPPFLAGS) -Icommon -Ifcgi -I. \
+	$(Q)$(CC) $(STD) $(WARN) $(CFLAGS) $(if $(SAN),$(HARD_C) $(HARD_L)) \
+	    $(CPPFLAGS) -Icommon -Ifcgi -I. \
 	    $(if $(findstring _cgi,$*),-static -Xlinker --no-warnings) \
 	    $(if $(findstring allocs,$*),-shared -fPIC -fno-builtin) -o $@ $< \
 	    $(call of_bench_lib,$<) $(lib_fcgi) $(lib_common) $(LIBS_FCGI)

@@ -330,6 +330,7 @@ attack(const struct attack *a, size_t n)
 	    (unsigned long long)sum.opened, (unsigned long long)sum.refused,
 	    (unsigned long long)sum.thrown_out, standing(a, foes, n),
 	    (unsigned long long)sum.sent);
+	free(foes);
 	return 0;
 }
 

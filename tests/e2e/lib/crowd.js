@@ -4,7 +4,7 @@ import { createHmac } from 'node:crypto';
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, root } from './harness.js';
+import { build, root, sanitized } from './harness.js';
 
 export const KEY = 'the key of the crowd, which is of 32 bytes or more';
 
@@ -29,7 +29,8 @@ export function agents(path, n, people = 50, room = () => 'inbox') {
 export function tool(name) {
 	const path = join(build, 'bench', name);
 	if (!existsSync(path))
-		execFileSync('make', ['-s', `BUILD=${build}`, path], { cwd: root });
+		execFileSync('make', ['-s', `BUILD=${build}`,
+			`SAN=${sanitized ? 1 : ''}`, path], { cwd: root });
 	return path;
 }
 

@@ -22,6 +22,10 @@ export const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..')
 export const build = resolve(process.env.PARLEY_BUILD ?? join(root, 'build'));
 export const parley = join(build, 'parley');
 
+// Made with SAN=1: what was freed is kept aside, so that its memory only grows.
+export const sanitized = existsSync(join(build, 'pushd')) &&
+	readFileSync(join(build, 'pushd')).includes('__asan_init');
+
 export const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 
 // Asks again until fn gives something true, at most ms.
