@@ -18,6 +18,7 @@
 #include <sodium.h>
 
 #include "carry.h"
+#include "log.h"
 #include "push.h"
 #include "sock.h"
 #include "ws.h"
@@ -143,15 +144,15 @@ put_all(struct buf *all)
 	buf_fini(&b);
 }
 
-/* All at once, with its descriptors. */
+/* The first ${len} bytes at once, with all descriptors. */
 static int
-give(int fd, const struct buf *all, const int *fds)
+give(int fd, const struct buf *all, size_t len, const int *fds)
 {
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int) * FDS)];
 	} control = { .space = { 0 } };
-	struct iovec iov = { .iov_base = all->data, .iov_len = all->len };
+	struct iovec iov = { .iov_base = all->data, .iov_len = len };
 	struct msghdr m = { .msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = control.space,
@@ -162,7 +163,7 @@ give(int fd, const struct buf *all, const int *fds)
 	cm->cmsg_type = SCM_RIGHTS;
 	cm->cmsg_len = CMSG_LEN(sizeof(int) * FDS);
 	memcpy(CMSG_DATA(cm), fds, sizeof(int) * FDS);
-	return sendmsg(fd, &m, 0) == (ssize_t)all->len ? 0 : -1;
+	return sendmsg(fd, &m, 0) == (ssize_t)len ? 0 : -1;
 }
 
 /* The other's life: 0 if it went as it should. */
@@ -177,12 +178,38 @@ giver(int at, const struct buf *all, const int *fds)
 	fd = poll(&pf, 1, 10000) == 1 ? accept(at, NULL, NULL) : -1;
 	return fd == -1 || recv(fd, line, 7, MSG_WAITALL) != 7 ||
 	       strcmp(line, "take 1\n") != 0 || write(fd, "OK\n", 3) != 3 ||
-	       give(fd, all, fds) == -1 ||
+	       give(fd, all, all->len, fds) == -1 ||
 	       recv(fd, line, 5, MSG_WAITALL) != 5 ||
 	       memcmp(line, "HAVE\n", 5) != 0 || write(fd, "GO\n", 3) != 3;
 }
 
 /* --- */
+
+/* The taker, of this process. */
+static int
+begin(void **state)
+{
+	static const struct eio_limits lim = { .ping_interval_ms = 25000,
+		.ping_timeout_ms = 20000,
+		.payload_bytes_max = 1000000 };
+	static const struct transport_path paths[] = {
+		{ "/ws/live-chat", &ws_transport }, { NULL, NULL }
+	};
+	static const int64_t most = 100;
+
+	(void)state;
+	p.loop = ev_loop_new(0);
+	p.cf.connections_max = 100;
+	p.cf.head_bytes_max = 16384;
+	hub_init(&p.hub, 10, 1 << 20);
+	p.replays.hub = &p.hub;
+	presence_init(&p.presence, p.loop, NULL, 1000);
+	idents_init(&p.idents, p.loop, NULL, &p.presence, 60, 2, &most);
+	conns_init(&p.conns, p.loop, &p.cf, paths);
+	eios_init(&p.eios, &p.conns, &p.idents, &lim);
+	handover_init(&p.handover, &p);
+	return 0;
+}
 
 static void
 alone(void **state)
@@ -237,6 +264,59 @@ alone(void **state)
 	buf_fini(&all);
 }
 
+/* Whose words end before all is said is not taken over from. */
+static void
+cut(void **state)
+{
+	char dir[] = "/tmp/parley-handover-XXXXXX", path[64], line[8];
+	int fds[FDS], both[2], at, fd, i, status;
+	struct buf all;
+	pid_t pid;
+	size_t n;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/sock", dir);
+	at = sock_listen(path, SOCK_STREAM, 1);
+	assert_int_not_equal(at, -1);
+	for (i = 0; i < FDS; i++) {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, both), 0);
+		fds[i] = both[0];
+		close(both[1]);
+	}
+	buf_init(&all, 1 << 20);
+	put_all(&all);
+	for (n = 1; n < all.len; n++) {
+		pid = fork();
+		assert_int_not_equal(pid, -1);
+		if (pid == 0) {
+			log_open("taker", "/dev/null", LOG_ERROR);
+			begin(NULL);
+			_exit(handover_take(&p.handover, path, HANDOVER_ALL,
+				  NULL, 0) != -1);
+		}
+		fd = -1;
+		if (poll(&(struct pollfd){ .fd = at, .events = POLLIN }, 1,
+			10000) == 1)
+			fd = accept(at, NULL, NULL);
+		assert_int_not_equal(fd, -1);
+		assert_int_equal(recv(fd, line, 7, MSG_WAITALL), 7);
+		assert_int_equal(write(fd, "OK\n", 3), 3);
+		assert_int_equal(give(fd, &all, n, fds), 0);
+		close(fd);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	for (i = 0; i < FDS; i++)
+		close(fds[i]);
+	close(at);
+	unlink(path);
+	strcat(path, ".lock");
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+	buf_fini(&all);
+}
+
 /* One that takes the connection and says nothing: given up, not waited for. */
 static void
 silent(void **state)
@@ -262,28 +342,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(silent),
+		cmocka_unit_test(cut),
+		cmocka_unit_test_setup(silent, begin),
 		cmocka_unit_test(alone),
 	};
-	static const struct eio_limits lim = { .ping_interval_ms = 25000,
-		.ping_timeout_ms = 20000,
-		.payload_bytes_max = 1000000 };
-	static const struct transport_path paths[] = {
-		{ "/ws/live-chat", &ws_transport }, { NULL, NULL }
-	};
-	static const int64_t most = 100;
 
 	if (sodium_init() == -1)
 		return 1;
-	p.loop = ev_loop_new(0);
-	p.cf.connections_max = 100;
-	p.cf.head_bytes_max = 16384;
-	hub_init(&p.hub, 10, 1 << 20);
-	p.replays.hub = &p.hub;
-	presence_init(&p.presence, p.loop, NULL, 1000);
-	idents_init(&p.idents, p.loop, NULL, &p.presence, 60, 2, &most);
-	conns_init(&p.conns, p.loop, &p.cf, paths);
-	eios_init(&p.eios, &p.conns, &p.idents, &lim);
-	handover_init(&p.handover, &p);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
