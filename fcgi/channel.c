@@ -95,23 +95,39 @@ channel_conf_int(
 	return v > hi ? hi : v;
 }
 
-/* Tokens travel to base URLs, so these are https but on this very host. */
+/*
+ * Tokens and customers' words travel there, so it is https but on this very
+ * host; ${not}: characters that it must not hold.
+ */
 static bool
-base_url_good(const char *url)
+url_good(const char *url, const char * not )
 {
 	static const char *const loopback[] = { "http://127.0.0.1",
 		"http://localhost", "http://[::1]" };
 
 	if (strncmp(url, "https://", 8) == 0)
-		return url[8] != '\0' && strpbrk(url, "@?# ") == NULL;
+		return url[8] != '\0' && strpbrk(url, not ) == NULL;
 	for (size_t i = 0; i < sizeof(loopback) / sizeof(loopback[0]); i++) {
 		size_t n = strlen(loopback[i]);
 
 		if (strncmp(url, loopback[i], n) == 0 &&
 		    (url[n] == '\0' || url[n] == ':' || url[n] == '/'))
-			return strpbrk(url, "@?# ") == NULL;
+			return strpbrk(url, not ) == NULL;
 	}
 	return false;
+}
+
+/* A base takes a path behind it, so it has no query; a *_url may be unset. */
+static bool
+address_good(const char *name, const char *v)
+{
+	size_t n = strlen(name);
+
+	if (n > 5 && strcmp(name + n - 5, "_base") == 0)
+		return url_good(v, "@?# ");
+	if (n > 4 && strcmp(name + n - 4, "_url") == 0 && *v != '\0')
+		return url_good(v, "@# ");
+	return true;
 }
 
 int
@@ -123,7 +139,6 @@ channel_config_check(
 	for (size_t i = 0; i < ch->nkeys; i++) {
 		const struct channel_key *k = &ch->keys[i];
 		const char *v = channel_conf(&ac, k->name);
-		size_t n = strlen(k->name);
 
 		if (*v == '\0' && (k->flags & CHANNEL_REQUIRED)) {
 			buf_printf(why, "%s is required: %s", k->name, k->help);
@@ -139,8 +154,7 @@ channel_config_check(
 				    k->name);
 				return -1;
 			}
-		if (n > 5 && strcmp(k->name + n - 5, "_base") == 0 &&
-		    !base_url_good(v)) {
+		if (!address_good(k->name, v)) {
 			buf_printf(why,
 			    "%s must be an https address (http only on this"
 			    " host)",
@@ -148,7 +162,19 @@ channel_config_check(
 			return -1;
 		}
 	}
-	return 0;
+	return ch->check != NULL ? ch->check(&ac, why) : 0;
+}
+
+void
+channel_account_name(
+    const struct channel *ch, struct json_object *config, struct buf *out)
+{
+	struct channel_account ac = { .ch = ch, .config = config };
+
+	if (ch->account_key != NULL)
+		buf_puts(out, channel_conf(&ac, ch->account_key));
+	else if (ch->account != NULL)
+		ch->account(&ac, out);
 }
 
 struct json_object *

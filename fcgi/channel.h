@@ -21,11 +21,12 @@
 struct channel_key {
 	const char *name;  /* with the adapter's prefix: "zalo_app_id" */
 	const char *value; /* when not set, or NULL */
-	unsigned flags;    /* CHANNEL_SECRET, CHANNEL_REQUIRED */
+	unsigned flags;    /* CHANNEL_SECRET, ... */
 	const char *help;
 };
 #define CHANNEL_SECRET 1U   /* write-only */
 #define CHANNEL_REQUIRED 2U /* the account is of no use without it */
+#define CHANNEL_MADE 4U     /* made up at random where it is not given */
 
 struct channel;
 
@@ -201,10 +202,14 @@ struct channel_profile {
 struct channel {
 	const char *platform;    /* as in URLs and the channels table */
 	const char *prefix;      /* of its settings' names, without the _ */
-	const char *account_key; /* the setting that names the account */
+	const char *account_key; /* the setting that names the account, NULL:
+				    account() does, or nothing */
 	const char *token_key;   /* the one a refresh renews, or NULL */
 	const char *expires_key; /* end of that token in ms, 0: unknown */
 	const char *methods;     /* of its webhook, for Allow */
+	const char *paste;       /* what an admin enters over there, in lines;
+				    "{webhook}" and "{SETTING}" stand for what
+				    they name */
 	const char *ok;          /* body of a 200, NULL: empty */
 	const char *ok_again;    /* the same when it was here before */
 	const struct channel_key *keys;
@@ -213,6 +218,14 @@ struct channel {
 	bool json_only; /* its webhook must be application/json: else 415 */
 	unsigned at_once, per_s; /* requests of one account, at most */
 	unsigned early_s;        /* a token is renewed so long before its end */
+
+	/*
+	 * check(ac, why): 0, or -1 with the fault of the settings in ${why},
+	 * past what channel_config_check sees.  NULL: nothing more.
+	 * account(ac, out): the account's name, where it follows from others.
+	 */
+	int (*check)(const struct channel_account *ac, struct buf *why);
+	void (*account)(const struct channel_account *ac, struct buf *out);
 
 	/*
 	 * handshake(ac, query, out): the GET.  200 with the text in ${out},
@@ -322,10 +335,18 @@ int64_t channel_conf_int(
 /*
  * channel_config_check(ch, config, why):
  * 0, or -1 with the fault in ${why}: a required setting is missing, a value is
- * too long or holds controls, a base URL is not https (http: loopback only).
+ * too long or holds controls, a *_base or *_url is not https (http: loopback
+ * only), or what the adapter itself sees.
  */
 int channel_config_check(
     const struct channel *ch, struct json_object *config, struct buf *why);
+
+/*
+ * channel_account_name(ch, config, out):
+ * Append what names the account over there; nothing where nothing does.
+ */
+void channel_account_name(
+    const struct channel *ch, struct json_object *config, struct buf *out);
 
 /*
  * channel_reply_json(platform, config, last_inbound_at, sent_since, now_ms):

@@ -956,6 +956,12 @@ const struct channel channel_zalo = {
 	.token_key = "zalo_access_token",
 	.expires_key = "zalo_token_expires_at",
 	.methods = "GET, POST",
+	.paste =
+	    "At developers.zalo.me, in the application's webhook settings:\n"
+	    "  address  {webhook}\n"
+	    "  events   messages of users and of the OA, received, seen,"
+	    " follow,\n"
+	    "           unfollow\n",
 	.keys = zalo_keys,
 	.nkeys = sizeof(zalo_keys) / sizeof(zalo_keys[0]),
 	.at_once = 8,

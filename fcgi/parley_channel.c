@@ -13,11 +13,13 @@
 
 #include "buf.h"
 #include "channel.h"
+#include "json.h"
 #include "limits.h"
 #include "parley.h"
 #include "store.h"
 #include "store_channel.h"
 #include "store_setting.h"
+#include "token.h"
 
 #define CHANNELS_MAX 1024       /* listed */
 #define SETTINGS_MAX 32         /* --set of one channel */
@@ -54,10 +56,9 @@ set_value(const char *text)
 	return o;
 }
 
-/* Sort the key=value words into ${config} and ${secrets}, both into ${all}. */
+/* The key=value words, into ${all}. */
 static int
 read_settings(const struct channel *ch, const char *const *words, size_t n,
-    struct json_object *config, struct json_object *secrets,
     struct json_object *all)
 {
 	const struct channel_key *k;
@@ -80,12 +81,46 @@ read_settings(const struct channel *ch, const char *const *words, size_t n,
 		}
 		if ((v = set_value(words[i] + len + 1)) == NULL)
 			return -1;
-		json_object_object_add(all, k->name, json_object_get(v));
-		json_object_object_add(
-		    (k->flags & CHANNEL_SECRET) != 0 ? secrets : config,
-		    k->name, v);
+		json_object_object_add(all, k->name, v);
 	}
 	return 0;
+}
+
+/* ${all} into what may be shown and what may not. */
+static void
+sort_settings(const struct channel *ch, struct json_object *all,
+    struct json_object *config, struct json_object *secrets)
+{
+	struct json_object *v;
+	size_t i;
+
+	for (i = 0; i < ch->nkeys; i++)
+		if (json_object_object_get_ex(all, ch->keys[i].name, &v))
+			json_object_object_add(
+			    (ch->keys[i].flags & CHANNEL_SECRET) != 0 ? secrets
+								      : config,
+			    ch->keys[i].name, json_object_get(v));
+}
+
+/* Make up what was not given and may be anything; into ${made}, too. */
+static void
+make_settings(
+    const struct channel *ch, struct json_object *all, struct json_object *made)
+{
+	char text[TOKEN_SIZE];
+	size_t i;
+
+	for (i = 0; i < ch->nkeys; i++) {
+		const struct channel_key *k = &ch->keys[i];
+
+		if ((k->flags & CHANNEL_MADE) == 0 ||
+		    json_object_object_get_ex(all, k->name, NULL))
+			continue;
+		token_new(text);
+		json_put_str(all, k->name, text);
+		json_put_str(made, k->name, text);
+	}
+	explicit_bzero(text, sizeof(text));
 }
 
 static void
@@ -97,8 +132,11 @@ list_settings(FILE *f, const struct channel *ch)
 	for (i = 0; i < ch->nkeys; i++)
 		fprintf(f, "  %-28s %s%s%s\n", ch->keys[i].name,
 		    ch->keys[i].help,
-		    (ch->keys[i].flags & CHANNEL_REQUIRED) != 0 ? " (required)"
-								: "",
+		    (ch->keys[i].flags & CHANNEL_MADE) != 0 ? " (made up if"
+							      " not given)"
+		    : (ch->keys[i].flags & CHANNEL_REQUIRED) != 0
+			? " (required)"
+			: "",
 		    (ch->keys[i].flags & CHANNEL_SECRET) != 0 ? " (secret)"
 							      : "");
 }
@@ -131,21 +169,50 @@ take_sets(int *n, char **args, const char **words, size_t *nwords)
 	return 0;
 }
 
-/* The address at which ${platform} reaches the channel, and \n. */
+/* The address at which ${platform} reaches the channel. */
 static void
 put_webhook(const struct conf *cf, const char *platform, int64_t id)
 {
 	char base[1024];
 
 	parley_base(cf, base, sizeof(base));
-	printf("%s/webhooks/%s/%lld\n", base, platform, (long long)id);
+	printf("%s/webhooks/%s/%lld", base, platform, (long long)id);
+}
+
+/*
+ * What to enter over there.  A setting is shown if it was made up just now;
+ * who gave it has it, and it may be a secret.
+ */
+static void
+put_paste(const struct conf *cf, const struct channel *ch, int64_t id,
+    struct json_object *made)
+{
+	const char *p = ch->paste, *end;
+	struct json_object *v;
+	char name[64];
+
+	for (; p != NULL && *p != '\0'; p = end + 1) {
+		if (*p != '{' || (end = strchr(p, '}')) == NULL ||
+		    parley_path(name, sizeof(name), "%.*s", (int)(end - p - 1),
+			p + 1) == -1) {
+			putchar(*p);
+			end = p;
+		} else if (strcmp(name, "webhook") == 0) {
+			put_webhook(cf, ch->platform, id);
+		} else if (json_object_object_get_ex(made, name, &v)) {
+			fputs(json_object_get_string(v), stdout);
+		} else {
+			printf("(your %s)", name);
+		}
+	}
 }
 
 static int
 channel_store(const struct conf *cf, const char *platform, const char *name,
     const char *account, struct json_object *config,
-    struct json_object *secrets)
+    struct json_object *secrets, struct json_object *made)
 {
+	const struct channel *ch = channel_find(platform);
 	struct store *st = NULL;
 	char object[32];
 	int64_t id;
@@ -159,9 +226,11 @@ channel_store(const struct conf *cf, const char *platform, const char *name,
 		snprintf(object, sizeof(object), "channel:%lld", (long long)id);
 		store_audit(st, NULL, NULL, "channel_added", object, NULL);
 		printf("channel %lld\n", (long long)id);
-		if (strcmp(platform, "web") != 0) {
+		if (ch != NULL) {
 			fputs("webhook ", stdout);
 			put_webhook(cf, platform, id);
+			putchar('\n');
+			put_paste(cf, ch, id, made);
 		}
 	} else if (rc == STORE_REFUSED) {
 		parley_err("this %s account is connected already", platform);
@@ -180,12 +249,13 @@ channel_add(
 	struct json_object *config = json_object_new_object();
 	struct json_object *secrets = json_object_new_object();
 	struct json_object *all = json_object_new_object();
-	struct json_object *account = NULL;
+	struct json_object *made = json_object_new_object();
 	struct conf cf = { 0 };
-	struct buf why;
+	struct buf why, account;
 	int rc = 1;
 
 	buf_init(&why, 4096);
+	buf_init(&account, 4096);
 	if (ch == NULL && (strcmp(platform, "web") != 0 || nwords > 0)) {
 		size_t i;
 
@@ -195,30 +265,34 @@ channel_add(
 		fputc('\n', stderr);
 		goto out;
 	}
-	if (ch != NULL &&
-	    read_settings(ch, words, nwords, config, secrets, all) == -1) {
+	if (ch != NULL && read_settings(ch, words, nwords, all) == -1) {
 		list_settings(stderr, ch);
 		goto out;
 	}
-	if (ch != NULL && channel_config_check(ch, all, &why) == -1) {
-		parley_err("%s", why.data);
-		list_settings(stderr, ch);
-		goto out;
+	if (ch != NULL) {
+		make_settings(ch, all, made);
+		if (channel_config_check(ch, all, &why) == -1) {
+			parley_err("%s", why.data);
+			list_settings(stderr, ch);
+			goto out;
+		}
+		channel_account_name(ch, all, &account);
+		sort_settings(ch, all, config, secrets);
 	}
-	if (ch != NULL && ch->account_key != NULL)
-		json_object_object_get_ex(all, ch->account_key, &account);
 	if (parley_conf_load(&cf, CONF_FCGI) == -1)
 		goto out;
 	if (channel_store(&cf, platform, name,
-		account != NULL ? json_object_get_string(account) : NULL,
-		config, secrets) == 0)
+		account.len > 0 ? account.data : NULL, config, secrets,
+		made) == 0)
 		rc = 0;
 	conf_free(&cf);
 out:
 	buf_fini(&why);
+	buf_fini(&account);
 	json_object_put(config);
 	json_object_put(secrets);
 	json_object_put(all);
+	json_object_put(made);
 	return rc;
 }
 
@@ -246,7 +320,8 @@ channel_add_main(const struct parley_cmd *c, int n, char **args)
 const struct parley_cmd parley_channel_add = { "channel add",
 	"--platform P --name N [--set KEY=VALUE]...",
 	"Connect an account of a platform.\n"
-	"Its number and the address to enter as its webhook are printed.\n"
+	"Its number, the address to enter as its webhook and what else to enter\n"
+	"over there are printed.\n"
 	"  --platform P     zalo, or web for another website\n"
 	"  --set KEY=VALUE  a setting; @FILE as value: what the file holds, so\n"
 	"                   that a secret is no word of the command\n",
@@ -259,11 +334,12 @@ static int
 settings_good(const struct channel *ch, const struct channel_row *row,
     struct json_object *all)
 {
-	struct json_object *merged = json_object_new_object(), *v;
-	struct buf why;
+	struct json_object *merged = json_object_new_object();
+	struct buf why, account;
 	int rc = -1;
 
 	buf_init(&why, 4096);
+	buf_init(&account, 4096);
 	json_object_object_foreach(row->all, key, value)
 	{
 		json_object_object_add(merged, key, json_object_get(value));
@@ -272,16 +348,16 @@ settings_good(const struct channel *ch, const struct channel_row *row,
 	{
 		json_object_object_add(merged, name, json_object_get(fresh));
 	}
-	if (ch->account_key != NULL &&
-	    json_object_object_get_ex(all, ch->account_key, &v) &&
-	    strcmp(json_object_get_string(v), row->account) != 0)
-		parley_err("%s is another account: add a channel for it",
-		    ch->account_key);
-	else if (channel_config_check(ch, merged, &why) == -1)
+	channel_account_name(ch, merged, &account);
+	if (channel_config_check(ch, merged, &why) == -1)
 		parley_err("%s", why.data);
+	else if (strcmp(account.len > 0 ? account.data : "", row->account) != 0)
+		parley_err("%s is another account: add a channel for it",
+		    account.data);
 	else
 		rc = 0;
 	buf_fini(&why);
+	buf_fini(&account);
 	json_object_put(merged);
 	return rc;
 }
@@ -303,9 +379,10 @@ channel_change(struct store *st, int64_t id, const char *name,
 		parley_err("--id %lld: no such channel", (long long)id);
 		goto out;
 	}
-	if (read_settings(ch, words, nwords, config, secrets, all) == -1 ||
+	if (read_settings(ch, words, nwords, all) == -1 ||
 	    settings_good(ch, &row, all) == -1)
 		goto out;
+	sort_settings(ch, all, config, secrets);
 	if (store_begin(st) != STORE_FAILED) {
 		rc = store_channel_set(st, id, name, config, secrets);
 		/* It may be what the platform's refusal waited for. */
@@ -394,9 +471,10 @@ list_channels(const struct conf *cf, struct store *st)
 		printf("%lld\t%s\t%s\t%s\t", (long long)row.id, row.platform,
 		    row.name, row.state);
 		if (strcmp(row.platform, "web") == 0)
-			puts("-");
+			putchar('-');
 		else
 			put_webhook(cf, row.platform, row.id);
+		putchar('\n');
 		channel_row_fini(&row);
 	}
 	return 0;

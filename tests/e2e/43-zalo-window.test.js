@@ -23,6 +23,8 @@ before(async () => {
       access_token: 'zalo-sample-access', api_base: zalo.url,
       oauth_base: zalo.url }).flatMap(([k, v]) => ['--set', `${k}=${v}`]));
   hook = said.match(/^webhook (\S+)$/m)[1];
+  // What to enter over there is said.
+  assert.ok(said.includes(`address  ${hook}\n`), said);
   channel = said.match(/^channel (\d+)/m)[1];
   browser = await launch();
 });
