@@ -397,6 +397,14 @@ channel_text(struct channel_batch *b, struct json_object *o, const char *key)
 	}
 }
 
+const char *
+channel_some(struct channel_batch *b, struct json_object *o, const char *key)
+{
+	const char *t = channel_text(b, o, key);
+
+	return t != NULL && *t != '\0' ? t : NULL;
+}
+
 struct json_object *
 channel_obj(struct json_object *o, const char *key)
 {
@@ -514,6 +522,30 @@ channel_copy(char *dst, size_t size, const char *src, size_t len)
 	}
 	dst[out] = '\0';
 }
+
+/* --- requests --- */
+
+void
+channel_url(const struct channel_account *ac, const char *base,
+    const char *path, struct http_request *rq)
+{
+	const char *b = channel_conf(ac, base);
+	size_t n = strlen(b);
+
+	while (n > 0 && b[n - 1] == '/')
+		n--;
+	buf_append(&rq->url, b, n);
+	buf_puts(&rq->url, path);
+}
+
+void
+channel_form(struct buf *b, const char *name, const char *value)
+{
+	buf_printf(b, "%s%s=", b->len > 0 ? "&" : "", name);
+	http_urlencode(b, value, strlen(value));
+}
+
+/* --- proofs --- */
 
 static int
 hex_digit(char c)

@@ -389,6 +389,10 @@ int channel_json(const char *p, size_t len, struct json_object **out);
 const char *channel_text(
     struct channel_batch *b, struct json_object *o, const char *key);
 
+/* channel_some(b, o, key): the same, NULL when it is empty, too. */
+const char *channel_some(
+    struct channel_batch *b, struct json_object *o, const char *key);
+
 /* channel_obj(o, key): the member if it is an object, else NULL. */
 struct json_object *channel_obj(struct json_object *o, const char *key);
 
@@ -416,6 +420,16 @@ bool channel_part(
  * at a code point, controls as spaces, not UTF-8 as U+FFFD.
  */
 void channel_copy(char *dst, size_t size, const char *src, size_t len);
+
+/*
+ * channel_url(ac, base, path, rq): the address of ${rq}: the setting ${base}
+ * without slashes at its end, and ${path}.
+ */
+void channel_url(const struct channel_account *ac, const char *base,
+    const char *path, struct http_request *rq);
+
+/* channel_form(b, name, value): append a field of a form's body. */
+void channel_form(struct buf *b, const char *name, const char *value);
 
 /* channel_hex_equal(hex, len, bytes, n): constant time, any letter case. */
 bool channel_hex_equal(

@@ -218,15 +218,6 @@ byte_size(const char *text)
 	return strtoll(text, NULL, 10);
 }
 
-/* Text of a member, NULL when empty: an empty caption is none. */
-static const char *
-some_text(struct channel_batch *b, struct json_object *o, const char *key)
-{
-	const char *t = channel_text(b, o, key);
-
-	return t != NULL && *t != '\0' ? t : NULL;
-}
-
 /* Fill the media of ${it} from an attachment; false: there is none in it. */
 static bool
 attachment_read(const struct zalo_event *ev, struct channel_item *it,
@@ -243,15 +234,15 @@ attachment_read(const struct zalo_event *ev, struct channel_item *it,
 			      degrees(c, "longitude", 180, &it->lon);
 		return it->located;
 	}
-	it->media_url = some_text(ev->b, payload, "url");
+	it->media_url = channel_some(ev->b, payload, "url");
 	if (strcmp(type, "gif") == 0)
 		it->mime = "image/gif";
 	if (strcmp(type, "sticker") == 0 &&
-	    (id = some_text(ev->b, payload, "id")) != NULL)
+	    (id = channel_some(ev->b, payload, "id")) != NULL)
 		it->media_ref =
 		    channel_batch_printf(ev->b, "zalo-sticker:%s", id);
 	if (strcmp(type, "file") == 0) {
-		it->name = some_text(ev->b, payload, "name");
+		it->name = channel_some(ev->b, payload, "name");
 		it->size = byte_size(channel_text(ev->b, payload, "size"));
 	}
 	return it->media_url != NULL || it->media_ref != NULL;
@@ -300,7 +291,7 @@ message_rows(const struct zalo_event *ev, const struct channel_item *head,
 	bool link = strcmp(suffix, "link") == 0;
 	bool known =
 	    link || strcmp(suffix, "text") == 0 || media_kind(suffix) != NULL;
-	const char *text = some_text(ev->b, ev->message, "text");
+	const char *text = channel_some(ev->b, ev->message, "text");
 	const char *type, *described = NULL, *url = NULL;
 	struct json_object *payload;
 	struct channel_item *it;
@@ -314,9 +305,9 @@ message_rows(const struct zalo_event *ev, const struct channel_item *head,
 		if (payload == ev->message)
 			continue;
 		if (described == NULL)
-			described = some_text(ev->b, payload, "description");
+			described = channel_some(ev->b, payload, "description");
 		if (url == NULL)
-			url = some_text(ev->b, payload, "url");
+			url = channel_some(ev->b, payload, "url");
 		if (type == NULL || media_kind(type) == NULL)
 			type = media_kind(suffix) != NULL ? suffix : NULL;
 		if (!known || type == NULL ||
@@ -334,7 +325,7 @@ message_rows(const struct zalo_event *ev, const struct channel_item *head,
 			it->text =
 			    text != NULL ? text
 			    : strcmp(media.kind, "video") == 0
-				? some_text(ev->b, payload, "description")
+				? channel_some(ev->b, payload, "description")
 				: NULL;
 		else
 			it->message_id = channel_batch_printf(
@@ -377,7 +368,7 @@ message_read(
 	}
 	if (where == 'a') {
 		const char *c =
-		    some_text(ev->b, ev->message, "conversation_id");
+		    channel_some(ev->b, ev->message, "conversation_id");
 
 		if (c == NULL && !out)
 			goto skip;
@@ -387,7 +378,7 @@ message_read(
 	    (!out && (head.user == NULL || *head.user == '\0')))
 		goto skip;
 	head.by_person = out && channel_text(ev->b, sender, "admin_id") != NULL;
-	head.message_id = some_text(ev->b, ev->message, "msg_id");
+	head.message_id = channel_some(ev->b, ev->message, "msg_id");
 	if (head.message_id == NULL)
 		head.message_id = channel_batch_printf(
 		    ev->b, "zalo:%s:%s", ev->timestamp, head.conversation);
@@ -418,7 +409,7 @@ receipt_read(const struct zalo_event *ev, const char *status)
 	if (json_object_object_get_ex(ev->message, "msg_ids", &list) &&
 	    json_object_is_type(list, json_type_array))
 		n = json_object_array_length(list);
-	one = some_text(ev->b, ev->message, "msg_id");
+	one = channel_some(ev->b, ev->message, "msg_id");
 	if ((it = item_new(ev, CHANNEL_STATUS)) == NULL)
 		return;
 	it->status = status;
@@ -445,7 +436,7 @@ contact_read(const struct zalo_event *ev, bool follow)
 {
 	const char *own = channel_text(ev->b, ev->root, "oa_id");
 	const char *user =
-	    some_text(ev->b, channel_obj(ev->root, "follower"), "id");
+	    channel_some(ev->b, channel_obj(ev->root, "follower"), "id");
 	struct channel_item *it;
 
 	if (user == NULL || (own != NULL && !is_oa(ev, own))) {
@@ -559,13 +550,7 @@ static void
 api_request(
     const struct channel_account *ac, struct http_request *rq, const char *path)
 {
-	const char *base = channel_conf(ac, "zalo_api_base");
-	size_t n = strlen(base);
-
-	while (n > 0 && base[n - 1] == '/')
-		n--;
-	buf_append(&rq->url, base, n);
-	buf_puts(&rq->url, path);
+	channel_url(ac, "zalo_api_base", path, rq);
 	http_request_header(
 	    rq, "access_token", channel_conf(ac, "zalo_access_token"));
 }
@@ -772,7 +757,7 @@ upload_answered(
 {
 	struct json_object *data = channel_obj(b->root, "data");
 	const char *h =
-	    some_text(b, data, is_image(out) ? "attachment_id" : "token");
+	    channel_some(b, data, is_image(out) ? "attachment_id" : "token");
 
 	if (h == NULL || strlen(h) >= sizeof(out->handle)) {
 		rs->cls = CHANNEL_RETRY;
@@ -835,33 +820,21 @@ out:
 
 /* --- tokens and profiles --- */
 
-static void
-form_field(struct buf *b, const char *name, const char *value)
-{
-	buf_printf(b, "%s%s=", b->len > 0 ? "&" : "", name);
-	http_urlencode(b, value, strlen(value));
-}
-
 static int
 zalo_refresh(const struct channel_account *ac, struct http_request *rq)
 {
-	const char *base = channel_conf(ac, "zalo_oauth_base");
 	const char *token = channel_conf(ac, "zalo_refresh_token");
 	const char *secret = channel_conf(ac, "zalo_app_secret");
-	size_t n = strlen(base);
 
 	if (*token == '\0' || *secret == '\0')
 		return 0;
-	while (n > 0 && base[n - 1] == '/')
-		n--;
-	buf_append(&rq->url, base, n);
-	buf_puts(&rq->url, "/v4/oa/access_token");
+	channel_url(ac, "zalo_oauth_base", "/v4/oa/access_token", rq);
 	http_request_header(
 	    rq, "Content-Type", "application/x-www-form-urlencoded");
 	http_request_header(rq, "secret_key", secret);
-	form_field(&rq->body, "refresh_token", token);
-	form_field(&rq->body, "app_id", channel_conf(ac, "zalo_app_id"));
-	form_field(&rq->body, "grant_type", "refresh_token");
+	channel_form(&rq->body, "refresh_token", token);
+	channel_form(&rq->body, "app_id", channel_conf(ac, "zalo_app_id"));
+	channel_form(&rq->body, "grant_type", "refresh_token");
 	return rq->url.err || rq->headers.err || rq->body.err ? 0 : 1;
 }
 
@@ -880,8 +853,8 @@ zalo_refreshed(const struct channel_account *ac, const struct http_answer *an,
 	if (an->end != HTTP_ANSWERED || an->status != 200 ||
 	    channel_json(an->body.data, an->body.len, &b.root) == -1)
 		goto out;
-	access = some_text(&b, b.root, "access_token");
-	refresh = some_text(&b, b.root, "refresh_token");
+	access = channel_some(&b, b.root, "access_token");
+	refresh = channel_some(&b, b.root, "refresh_token");
 	expires = channel_text(&b, b.root, "expires_in");
 	if (access == NULL)
 		goto out;
@@ -935,11 +908,11 @@ zalo_profiled(const struct channel_account *ac, const struct http_answer *an,
 	channel_batch_init(&b);
 	if (channel_json(an->body.data, an->body.len, &b.root) == 0) {
 		data = channel_obj(b.root, "data");
-		if ((t = some_text(&b, data, "display_name")) != NULL)
+		if ((t = channel_some(&b, data, "display_name")) != NULL)
 			channel_copy(pf->name, sizeof(pf->name), t, strlen(t));
-		t = some_text(&b, channel_obj(data, "avatars"), "240");
+		t = channel_some(&b, channel_obj(data, "avatars"), "240");
 		if (t == NULL)
-			t = some_text(&b, data, "avatar");
+			t = channel_some(&b, data, "avatar");
 		if (t != NULL && strncmp(t, "https://", 8) == 0 &&
 		    strlen(t) < sizeof(pf->avatar_url))
 			channel_copy(pf->avatar_url, sizeof(pf->avatar_url), t,
