@@ -323,6 +323,53 @@ test('Socket.IO clients notice nothing, polling or not, of version 4 or 2', asyn
 	assert.equal(readers[0].got.includes(String(m.json.id)), false);
 });
 
+test('a join asked just before the change is answered once, by the new one', async (t) => {
+	const { p, agent, customer, agentDirect } = await workspace(t);
+	const conversation = customer.conversation_id;
+	const ws = await agentDirect.ws({ events: '' });
+	const chat = await socket(p, { path: '/chat/ws',
+		more: `Authorization: Bearer ${agent.token}\r\n` });
+	const s = io(agentDirect.p.url, { transports: ['websocket'], forceNew: true,
+		auth: { token: agent.token } });
+	t.after(() => s.close());
+	await new Promise((ok) => s.on('authenticated', ok));
+	const acks = [], before = p.pid('pushd');
+	const apis = ['push-api-1', 'push-api-2'];
+	apis.forEach((n) => assert.ok(p.kill(n, 'SIGSTOP')));
+	try {
+		// Each of them twice: the second waits for the answer to the first.
+		for (let i = 0; i < 2; i++) {
+			ws.send('join_conversation', { conversationId: conversation });
+			chat.write(frame(JSON.stringify({ type: 'join_conversation',
+				conversationId: conversation })));
+			s.emit('join_conversation', conversation, (a) => acks.push([i, a.success]));
+		}
+		// An answer to what came behind shows that the joins were read.
+		ws.send('ping', {});
+		await ws.until('pong');
+		process.kill(p.child.pid, 'SIGHUP');
+		await succeeded(p, before);
+		assert.match(p.log('pushd'), /handover took=3/);
+		assert.deepEqual([acks, ws.of('conversation_joined').length], [[], 0]);
+	} finally {
+		apis.forEach((n) => p.kill(n, 'SIGCONT'));
+	}
+	const joined = () => texts(chat).filter((m) => m.type === 'conversation_joined').length;
+	await ws.until('conversation_joined');
+	assert.ok(await chat.until(() => joined() > 0));
+	await until(() => acks.length === 2);
+	// They are in: what is said comes once, and by then all has been answered.
+	const m = await customer.send(conversation, 'joined');
+	const id = String(m.json.id);
+	await ws.until((e) => e.type === 'message_received' && String(e.data.id) === id);
+	assert.ok(await chat.until(() => texts(chat).some((x) => x.type === 'new_message')));
+	assert.deepEqual(acks.sort(), [[0, true], [1, true]]);
+	const n = [ws.of('conversation_joined').length, joined()];
+	assert.deepEqual(n, [1, 1]);
+	assert.equal(texts(chat).filter((x) => x.type === 'new_message').length, 1);
+	ws.close();
+});
+
 test('--take-over=sockets: the old one sends its clients back, and they miss nothing', async (t) => {
 	const o = await workspace(t);
 	const { p, sent, write, agent, agentDirect } = o;
