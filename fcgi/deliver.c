@@ -21,6 +21,7 @@
 #include "store_customer.h"
 
 #define CLAIM_PAUSE_MS 200 /* something is due, but blocked */
+#define ACCOUNTS_MAX 1000
 #define PROFILES_AT_ONCE 4
 #define PROFILE_POLL_MS 1000
 #define PENDING_WAIT_MS 50
@@ -54,6 +55,16 @@ deliver_new(const struct conf *cf, struct store *st)
 	return dl;
 }
 
+/* The pace of an account; NULL: not met yet. */
+static struct pace *
+pace_of(const struct deliver *dl, int64_t channel)
+{
+	for (size_t i = 0; i < dl->npaces; i++)
+		if (dl->paces[i].channel == channel)
+			return &dl->paces[i];
+	return NULL;
+}
+
 struct job *
 job_new(struct deliver *dl, enum job_kind kind, int64_t channel)
 {
@@ -76,6 +87,8 @@ job_free(struct job *j)
 	struct job **p = &j->dl->jobs;
 
 	assert(!j->going);
+	if (j->paced)
+		pace_end(pace_of(j->dl, j->channel));
 	while (*p != j)
 		p = &(*p)->next;
 	*p = j->next;
@@ -99,13 +112,14 @@ deliver_free(struct deliver *dl)
 		dl->jobs->going = false;
 		job_free(dl->jobs);
 	}
+	free(dl->paces);
 	free(dl);
 }
 
 size_t
 deliver_busy(const struct deliver *dl)
 {
-	return dl->n;
+	return dl->n + (dl->held_back ? 1 : 0);
 }
 
 /* Read the account again; false when it is gone or has no adapter. */
@@ -259,30 +273,101 @@ job_answered(void *arg, struct http_answer *an)
 	}
 }
 
+/* Know the accounts that there are, each with the pace of its platform. */
+static void
+accounts_meet(struct deliver *dl)
+{
+	int64_t ids[ACCOUNTS_MAX], now = clock_mono_ms();
+	struct channel_row row;
+	const struct channel *ch;
+	struct pace *list;
+	size_t n;
+
+	if (store_channel_ids(dl->st, NULL, ids, ACCOUNTS_MAX, &n) !=
+	    STORE_DONE)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (pace_of(dl, ids[i]) != NULL)
+			continue;
+		if (store_channel_get(dl->st, ids[i], &row) != STORE_DONE)
+			continue;
+		ch = channel_find(row.platform);
+		channel_row_fini(&row);
+		if (ch == NULL)
+			continue;
+		list =
+		    realloc(dl->paces, (dl->npaces + 1) * sizeof(*dl->paces));
+		if (list == NULL)
+			return;
+		dl->paces = list;
+		pace_init(
+		    &list[dl->npaces++], ids[i], ch->at_once, ch->per_s, now);
+	}
+}
+
+/* Begin the next delivery of that account; false: it has none. */
+static bool
+account_take(struct deliver *dl, struct pace *p)
+{
+	struct job *j = job_new(dl, JOB_SEND, p->channel);
+
+	if (j == NULL)
+		return false;
+	if (store_delivery_claim(dl->st, p->channel, dl->by,
+		dl->cf->delivery_lease_ms, &j->d) != STORE_DONE) {
+		job_free(j);
+		return false;
+	}
+	j->paced = true;
+	pace_begin(p);
+	send_begin(j);
+	return true;
+}
+
+/*
+ * Begin what is due, an account after the other, as each one's pace allows.
+ * Nobody's long queue keeps another's waiting.
+ */
+static size_t
+deliveries_take(struct deliver *dl)
+{
+	int64_t now = clock_mono_ms(), pause = CLAIM_PAUSE_MS, wait;
+	size_t begun = 0, idle = 0;
+
+	accounts_meet(dl);
+	while (idle < dl->npaces && dl->n < (size_t)dl->cf->worker_jobs_max) {
+		struct pace *p = &dl->paces[dl->next_pace++ % dl->npaces];
+
+		if ((wait = pace_wait_ms(p, now)) > 0) {
+			dl->held_back = true;
+			pause = wait < pause ? wait : pause;
+		}
+		if (wait == 0 && account_take(dl, p)) {
+			begun++;
+			idle = 0;
+		} else {
+			idle++;
+		}
+	}
+	if (begun == 0)
+		dl->claim_at = now + pause;
+	return begun;
+}
+
 size_t
 deliver_take(struct deliver *dl)
 {
 	int64_t now = clock_mono_ms(), at;
 	size_t begun = 0;
 	struct job *j;
-	int rc;
 
-	while (dl->n < (size_t)dl->cf->worker_jobs_max && now >= dl->claim_at &&
-	       store_delivery_due(dl->st, &at) == STORE_DONE &&
-	       at <= clock_now_ms()) {
-		if ((j = job_new(dl, JOB_SEND, 0)) == NULL)
-			break;
-		rc = store_delivery_claim(
-		    dl->st, dl->by, dl->cf->delivery_lease_ms, &j->d);
-		if (rc != STORE_DONE) {
-			job_free(j);
-			dl->claim_at = now + CLAIM_PAUSE_MS;
-			break;
-		}
-		j->channel = j->d.channel;
-		begun++;
-		send_begin(j);
-	}
+	if (now < dl->claim_at || dl->n >= (size_t)dl->cf->worker_jobs_max)
+		goto profiles;
+	dl->held_back = false;
+	if (store_delivery_due(dl->st, &at) == STORE_DONE &&
+	    at <= clock_now_ms())
+		begun = deliveries_take(dl);
+profiles:
 	for (j = dl->jobs; j != NULL && j->kind != JOB_PROFILE; j = j->next)
 		;
 	if (j != NULL || now < dl->profile_at)
@@ -342,6 +427,7 @@ deliver_stop(struct deliver *dl)
 {
 	struct job *j = dl->jobs;
 
+	dl->held_back = false;
 	while (j != NULL) {
 		if (j->waiting) {
 			token_missed(j, true);

@@ -31,7 +31,8 @@ size_t deliver_take(struct deliver *dl);
  */
 int deliver_run(struct deliver *dl, int wait_ms);
 
-/* deliver_busy(dl): how much is under way. */
+/* deliver_busy(dl): how much is under way, or held back by an account's pace.
+ */
 size_t deliver_busy(const struct deliver *dl);
 
 /* deliver_settle(dl): what left and was never answered, its time being over. */

@@ -3,6 +3,7 @@
 
 #include "channel.h"
 #include "deliver.h"
+#include "deliver_pace.h"
 #include "http_client.h"
 #include "store_channel.h"
 #include "store_delivery.h"
@@ -35,6 +36,7 @@ struct job {
 	struct delivery d;
 	struct channel_out out;
 	char *text; /* of this part */
+	bool paced; /* counted among its account's */
 	bool visible, bared, paid;
 	bool ending; /* the outcome is known but not yet stored */
 	char state[12], external_id[256], error[400];
@@ -57,6 +59,9 @@ struct deliver {
 	size_t n;
 	unsigned turn;
 	int64_t claim_at, profile_at; /* not before, monotonic ms */
+	struct pace *paces;           /* of the accounts met so far */
+	size_t npaces, next_pace;     /* whose turn it is */
+	bool held_back;               /* a pace lets nothing begin just now */
 };
 
 /* job_new(dl, kind, channel): in the list, or NULL.  job_free: out of it. */

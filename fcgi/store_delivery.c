@@ -130,30 +130,42 @@ status_update(struct store *st, int64_t message)
 
 /* ---- claiming ----------------------------------------------------------- */
 
+/* The channel's next, not taken yet. */
 static int
-claim_id(struct store *st, const char *by, int64_t lease_ms, int64_t *id)
+claim_next(struct store *st, int64_t channel, int64_t *id)
+{
+	static const char sql[] =
+	    "SELECT d.id FROM channels h JOIN deliveries d"
+	    " INDEXED BY deliveries_channel ON d.channel_id = h.id"
+	    " WHERE h.id = :channel AND h.state = 'ok'"
+	    " AND h.deleted_at IS NULL AND h.hold_until <= :now"
+	    " AND d.state = 'queued' AND d.due_at <= :now"
+	    " AND NOT EXISTS (SELECT 1 FROM deliveries e"
+	    "  WHERE e.conversation_id = d.conversation_id"
+	    "  AND (e.message_id, e.part) < (d.message_id, d.part)"
+	    "  AND e.state IN ('queued','sending'))"
+	    " ORDER BY d.due_at, d.message_id, d.part LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":channel", channel);
+	bind_int(q, ":now", store_now(st));
+	return step_int(st, q, id);
+}
+
+static int
+claim_take(struct store *st, int64_t id, const char *by, int64_t lease_ms)
 {
 	static const char sql[] =
 	    "UPDATE deliveries SET state = 'sending', lease_by = :by,"
 	    " lease_until = :until, tries = tries + 1, written_at = NULL,"
-	    " updated_at = :now WHERE id = (SELECT d.id"
-	    "  FROM deliveries d INDEXED BY deliveries_due"
-	    "  JOIN channels h ON h.id = d.channel_id"
-	    "  WHERE d.state = 'queued' AND d.due_at <= :now"
-	    "  AND h.state = 'ok' AND h.deleted_at IS NULL"
-	    "  AND h.hold_until <= :now"
-	    "  AND NOT EXISTS (SELECT 1 FROM deliveries e"
-	    "   WHERE e.conversation_id = d.conversation_id"
-	    "   AND (e.message_id, e.part) < (d.message_id, d.part)"
-	    "   AND e.state IN ('queued','sending'))"
-	    "  ORDER BY d.due_at, d.message_id, d.part LIMIT 1)"
-	    " RETURNING id";
+	    " updated_at = :now WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
+	bind_int(q, ":id", id);
 	bind_str(q, ":by", by);
 	bind_int(q, ":now", store_now(st));
 	bind_int(q, ":until", store_now(st) + lease_ms);
-	return step_int(st, q, id);
+	return step_done(st, q);
 }
 
 static int
@@ -206,34 +218,34 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 }
 
 static int
-claim_apply(
-    struct store *st, const char *by, int64_t lease_ms, struct delivery *d)
+claim_apply(struct store *st, int64_t channel, const char *by, int64_t lease_ms,
+    struct delivery *d)
 {
 	int64_t id;
 	int rc;
 
-	if ((rc = claim_id(st, by, lease_ms, &id)) != STORE_DONE)
+	if ((rc = claim_next(st, channel, &id)) != STORE_DONE)
 		return rc;
+	if (claim_take(st, id, by, lease_ms) != STORE_DONE)
+		return STORE_FAILED;
 	rc = claim_fill(st, id, d);
 	return rc == STORE_DONE ? status_update(st, d->message) : STORE_FAILED;
 }
 
 int
-store_delivery_claim(
-    struct store *st, const char *by, int64_t lease_ms, struct delivery *d)
+store_delivery_claim(struct store *st, int64_t channel, const char *by,
+    int64_t lease_ms, struct delivery *d)
 {
-	int64_t due;
+	int64_t id;
 	int rc;
 
 	memset(d, 0, sizeof *d);
-	/* An idle worker looks often: it takes no lock for that. */
-	if ((rc = store_delivery_due(st, &due)) != STORE_DONE)
+	/* A worker looks often: it takes no lock for that. */
+	if ((rc = claim_next(st, channel, &id)) != STORE_DONE)
 		return rc;
-	if (due > store_now(st))
-		return STORE_NONE;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	rc = store_end(st, claim_apply(st, by, lease_ms, d));
+	rc = store_end(st, claim_apply(st, channel, by, lease_ms, d));
 	if (rc != STORE_DONE)
 		delivery_fini(d);
 	return rc;

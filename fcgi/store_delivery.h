@@ -29,13 +29,13 @@ struct delivery {
 void delivery_fini(struct delivery *d);
 
 /*
- * store_delivery_claim(st, by, lease_ms, d):
- * The delivery that is due longest, of a channel that is ok and with nothing
- * older of its conversation still to go; it is `sending` and ours for
- * ${lease_ms}.  STORE_NONE: nothing is due.
+ * store_delivery_claim(st, channel, by, lease_ms, d):
+ * The channel's delivery that is due longest, with nothing older of its
+ * conversation still to go; it is `sending` and ours for ${lease_ms}.
+ * STORE_NONE: nothing is due, or the channel is not ok or must wait.
  */
-int store_delivery_claim(
-    struct store *st, const char *by, int64_t lease_ms, struct delivery *d);
+int store_delivery_claim(struct store *st, int64_t channel, const char *by,
+    int64_t lease_ms, struct delivery *d);
 
 /*
  * store_delivery_written(st, id, by): the request is about to leave; from here

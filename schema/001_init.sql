@@ -336,6 +336,8 @@ CREATE TABLE deliveries(
   UNIQUE(message_id, part)
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries(due_at, id) WHERE state = 'queued';
+CREATE INDEX deliveries_channel ON deliveries(channel_id, due_at, message_id, part)
+  WHERE state = 'queued';
 CREATE INDEX deliveries_open ON deliveries(conversation_id, message_id, part)
   WHERE state IN ('queued','sending');
 CREATE INDEX deliveries_state ON deliveries(state)

@@ -202,7 +202,7 @@ answer(struct fixture *f, const char *text, const char *by)
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
 	message_fini(&m);
 	assert_int_equal(
-	    store_delivery_claim(f->st, by, 60000, &d), STORE_DONE);
+	    store_delivery_claim(f->st, f->ac.id, by, 60000, &d), STORE_DONE);
 	assert_int_equal(store_delivery_written(f->st, d.id, by), STORE_DONE);
 	id = d.id;
 	delivery_fini(&d);

@@ -222,7 +222,7 @@ test_sent(void **state)
 	struct delivery d, x;
 
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_message_add(f->st, &f->agent, &m), STORE_DONE);
 	a = m.id;
 	message_fini(&m);
@@ -232,7 +232,7 @@ test_sent(void **state)
 	assert_int_equal(due, NOW);
 
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
 	assert_int_equal(d.message, a);
 	assert_string_equal(d.content, "re");
 	assert_string_equal(d.platform, "zalo");
@@ -244,7 +244,7 @@ test_sent(void **state)
 	check_status(f, a, "sending");
 	/* The next of the conversation waits for this one. */
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &x), STORE_NONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &x), STORE_NONE);
 	assert_int_equal(
 	    store_delivery_written(f->st, d.id, "other"), STORE_NONE);
 	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
@@ -257,7 +257,7 @@ test_sent(void **state)
 	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_NONE);
 	delivery_fini(&d);
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &x), STORE_DONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &x), STORE_DONE);
 	assert_int_equal(x.message, b);
 	delivery_fini(&x);
 
@@ -287,15 +287,15 @@ test_retry_and_failure(void **state)
 	struct delivery d;
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
-	store_delivery_claim(f->st, "w", 1000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	delivery_fini(&d);
 	check_status(f, a, "queued");
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
 	store_set_now(f->st, NOW + 5000);
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
 	assert_int_equal(d.tries, 2);
 	e = (struct delivery_end){ .state = "failed",
 		.error = "window_closed" };
@@ -319,7 +319,7 @@ test_retry_and_failure(void **state)
 	snprintf(uuid, sizeof uuid, "%s", d.uuid);
 	delivery_fini(&d);
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
 	assert_string_equal(d.uuid, uuid); /* the same key */
 	delivery_fini(&d);
 }
@@ -334,7 +334,7 @@ test_leases(void **state)
 	struct delivery d;
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
-	store_delivery_claim(f->st, "w", 1000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_NONE);
 	store_set_now(f->st, NOW + 1001);
 	assert_int_equal(store_delivery_written(f->st, d.id, "w"),
@@ -345,7 +345,7 @@ test_leases(void **state)
 	delivery_fini(&d);
 
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
 	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
 	store_set_now(f->st, NOW + 3000);
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
@@ -353,7 +353,7 @@ test_leases(void **state)
 	delivery_fini(&d);
 	/* Never again by itself; a late answer is not taken. */
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_end(f->st, 1, "w", &e), STORE_NONE);
 	/* An echo that names it settles it. */
 	assert_int_equal(
@@ -379,7 +379,7 @@ test_waits_for_echo(void **state)
 	struct delivery d;
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
-	store_delivery_claim(f->st, "w", 60000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
 	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	check_status(f, a, "sending");
 	store_set_now(f->st, NOW + 20001);
@@ -408,7 +408,7 @@ test_echo_race(void **state)
 	struct delivery d;
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
-	store_delivery_claim(f->st, "w", 1000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
 	message_fini(&m);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM deliveries"), 1);
@@ -445,7 +445,7 @@ test_parts(void **state)
 
 	fixture_say(f, &f->agent, c, "a long one", NULL, &a);
 	fixture_say(f, &f->agent, c, "next", NULL, &b);
-	store_delivery_claim(f->st, "w", 1000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(store_delivery_parts(f->st, d.id, 3), STORE_DONE);
 	assert_int_equal(store_delivery_parts(f->st, d.id, 3), STORE_DONE);
 	assert_int_equal(count(f->st, "SELECT count(*) FROM deliveries"), 4);
@@ -455,18 +455,18 @@ test_parts(void **state)
 	/* Its other parts go before the next message. */
 	e.external_id = "p1";
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_DONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
 	assert_int_equal(d.message, a);
 	assert_int_equal(d.part, 1);
 	store_delivery_end(f->st, d.id, "w", &e);
 	delivery_fini(&d);
 	e.external_id = "p2";
-	store_delivery_claim(f->st, "w", 1000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(d.part, 2);
 	store_delivery_end(f->st, d.id, "w", &e);
 	delivery_fini(&d);
 	check_status(f, a, "sent");
-	store_delivery_claim(f->st, "w", 1000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(d.message, b);
 	delivery_fini(&d);
 	/* Read when all of it is; a watermark reaches what was sent by it. */
@@ -493,17 +493,17 @@ test_account_stops(void **state)
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
 	store_channel_state(f->st, f->zalo, "reauth", "expired");
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_due(f->st, &due), STORE_NONE);
 	store_channel_state(f->st, f->zalo, "ok", NULL);
 	assert_int_equal(
 	    store_delivery_hold(f->st, f->zalo, NOW + 60000), STORE_DONE);
 	assert_int_equal(
-	    store_delivery_claim(f->st, "w", 1000, &d), STORE_NONE);
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_due(f->st, &due), STORE_NONE);
 	/* Deleted before it went: it does not go. */
 	store_set_now(f->st, NOW + 60000);
-	store_delivery_claim(f->st, "w", 1000, &d);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(
 	    store_message_delete(f->st, &f->agent, a, NULL), STORE_DONE);
 	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_NONE);

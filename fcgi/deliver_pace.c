@@ -1,0 +1,53 @@
+/* Requests of one account: how many at once, and how many in a second. */
+#include "deliver_pace.h"
+
+#define ONE 1000 /* thousandths */
+
+void
+pace_init(struct pace *p, int64_t channel, unsigned at_once, unsigned per_s,
+    int64_t now_ms)
+{
+	*p = (struct pace){ .channel = channel,
+		.at_once = at_once,
+		.per_s = per_s,
+		.milli = (int64_t)per_s * ONE,
+		.filled_at = now_ms };
+}
+
+int64_t
+pace_wait_ms(struct pace *p, int64_t now_ms)
+{
+	int64_t full = (int64_t)p->per_s * ONE;
+	int64_t passed = now_ms - p->filled_at;
+
+	if (p->at_once > 0 && p->going >= p->at_once)
+		return -1;
+	if (p->per_s == 0)
+		return 0;
+	/* per_s requests in 1000 ms are per_s thousandths in each ms. */
+	if (passed >= 1000)
+		p->milli = full;
+	else if (passed > 0)
+		p->milli += passed * (int64_t)p->per_s;
+	if (p->milli > full)
+		p->milli = full;
+	p->filled_at = now_ms;
+	if (p->milli >= ONE)
+		return 0;
+	return (ONE - p->milli + p->per_s - 1) / (int64_t)p->per_s;
+}
+
+void
+pace_begin(struct pace *p)
+{
+	p->going++;
+	if (p->per_s > 0)
+		p->milli -= ONE;
+}
+
+void
+pace_end(struct pace *p)
+{
+	if (p->going > 0)
+		p->going--;
+}

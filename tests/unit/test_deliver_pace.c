@@ -1,0 +1,93 @@
+/* How fast an account is sent to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "deliver_pace.h"
+
+static void
+no_more_than_so_many_at_once(void **state)
+{
+	struct pace p;
+
+	(void)state;
+	pace_init(&p, 7, 2, 0, 100);
+	assert_int_equal(p.channel, 7);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(pace_wait_ms(&p, 100), 0);
+		pace_begin(&p);
+	}
+	assert_int_equal(pace_wait_ms(&p, 100000), -1);
+	pace_end(&p);
+	assert_int_equal(pace_wait_ms(&p, 100000), 0);
+}
+
+static void
+no_more_than_so_many_in_a_second(void **state)
+{
+	struct pace p;
+	int64_t now = 5000, wait;
+	int begun = 0;
+
+	(void)state;
+	pace_init(&p, 1, 0, 10, now);
+	/* A full bucket at first, then one each 100 ms, to the ms. */
+	while (now < 6000) {
+		if ((wait = pace_wait_ms(&p, now)) == 0) {
+			pace_begin(&p);
+			begun++;
+			continue;
+		}
+		assert_true(wait > 0 && wait <= 100);
+		now += wait;
+	}
+	assert_int_equal(begun, 10 + 9);
+	/* Rest fills no more than the bucket. */
+	now += 3600 * 1000;
+	for (begun = 0; pace_wait_ms(&p, now) == 0; begun++)
+		pace_begin(&p);
+	assert_int_equal(begun, 10);
+}
+
+static void
+time_that_goes_back_gives_nothing(void **state)
+{
+	struct pace p;
+
+	(void)state;
+	pace_init(&p, 1, 0, 1, 1000);
+	pace_begin(&p);
+	assert_int_equal(pace_wait_ms(&p, 500), 1000);
+	assert_int_equal(pace_wait_ms(&p, 1499), 1);
+	assert_int_equal(pace_wait_ms(&p, 1500), 0);
+}
+
+static void
+no_limits_no_waiting(void **state)
+{
+	struct pace p;
+
+	(void)state;
+	pace_init(&p, 1, 0, 0, 0);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(pace_wait_ms(&p, 0), 0);
+		pace_begin(&p);
+	}
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_more_than_so_many_at_once),
+		cmocka_unit_test(no_more_than_so_many_in_a_second),
+		cmocka_unit_test(time_that_goes_back_gives_nothing),
+		cmocka_unit_test(no_limits_no_waiting),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
