@@ -173,6 +173,7 @@ struct channel_reply {
 	int64_t free_until;        /* ms; 0: no such limit */
 	int64_t until;             /* ms; 0: the customer never wrote */
 	int64_t free_left;         /* messages; -1: no such limit */
+	bool asked; /* CLOSED by what we know, yet the platform decides */
 };
 
 /* What shows at the customer while nothing is sent. */

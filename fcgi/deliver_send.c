@@ -238,24 +238,20 @@ send_begin(struct job *j)
 	struct delivery *d = &j->d;
 	/* It counts itself, unless the customer wrote in the meantime. */
 	int64_t before = d->sent_since > 0 ? d->sent_since - 1 : 0;
+	struct channel_reply reply;
 	int n;
 
 	if (!job_account(j)) {
 		end_as(j, "failed", "unsupported");
 		return;
 	}
-	switch (
-	    j->ac.ch->window(&j->ac, d->last_inbound_at, before, clock_now_ms())
-		.state) {
-	case CHANNEL_WINDOW_CLOSED:
+	reply = j->ac.ch->window(
+	    &j->ac, d->last_inbound_at, before, clock_now_ms());
+	if (reply.state == CHANNEL_WINDOW_CLOSED && !reply.asked) {
 		end_as(j, "failed", "window_closed");
 		return;
-	case CHANNEL_WINDOW_PAID:
-		j->paid = true;
-		break;
-	case CHANNEL_WINDOW_OPEN:
-		break;
 	}
+	j->paid = reply.state == CHANNEL_WINDOW_PAID;
 	if ((n = part_fill(j)) == 0) {
 		end_as(j, "failed", "empty");
 		return;
