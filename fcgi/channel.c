@@ -16,7 +16,7 @@
 #include "channel.h"
 #include "json.h"
 
-#define ITEMS_MAX 1024 /* of a batch; the rest is skipped */
+#define ITEMS_MAX 8192 /* of a batch; the rest is skipped */
 #define VALUE_MAX 4096 /* bytes of one setting */
 #define JSON_DEPTH 32
 #define JSON_MEMBERS 100000
@@ -24,6 +24,7 @@
 #define SPLIT_BACK 2    /* look for a space in the last 1/n */
 
 static const struct channel *const channels[] = {
+	&channel_facebook,
 	&channel_zalo,
 };
 

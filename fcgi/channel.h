@@ -436,6 +436,7 @@ void channel_form(struct buf *b, const char *name, const char *value);
 bool channel_hex_equal(
     const char *hex, size_t len, const unsigned char *bytes, size_t n);
 
+extern const struct channel channel_facebook;
 extern const struct channel channel_zalo;
 
 #endif
