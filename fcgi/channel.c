@@ -548,6 +548,18 @@ channel_form(struct buf *b, const char *name, const char *value)
 
 /* --- proofs --- */
 
+void
+channel_quick_lines(struct buf *b, struct json_object *quick)
+{
+	size_t n = quick != NULL ? json_object_array_length(quick) : 0;
+	const char *title;
+
+	for (size_t i = 0; i < n; i++)
+		if (json_get_str(json_object_array_get_idx(quick, i), "title",
+			&title, NULL) == 1)
+			buf_printf(b, "%s- %s", b->len > 0 ? "\n" : "", title);
+}
+
 static int
 hex_digit(char c)
 {

@@ -432,6 +432,12 @@ void channel_url(const struct channel_account *ac, const char *base,
 /* channel_form(b, name, value): append a field of a form's body. */
 void channel_form(struct buf *b, const char *name, const char *value);
 
+/*
+ * channel_quick_lines(b, quick): the titles of answers to tap, a "- " line
+ * each, behind what ${b} holds: for platforms that have no such thing.
+ */
+void channel_quick_lines(struct buf *b, struct json_object *quick);
+
 /* channel_hex_equal(hex, len, bytes, n): constant time, any letter case. */
 bool channel_hex_equal(
     const char *hex, size_t len, const unsigned char *bytes, size_t n);

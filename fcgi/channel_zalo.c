@@ -638,6 +638,7 @@ message_request(const struct channel_account *ac, const struct channel_out *out,
 			buf_putc(&text, '\n');
 		buf_puts(&text, out->media_url);
 	}
+	channel_quick_lines(&text, out->quick);
 	json_put_str(to, "user_id", out->user);
 	json_put(root, "recipient", to);
 	if (text.len > 0)

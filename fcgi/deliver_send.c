@@ -153,6 +153,8 @@ part_fill(struct job *j)
 		    cf->base_url, cf->base_path, member_text(part.file, "url"));
 		out->media_url = j->text;
 	}
+	if (d->part == n - 1 && d->payload != NULL)
+		(void)json_get_arr(d->payload, "quick_replies", &out->quick);
 	return n;
 }
 

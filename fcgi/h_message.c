@@ -5,6 +5,7 @@
 #include "../common/event.h"
 #include "../common/id.h"
 #include "../common/json.h"
+#include "../common/utf8.h"
 #include "emit.h"
 #include "h.h"
 #include "rate.h"
@@ -16,6 +17,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Answers to tap: as much as the platforms that have them take. */
+#define QUICK_MAX 13
+#define QUICK_TITLE_CHARS 20
+#define QUICK_PAYLOAD_BYTES 1000
 
 int
 message_list_in(struct req *rq, struct rsp *rs, int64_t conversation)
@@ -66,6 +72,8 @@ hash_message(const struct message *m, char out[TOKEN_HASH_SIZE])
 	buf_printf(&b, "%" PRId64 " %" PRId64 " %d\n", m->conversation,
 	    m->reply_to, m->note ? 1 : 0);
 	buf_append(&b, m->content, m->content_len);
+	if (m->payload != NULL)
+		json_write(m->payload, &b);
 	token_hash(b.data, b.len, out);
 	rc = b.err ? -1 : 0;
 	buf_fini(&b);
@@ -92,7 +100,67 @@ read_seen(struct req *rq, int64_t *id)
 	return req_id(rq, "seen", id);
 }
 
-/* Reads the members of a new message.  0, or the status of the refusal. */
+/* One answer to tap into ${list}; false when it is none. */
+static bool
+read_quick_one(struct json_object *o, struct json_object *list)
+{
+	const char *title, *payload;
+	struct json_object *one;
+	size_t len, plen;
+
+	if (!json_object_is_type(o, json_type_object) ||
+	    json_get_str(o, "title", &title, &len) != 1 || len == 0 ||
+	    utf8_chars(title, len) > QUICK_TITLE_CHARS || strlen(title) != len)
+		return false;
+	switch (json_get_str(o, "payload", &payload, &plen)) {
+	case 1:
+		if (plen > QUICK_PAYLOAD_BYTES || strlen(payload) != plen)
+			return false;
+		break;
+	case 0:
+		payload = title;
+		break;
+	default:
+		return false;
+	}
+	one = json_object_new_object();
+	json_put_str(one, "title", title);
+	json_put_str(one, "payload", payload);
+	json_object_array_add(list, one);
+	return true;
+}
+
+/*
+ * `quick_replies`, answers to tap below an agent's message: new payload of the
+ * message, or NULL without.
+ */
+static struct json_object *
+read_quick(struct req *rq)
+{
+	struct json_object *list = NULL, *clean, *payload;
+	int rc = json_get_arr(rq->json, "quick_replies", &list);
+	size_t n = rc == 1 ? json_object_array_length(list) : 0;
+
+	if (rc == -1 || n > QUICK_MAX ||
+	    (n > 0 && rq->who.kind == WHO_CUSTOMER)) {
+		rq->bad_field = "quick_replies";
+		return NULL;
+	}
+	if (n == 0)
+		return NULL;
+	clean = json_object_new_array();
+	for (size_t i = 0; i < n; i++)
+		if (!read_quick_one(json_object_array_get_idx(list, i), clean))
+			rq->bad_field = "quick_replies";
+	payload = json_object_new_object();
+	json_put(payload, "quick_replies", clean);
+	return payload;
+}
+
+/*
+ * Reads the members of a new message, whose payload is then the caller's to
+ * free.  0, or the status of the refusal.
+ */
 static int
 read_message(struct req *rq, struct rsp *rs, struct message *m)
 {
@@ -122,6 +190,7 @@ read_message(struct req *rq, struct rsp *rs, struct message *m)
 		rq->bad_field = "attachments";
 
 	(void)read_seen(rq, &m->seen);
+	m->payload = read_quick(rq);
 	if (rq->bad_field != NULL)
 		return h_invalid(rq, rs);
 
@@ -190,48 +259,60 @@ direct_with(struct req *rq, int64_t user, int64_t *conversation)
 	return rc == STORE_INVALID ? STORE_NONE : rc;
 }
 
-/* A message to the user ${to}, or if that is 0 into the conversation. */
+/* What was read, to the user ${to}, or if that is 0 into the conversation. */
 static int
-post(struct req *rq, struct rsp *rs, int64_t conversation, int64_t to)
+post_read(struct req *rq, struct rsp *rs, int64_t conversation, int64_t to,
+    struct message *m)
 {
-	char hash[TOKEN_HASH_SIZE];
-	struct message m = { .hash = hash };
+	char hash[TOKEN_HASH_SIZE] = "";
 	int64_t wait_s;
 	int rc = STORE_DONE, status;
 
-	if ((status = read_message(rq, rs, &m)) != 0)
-		return status;
 	if ((wait_s = rate_take(rq, RATE_USER_MESSAGE, 0)) != 0)
 		return rsp_retry(rs, 429, "rate_limited", wait_s);
 	if (to != 0)
 		rc = direct_with(rq, to, &conversation);
-	m.conversation = conversation;
+	m->conversation = conversation;
 	if (rc == STORE_DONE)
 		rc = store_conversation_may(rq->st, &rq->who, conversation,
-		    m.note ? MAY_NOTE : MAY_WRITE, NULL);
+		    m->note ? MAY_NOTE : MAY_WRITE, NULL);
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
 	if ((wait_s = rate_take(rq, RATE_CONVERSATION, conversation)) != 0)
 		return rsp_retry(rs, 429, "rate_limited", wait_s);
-	if (hash_message(&m, hash) == -1)
+	if (hash_message(m, hash) == -1)
 		return rsp_error(rs, 503, "busy", NULL);
+	m->hash = hash;
 
-	rc = store_message_add(rq->st, &rq->who, &m);
+	rc = store_message_add(rq->st, &rq->who, m);
 	switch (rc) {
 	case STORE_DONE:
-		status = answer_new(rq, rs, &m);
+		status = answer_new(rq, rs, m);
 		break;
 	case STORE_REPEATED:
-		status = answer_again(rq, rs, m.id);
+		status = answer_again(rq, rs, m->id);
 		break;
 	case STORE_NEWER:
-		status = answer_newer(rs, &m);
+		status = answer_newer(rs, m);
 		break;
 	default:
 		status = h_refuse(rq, rs, rc);
 		break;
 	}
-	message_fini(&m);
+	message_fini(m);
+	m->hash = NULL;
+	return status;
+}
+
+static int
+post(struct req *rq, struct rsp *rs, int64_t conversation, int64_t to)
+{
+	struct message m = { .note = false };
+	int status = read_message(rq, rs, &m);
+
+	if (status == 0)
+		status = post_read(rq, rs, conversation, to, &m);
+	json_object_put(m.payload);
 	return status;
 }
 
@@ -244,7 +325,8 @@ message_post_in(struct req *rq, struct rsp *rs, int64_t conversation)
 /*
  * POST /api/conversations/:id/messages
  *	{"content": 1..10000 characters, "client_id"?: 1..128 bytes,
- *	 "type"?: "note", "reply_to"?, "seen"?, "kind"?: "text"}
+ *	 "type"?: "note", "reply_to"?, "seen"?, "kind"?: "text",
+ *	 "quick_replies"?: [{"title", "payload"?}]: an agent's, up to 13}
  * 201 the message, X-Event-Id its event; 200 the same again for a client_id
  * (or Idempotency-Key) that was here.  With `seen`, the newest message the
  * sender had read (0: none), nothing is stored if others wrote since.

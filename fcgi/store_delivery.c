@@ -21,8 +21,9 @@ delivery_fini(struct delivery *d)
 {
 	free(d->content);
 	json_object_put(d->attachments);
+	json_object_put(d->payload);
 	d->content = NULL;
-	d->attachments = NULL;
+	d->attachments = d->payload = NULL;
 }
 
 /* ---- what shows of it --------------------------------------------------- */
@@ -180,7 +181,7 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 	    " (SELECT r.external_id FROM messages r WHERE r.id = m.reply_to"
 	    "  AND r.channel_id = d.channel_id),"
 	    " c.last_inbound_at, c.sent_since, m.kind, m.content,"
-	    " m.attachments FROM deliveries d"
+	    " m.attachments, m.payload FROM deliveries d"
 	    " JOIN messages m ON m.id = d.message_id"
 	    " JOIN conversations c ON c.id = d.conversation_id"
 	    " JOIN channels h ON h.id = d.channel_id WHERE d.id = :id";
@@ -210,6 +211,7 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 		col_copy(q, 14, d->kind, sizeof d->kind);
 		d->content = strdup(col_str(q, 15));
 		d->attachments = col_json(q, 16);
+		d->payload = col_json(q, 17);
 		if (d->content == NULL)
 			rc = store_failed(st, "delivery", SQLITE_NOMEM);
 	}

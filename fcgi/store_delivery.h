@@ -25,6 +25,7 @@ struct delivery {
 	char kind[12];
 	char *content;                   /* whole text of the message; owned */
 	struct json_object *attachments; /* array or NULL; owned */
+	struct json_object *payload;     /* object or NULL; owned */
 };
 void delivery_fini(struct delivery *d);
 

@@ -296,6 +296,18 @@ test('the API as CGI', async (t) => {
     refused(await say(agent, id, { content: 'x', client_id: 'x'.repeat(129) }),
       422, 'invalid', 'client_id');
     refused(await say(agent, id, { content: 'x', client_id: 7 }), 422, 'invalid', 'client_id');
+    for (const quick_replies of [7, ['a'], [{ title: '' }], [{ title: 'x'.repeat(21) }],
+      [{ title: 'a', payload: 7 }], [{ title: 'a', payload: 'x'.repeat(1001) }],
+      Array(14).fill({ title: 'a' })])
+      refused(await say(agent, id, { content: 'x', quick_replies }),
+        422, 'invalid', 'quick_replies');
+    refused(await say(kim, id, { content: 'x', quick_replies: [{ title: 'a' }] }),
+      422, 'invalid', 'quick_replies');
+    const quick = await say(agent, id, { content: 'Size?',
+      quick_replies: [{ title: 'M' }, { title: 'Lớn nhất', payload: 'xl' }] });
+    assert.equal(quick.status, 201, quick.text);
+    assert.deepEqual(quick.json.payload, { quick_replies: [{ title: 'M', payload: 'M' },
+      { title: 'Lớn nhất', payload: 'xl' }] });
     refused(await say(agent, id, { content: 'x', kind: 'video' }), 422, 'invalid', 'kind');
     refused(await say(agent, id, { content: 'x', attachments: [1] }), 422, 'invalid', 'attachments');
     refused(await say(agent, id, { content: 'x', reply_to: 'y' }), 422, 'invalid', 'reply_to');

@@ -64,6 +64,15 @@ test('an answer goes out, is echoed, received and read', async () => {
   assert.equal(zalo.sent.length, 1);
 });
 
+test('answers to tap are lines where the platform has none', async () => {
+  shop.worker();
+  await shop.customerSays('10', 'hi');
+  const id = await shop.agentSays('10', 'Size nào ạ?',
+    { quick_replies: [{ title: 'M' }, { title: 'L', payload: 'large' }] });
+  await shop.reaches(id, 'sent');
+  assert.deepEqual(texts(), ['Size nào ạ?\n- M\n- L']);
+});
+
 test('who wrote gets a name and a picture from the profile', async () => {
   zalo.profiles['12'] = { display_name: 'Nguyễn Văn A',
     avatars: { 240: 'https://s240.example/a.jpg' }, phone: '0900' };
