@@ -302,11 +302,12 @@ struct channel {
 	    struct channel_media *md, const struct http_answer *an);
 
 	/*
-	 * profile(ac, user, rq): 1 a request, 0 nothing to ask.
+	 * profile(ac, user, conversation, rq): 1 a request, 0 nothing to ask;
+	 * ${conversation} is the newest with them, external id, or NULL.
 	 * profiled(ac, an, pf): class of the answer, ${pf} on SENT.
 	 */
 	int (*profile)(const struct channel_account *ac, const char *user,
-	    struct http_request *rq);
+	    const char *conversation, struct http_request *rq);
 	enum channel_class (*profiled)(const struct channel_account *ac,
 	    const struct http_answer *an, struct channel_profile *pf);
 };
@@ -443,6 +444,7 @@ bool channel_hex_equal(
     const char *hex, size_t len, const unsigned char *bytes, size_t n);
 
 extern const struct channel channel_facebook;
+extern const struct channel channel_line;
 extern const struct channel channel_zalo;
 
 #endif

@@ -39,9 +39,10 @@ facebook_text_max(const struct channel_account *ac)
 }
 
 static int
-facebook_profile(
-    const struct channel_account *ac, const char *user, struct http_request *rq)
+facebook_profile(const struct channel_account *ac, const char *user,
+    const char *conversation, struct http_request *rq)
 {
+	(void)conversation;
 	return meta_page_profile(
 	    ac, user, "first_name,last_name,profile_pic", rq);
 }

@@ -874,12 +874,13 @@ out:
 }
 
 static int
-zalo_profile(
-    const struct channel_account *ac, const char *user, struct http_request *rq)
+zalo_profile(const struct channel_account *ac, const char *user,
+    const char *conversation, struct http_request *rq)
 {
 	struct json_object *o = json_object_new_object();
 	struct buf b;
 
+	(void)conversation;
 	buf_init(&b, 4096);
 	json_put_str(o, "user_id", user);
 	json_write(o, &b);

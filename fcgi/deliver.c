@@ -164,7 +164,8 @@ profile_go(struct job *j)
 
 	http_request_init(&rq, "GET");
 	token_note(j);
-	if (j->ac.ch->profile(&j->ac, j->external, &rq) == 1 &&
+	if (j->ac.ch->profile(&j->ac, j->external,
+		j->thread[0] != '\0' ? j->thread : NULL, &rq) == 1 &&
 	    job_start(j, &rq) == 0) {
 		http_request_fini(&rq);
 		return;
@@ -208,7 +209,7 @@ static size_t
 profiles_take(struct deliver *dl, const struct channel *ch)
 {
 	struct json_object *list = NULL, *o;
-	const char *external;
+	const char *external, *thread;
 	size_t n = 0;
 	struct job *j;
 	int64_t customer, channel;
@@ -226,6 +227,9 @@ profiles_take(struct deliver *dl, const struct channel *ch)
 			continue;
 		j->customer = customer;
 		snprintf(j->external, sizeof(j->external), "%s", external);
+		thread = member_text(o, "conversation");
+		snprintf(j->thread, sizeof(j->thread), "%s",
+		    thread != NULL ? thread : "");
 		if (!job_account(j) || strcmp(j->row.state, "ok") != 0) {
 			job_free(j);
 			continue;

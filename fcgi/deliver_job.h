@@ -44,7 +44,7 @@ struct job {
 
 	/* JOB_PROFILE */
 	int64_t customer;
-	char external[256];
+	char external[256], thread[256]; /* ids over there; "": none */
 
 	/* JOB_REFRESH: the new settings, until they are stored */
 	struct json_object *fresh;

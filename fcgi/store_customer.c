@@ -476,7 +476,10 @@ store_customers_bare(
 {
 	static const char sql[] =
 	    "SELECT k.id AS \"#customer_id\", i.channel_id AS \"#channel_id\","
-	    " i.external_id AS external_id"
+	    " i.external_id AS external_id, (SELECT c.external_id"
+	    " FROM conversations c INDEXED BY conversations_customer"
+	    " WHERE c.customer_id = k.id AND c.channel_id = i.channel_id"
+	    " ORDER BY c.activity_at DESC LIMIT 1) AS conversation"
 	    " FROM customers k INDEXED BY customers_bare"
 	    " CROSS JOIN customer_identities i ON i.customer_id = k.id"
 	    " CROSS JOIN channels h ON h.id = i.channel_id"

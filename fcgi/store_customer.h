@@ -60,9 +60,10 @@ int store_identity_follow(struct store *st, int64_t channel,
 
 /*
  * store_customers_bare(st, platform, limit, out): returns new [{customer_id,
- * channel_id,external_id}] of customers without a name, for looking up
- * profiles; store_customer_profiled marks that it was tried (no event unless
- * something changed).
+ * channel_id,external_id,conversation}] of customers without a name, for
+ * looking up profiles, with the external id of their newest conversation;
+ * store_customer_profiled marks that it was tried (no event unless something
+ * changed).
  */
 int store_customers_bare(struct store *st, const char *platform, int limit,
     struct json_object **out);

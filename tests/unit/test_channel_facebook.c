@@ -1176,7 +1176,8 @@ profiles_are_read(void **state)
 
 	(void)state;
 	http_request_init(&rq, "GET");
-	assert_int_equal(channel_facebook.profile(&ac, USER "/../x", &rq), 1);
+	assert_int_equal(
+	    channel_facebook.profile(&ac, USER "/../x", USER, &rq), 1);
 	assert_string_equal(rq.url.data,
 	    "https://graph.facebook.com/v25.0/" USER
 	    "%2F..%2Fx?fields=first_name,last_name,profile_pic"

@@ -773,7 +773,7 @@ profiles_are_read(void **state)
 
 	(void)state;
 	http_request_init(&rq, "GET");
-	assert_int_equal(channel_zalo.profile(&ac, USER, &rq), 1);
+	assert_int_equal(channel_zalo.profile(&ac, USER, USER, &rq), 1);
 	assert_string_equal(rq.url.data,
 	    "https://openapi.zalo.me/v3.0/oa/user/detail?data="
 	    "%7B%22user_id%22%3A%22" USER "%22%7D");

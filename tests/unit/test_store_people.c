@@ -283,7 +283,7 @@ test_identities(void **state)
 	struct fixture *f = *state;
 	struct customer_patch p = { .name = "" };
 	struct json_object *out;
-	int64_t a, b;
+	int64_t a, b, thread;
 	char ext[64], name[64];
 	size_t sent;
 
@@ -316,12 +316,17 @@ test_identities(void **state)
 	    store_identity_follow(f->st, f->zalo, "no", true, 3000),
 	    STORE_NONE);
 
-	/* Nameless ones are looked up once. */
+	/* Nameless ones are looked up once, by what they wrote in last. */
+	assert_int_equal(
+	    store_conversation_external(f->st, f->zalo, "t1", a, &thread),
+	    STORE_DONE);
 	assert_int_equal(
 	    store_customers_bare(f->st, "zalo", 10, &out), STORE_DONE);
 	assert_int_equal(json_object_array_length(out), 1);
 	assert_string_equal(
 	    text_of(json_object_array_get_idx(out, 0), "external_id"), "u1");
+	assert_string_equal(
+	    text_of(json_object_array_get_idx(out, 0), "conversation"), "t1");
 	json_object_put(out);
 	sent = f->sent;
 	assert_int_equal(
