@@ -26,6 +26,7 @@
 static const struct channel *const channels[] = {
 	&channel_facebook,
 	&channel_zalo,
+	&channel_line,
 };
 
 /* A copied text of a batch. */

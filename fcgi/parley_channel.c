@@ -322,7 +322,8 @@ const struct parley_cmd parley_channel_add = { "channel add",
 	"Connect an account of a platform.\n"
 	"Its number, the address to enter as its webhook and what else to enter\n"
 	"over there are printed.\n"
-	"  --platform P     facebook, zalo, or web for another website\n"
+	"  --platform P     the platform, or web for another website; a wrong\n"
+	"                   one lists them\n"
 	"  --set KEY=VALUE  a setting; @FILE as value: what the file holds, so\n"
 	"                   that a secret is no word of the command\n",
 	channel_add_main };
