@@ -8,7 +8,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pause, start, until } from './lib/harness.js';
+import { pause, sanitized, start, until } from './lib/harness.js';
 import { KEY, agents, anonymous, begin, descriptors, tool } from './lib/crowd.js';
 
 const LIVES = Number(process.env.PARLEY_VANISH ?? 4000);
@@ -16,8 +16,8 @@ const PROGRAMS = 8; // connections with programs of the database side, at most
 const KINDS = ['sse', 'named', 'ws', 'chat', 'sio', 'eio', 'eio3', 'longpoll'];
 const WAYS = ['fin', 'reset', 'half close', 'mid-head', 'mid-frame', 'unheard', 'silent'];
 
-test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LIVES * 20 },
-	async (t) => {
+test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LIVES * 20,
+	skip: sanitized && 'it counts what malloc gives' }, async (t) => {
 	const dir = mkdtempSync(join(tmpdir(), 'parley-vanish-'));
 	chmodSync(dir, 0o777); // the programs are another user's
 	t.after(() => rmSync(dir, { recursive: true, force: true }));

@@ -5,7 +5,7 @@
 import { spawn, execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, root, start, until } from './harness.js';
+import { build, root, sanitized, start, until } from './harness.js';
 import { params, fcgi, cgi } from './fcgi.js';
 
 // The routes of api.fcgi and poll.fcgi, as the programs' own tables have them:
@@ -13,7 +13,8 @@ import { params, fcgi, cgi } from './fcgi.js';
 export function routes() {
   const tool = join(build, 'unit', 'test_api');
   if (!existsSync(tool))
-    execFileSync('make', ['-s', `BUILD=${build}`, tool], { cwd: root });
+    execFileSync('make', ['-s', `BUILD=${build}`, `SAN=${sanitized ? 1 : ''}`, tool],
+      { cwd: root });
   return execFileSync(tool, ['--list'], { encoding: 'utf8' }).trim()
     .split('\n').map((line) => {
       const [program, method, path, who] = line.split(' ');
