@@ -27,6 +27,7 @@ static const struct channel *const channels[] = {
 	&channel_facebook,
 	&channel_zalo,
 	&channel_line,
+	&channel_tiktok,
 };
 
 /* A copied text of a batch. */

@@ -445,6 +445,7 @@ bool channel_hex_equal(
 
 extern const struct channel channel_facebook;
 extern const struct channel channel_line;
+extern const struct channel channel_tiktok;
 extern const struct channel channel_zalo;
 
 #endif
