@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -394,9 +395,20 @@ serve_cgi(void)
 	return 0;
 }
 
+/* Whether a kept connection's next request has begun to come. */
+static bool
+serve_pending(const FCGX_Request *fr)
+{
+	char byte;
+
+	return fr->ipcFd >= 0 &&
+	       recv(fr->ipcFd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /*
  * Wait for a request; signals come through only here.  While a connection is
- * kept, its next request comes on it, not on the listening socket.
+ * kept, its next request comes on it, not on the listening socket.  Told to
+ * stop, what has been sent to us is still answered: nobody else will.
  */
 static int
 serve_wait(const FCGX_Request *fr, const sigset_t *open_mask)
@@ -412,6 +424,8 @@ serve_wait(const FCGX_Request *fr, const sigset_t *open_mask)
 		reopen = 0;
 		log_reopen();
 	}
+	if (stop)
+		return serve_pending(fr) ? 1 : 0;
 	return p.revents != 0 ? 1 : 0;
 }
 
@@ -472,7 +486,7 @@ serve_fcgi(void)
 			streak = 0;
 			if ((rc = serve_wait(&fr, &open_mask)) == -1)
 				break;
-			if (rc == 0 || stop)
+			if (rc == 0)
 				continue;
 		}
 		streak++;

@@ -24,7 +24,11 @@
 enum {
 	RETRY_MIN_MS = 100,
 	RETRY_MAX_MS = 1000,
-	TRIES_MAX = 2,
+	/*
+	 * Who is renewed ends between two requests, and may end as one comes:
+	 * a pool of two that is renewed twice meets the same one four times.
+	 */
+	TRIES_MAX = 5,
 	KEEP_MAX = 262144 /* bytes of an answer's buffer kept for the next */
 };
 

@@ -5,8 +5,8 @@
  * The FastCGI client: requests to api.fcgi over a few kept connections, one
  * request in flight on each, the rest waiting in line.
  *
- * Every request may be sent twice: what changes something carries a key that
- * makes the second time harmless.
+ * Every request may be sent several times, as when the processes behind it are
+ * renewed: what changes something carries a key that makes that harmless.
  */
 
 #include <ev.h>

@@ -363,6 +363,29 @@ signal_when_idle(void **state)
 	(void)close(fd);
 }
 
+/* A request that came with the signal is answered before the end. */
+static void
+signal_when_asked(void **state)
+{
+	int fd, status;
+
+	(void)state;
+	start();
+	fd = dial();
+	assert_int_equal(get(fd, "GET", "/echo", 0, 1), 200);
+	assert_int_equal(kill(child, SIGSTOP), 0);
+	assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+	assert_true(WIFSTOPPED(status));
+	begin(fd, "GET", "/echo?last", 0, 1);
+	record(fd, 5, "", 0);
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(kill(child, SIGCONT), 0);
+	assert_int_equal(finish(fd), 200);
+	assert_string_equal(text(), "GET /echo 0 0");
+	assert_int_equal(gone(), 0);
+	(void)close(fd);
+}
+
 /* As CGI: ${input} on standard input; the answer in ${got}. */
 static int
 cgi(const char *method, const char *uri, const char *length, const char *input,
@@ -470,6 +493,7 @@ main(void)
 		cmocka_unit_test(nothing_stays),
 		cmocka_unit_test(signal_in_body),
 		cmocka_unit_test(signal_when_idle),
+		cmocka_unit_test(signal_when_asked),
 		cmocka_unit_test(as_cgi),
 	};
 
