@@ -26,6 +26,8 @@
 static const struct channel *const channels[] = {
 	&channel_facebook,
 	&channel_zalo,
+	&channel_telegram,
+	&channel_custom,
 	&channel_line,
 	&channel_tiktok,
 };

@@ -447,5 +447,7 @@ extern const struct channel channel_facebook;
 extern const struct channel channel_line;
 extern const struct channel channel_tiktok;
 extern const struct channel channel_zalo;
+extern const struct channel channel_telegram;
+extern const struct channel channel_custom;
 
 #endif
