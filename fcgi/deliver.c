@@ -235,7 +235,12 @@ profiles_take(struct deliver *dl, const struct channel *ch)
 			continue;
 		}
 		n++;
-		profile_go(j);
+		if (token_stale(j)) {
+			token_note(j);
+			token_wait(j);
+		} else {
+			profile_go(j);
+		}
 	}
 out:
 	json_object_put(list);

@@ -263,8 +263,10 @@ send_begin(struct job *j)
 		send_held(j);
 		return;
 	}
-	if (token_stale(j))
+	if (token_stale(j)) {
+		token_note(j); /* any other will do, however short its life */
 		token_wait(j);
-	else
+	} else {
 		send_go(j);
+	}
 }

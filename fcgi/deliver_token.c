@@ -251,8 +251,6 @@ token_look(struct job *j)
 		token_missed(j, true);
 	} else if (j->token != NULL && strcmp(j->token, token_now(j)) != 0) {
 		token_resume(j);
-	} else if (j->token == NULL && !token_stale(j)) {
-		token_resume(j);
 	} else if (clock_mono_ms() - j->since > TOKEN_WAIT_MS) {
 		token_missed(j, false);
 	} else if (!refresh_under_way(dl, j->channel)) {
