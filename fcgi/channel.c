@@ -25,6 +25,8 @@
 
 static const struct channel *const channels[] = {
 	&channel_facebook,
+	&channel_instagram,
+	&channel_whatsapp,
 	&channel_zalo,
 	&channel_telegram,
 	&channel_custom,

@@ -444,6 +444,8 @@ bool channel_hex_equal(
     const char *hex, size_t len, const unsigned char *bytes, size_t n);
 
 extern const struct channel channel_facebook;
+extern const struct channel channel_instagram;
+extern const struct channel channel_whatsapp;
 extern const struct channel channel_line;
 extern const struct channel channel_tiktok;
 extern const struct channel channel_zalo;

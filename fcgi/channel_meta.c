@@ -3,6 +3,7 @@
  * a webhook, the way to an entry, the address of a request, the form of a
  * refusal.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,19 @@ meta_at(struct json_object *o, const char *key, size_t i)
 	    i >= json_object_array_length(list))
 		return NULL;
 	return json_object_array_get_idx(list, i);
+}
+
+bool
+meta_degrees(struct json_object *o, const char *key, double max, double *out)
+{
+	struct json_object *v;
+
+	if (o == NULL || !json_object_object_get_ex(o, key, &v) ||
+	    (!json_object_is_type(v, json_type_double) &&
+		!json_object_is_type(v, json_type_int)))
+		return false;
+	*out = json_object_get_double(v);
+	return isfinite(*out) && fabs(*out) <= max;
 }
 
 /* --- webhooks in --- */

@@ -8,7 +8,8 @@
  * webhook is set up and proven, how a request is addressed and refused; and
  * what only the first two share, the events of a page.  Settings are called
  * alike behind each adapter's prefix: app_secret, verify_token, api_base,
- * api_version, and by struct channel the account and its token.
+ * api_version, human_agent, page_id where one sends; the account and its token
+ * are named by struct channel.
  */
 
 /*
@@ -36,6 +37,10 @@ const char *meta_account(const struct channel_account *ac);
 
 /* meta_at(o, key, i): the i-th element of the list ${key}; NULL past it. */
 struct json_object *meta_at(struct json_object *o, const char *key, size_t i);
+
+/* meta_degrees(o, key, max, out): a coordinate within +-${max}. */
+bool meta_degrees(
+    struct json_object *o, const char *key, double max, double *out);
 
 /* Of struct channel. */
 int meta_handshake(

@@ -2,7 +2,6 @@
  * Messenger and Instagram: the events of a page's or a business account's
  * conversations, and the Send API that answers them.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,19 +109,6 @@ sticker_in(const struct meta_event *ev, struct json_object *message)
 	return false;
 }
 
-static bool
-degrees(struct json_object *o, const char *key, double max, double *out)
-{
-	struct json_object *v;
-
-	if (o == NULL || !json_object_object_get_ex(o, key, &v) ||
-	    (!json_object_is_type(v, json_type_double) &&
-		!json_object_is_type(v, json_type_int)))
-		return false;
-	*out = json_object_get_double(v);
-	return isfinite(*out) && fabs(*out) <= max;
-}
-
 /* Fill the medium of ${it} from an attachment; false: it is no medium. */
 static bool
 attachment_read(const struct meta_event *ev, struct json_object *o,
@@ -133,8 +119,8 @@ attachment_read(const struct meta_event *ev, struct json_object *o,
 	if (strcmp(type, "location") == 0) {
 		where = channel_obj(payload, "coordinates");
 		it->kind = "location";
-		it->located = degrees(where, "lat", 90, &it->lat) &&
-			      degrees(where, "long", 180, &it->lon);
+		it->located = meta_degrees(where, "lat", 90, &it->lat) &&
+			      meta_degrees(where, "long", 180, &it->lon);
 		it->text = channel_some(ev->b, o, "title");
 		return it->located;
 	}
@@ -553,7 +539,9 @@ static int
 send_request(const struct channel_account *ac, struct json_object *root,
     struct http_request *rq)
 {
-	meta_url(ac, rq, meta_account(ac), "messages");
+	const char *from = meta_conf(ac, "page_id");
+
+	meta_url(ac, rq, *from != '\0' ? from : meta_account(ac), "messages");
 	meta_query_token(ac, rq, '?');
 	return meta_body(rq, root);
 }

@@ -117,6 +117,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const char *const accounts[][2] = {
 		{ "facebook", "104857600000001" },
+		{ "instagram", "17841400000000001" },
+		{ "whatsapp", "106540352242922" },
 	};
 	const char *p = (const char *)data;
 
