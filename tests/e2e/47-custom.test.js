@@ -184,6 +184,27 @@ test('lost and broken answers are tried again under the same key', async () => {
   assert.equal(new Set(crm.sent.map((m) => m.key)).size, crm.sent.length);
 });
 
+test('a worker killed before the answer leaves it to the next, once', async () => {
+  await says('crm-5', 'hi');
+  const id = await shop.agentSays('crm-5', 'once only', { quick_replies: [
+    { title: 'Có', payload: 'YES' }, { title: 'Không', payload: 'NO' }] });
+  crm.script('message', { hold: true });
+  const first = shop.worker();
+  await crm.until((c) => c.sent.length === 1);
+  first.kill('SIGKILL');
+  await first.ended;
+  crm.release();
+  shop.worker();
+  await shop.reaches(id, 'sent', 15000);
+  // It came twice, under one key; the program took it once.
+  assert.equal(crm.calls.length, 2);
+  assert.deepEqual(texts(), ['once only']);
+  assert.deepEqual(crm.sent[0].message.quick_replies, [
+    { title: 'Có', payload: 'YES' }, { title: 'Không', payload: 'NO' }]);
+  assert.equal(await shop.one(
+    `SELECT external_id FROM messages WHERE id = ${id}`), crm.sent[0].id);
+});
+
 test('refused: for good with its words, for now with its pause', async () => {
   shop.worker();
   await says('crm-3', 'hi');

@@ -162,13 +162,21 @@ test('answers go out once, quoting; groups, too', async () => {
   await shop.reaches(group, 'sent');
   assert.equal(tg.sent[1].to, '-1001234567890');
 
+  // Answers to tap are buttons under the text.
+  const asks = await shop.agentSays('5', 'Đặt bàn?', { quick_replies: [
+    { title: 'Có', payload: 'YES' }] });
+  await shop.reaches(asks, 'sent');
+  const { inline_keyboard } = tg.sent[2].message.reply_markup;
+  assert.deepEqual(inline_keyboard,
+    [[{ text: 'Có', callback_data: 'YES' }]]);
+
   // Parts of a long text, in order.
   const words = Array.from({ length: 1000 }, (_, i) => `từ${i}🚠`).join(' ');
   const long = await shop.agentSays('5', words);
   await shop.reaches(long, 'sent');
-  assert.ok(tg.sent.length >= 4);
-  assert.equal(texts().slice(2).join(' '), words);
-  assert.equal((await shop.messages("m.type = 'outgoing'")).length, 3);
+  assert.ok(tg.sent.length >= 5);
+  assert.equal(texts().slice(3).join(' '), words);
+  assert.equal((await shop.messages("m.type = 'outgoing'")).length, 4);
 });
 
 test('what is lost is unknown and not repeated; refusals say why', async () => {
