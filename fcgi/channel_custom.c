@@ -31,6 +31,20 @@ static const struct channel_key custom_keys[] = {
 	{ "custom_text_max", "20000", 0, "UTF-16 units of one text" },
 };
 
+static int
+custom_check(const struct channel_account *ac, struct buf *why)
+{
+	const char *t = channel_conf(ac, "custom_sig_tolerance_s");
+	int64_t n =
+	    channel_conf_int(ac, "custom_sig_tolerance_s", 0, INT64_MAX);
+
+	if (n >= 1 && n <= TOLERANCE_MAX_S && *t != '+' && *t != ' ')
+		return 0;
+	buf_printf(
+	    why, "custom_sig_tolerance_s is from 1 to %d", TOLERANCE_MAX_S);
+	return -1;
+}
+
 /* --- the signature --- */
 
 static void
@@ -557,6 +571,7 @@ const struct channel channel_custom = {
 	.json_only = true,
 	.at_once = 8,
 	.per_s = 20,
+	.check = custom_check,
 	.handshake = custom_handshake,
 	.verify = custom_verify,
 	.parse = custom_parse,

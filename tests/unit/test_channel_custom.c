@@ -638,6 +638,9 @@ the_account_is_checked(void **state)
 		{ "http://a.example/", "bad" }, { "ftp://a.example/", "bad" },
 		{ "https://u@a.example/", "bad" }, { "https://", "bad" },
 		{ "https://a.example/ x", "bad" } };
+	static const char *const spans[][2] = { { "1", "" }, { "86400", "" },
+		{ "0", "bad" }, { "86401", "bad" }, { "-5", "bad" },
+		{ "", "bad" }, { "5m", "bad" }, { "+5", "bad" } };
 	struct channel_account ac = sample_account("custom");
 	struct buf why;
 
@@ -647,6 +650,14 @@ the_account_is_checked(void **state)
 		json_put_str(ac.config, "custom_out_url", urls[i][0]);
 		assert_int_equal(channel_config_check(ac.ch, ac.config, &why),
 		    *urls[i][1] != '\0' ? -1 : 0);
+		buf_fini(&why);
+	}
+	json_put_str(ac.config, "custom_out_url", "");
+	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
+		buf_init(&why, 1000);
+		json_put_str(ac.config, "custom_sig_tolerance_s", spans[i][0]);
+		assert_int_equal(channel_config_check(ac.ch, ac.config, &why),
+		    *spans[i][1] != '\0' ? -1 : 0);
 		buf_fini(&why);
 	}
 	/* Nothing names it, so there may be many. */
