@@ -367,8 +367,14 @@ tiktok_window(const struct channel_account *ac, int64_t last_inbound_at,
 	if (last_inbound_at == 0) /* may have written before we were here */
 		return r;
 	r.until = last_inbound_at + OPEN_MS;
-	if (sent_since >= OPEN_COUNT && r.until >= now_ms)
-		r.until = now_ms - 1; /* used up: nothing more for money */
+	/*
+	 * Used up, and nothing more for money.  What failed was counted, too,
+	 * so TikTok is asked all the same.
+	 */
+	if (sent_since >= OPEN_COUNT && r.until >= now_ms) {
+		r.until = now_ms - 1;
+		r.asked = true;
+	}
 	r.free_until = r.until;
 	if (now_ms > r.until)
 		r.state = CHANNEL_WINDOW_CLOSED;

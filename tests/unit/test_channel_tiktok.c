@@ -826,10 +826,11 @@ windows_are_judged(void **state)
 	/* Past either limit, not for money either. */
 	r = WINDOW(48 * hour + 1, 0);
 	assert_int_equal(r.state, CHANNEL_WINDOW_CLOSED);
-	assert_true(r.until < now && r.free_left == 0);
+	assert_true(r.until < now && r.free_left == 0 && !r.asked);
 	r = WINDOW(hour, 10);
 	assert_int_equal(r.state, CHANNEL_WINDOW_CLOSED);
-	assert_true(r.until < now && r.free_left == 0);
+	assert_true(r.until < now && r.free_left == 0 && r.asked);
+	assert_false(WINDOW(48 * hour + 1, 10).asked);
 	/* Who never wrote may have, before we were here. */
 	r = channel_tiktok.window(&ac, 0, 0, now);
 	assert_int_equal(r.state, CHANNEL_WINDOW_OPEN);
