@@ -348,6 +348,7 @@ quick_at(struct json_object *quick, size_t i, const char **payload)
 	struct json_object *o = json_object_array_get_idx(quick, i);
 	const char *title;
 
+	*payload = NULL;
 	if (json_get_str(o, "title", &title, NULL) != 1 || *title == '\0')
 		return NULL;
 	if (json_get_str(o, "payload", payload, NULL) != 1 || **payload == '\0')
@@ -382,7 +383,8 @@ interactive_json(const struct channel_out *out)
 	const char *title, *payload;
 
 	for (size_t i = 0; i < json_object_array_length(out->quick); i++) {
-		title = quick_at(out->quick, i, &payload);
+		if ((title = quick_at(out->quick, i, &payload)) == NULL)
+			continue;
 		reply = json_object_new_object();
 		json_put_str(reply, "id", payload);
 		json_put_str(reply, "title", title);
