@@ -100,22 +100,6 @@ buf_putc(struct buf *b, char c)
 	buf_append(b, &c, 1);
 }
 
-/* Whether ${fmt} has only what plain() can do. */
-static int
-is_plain(const char *fmt)
-{
-	while ((fmt = strchr(fmt, '%')) != NULL) {
-		fmt++;
-		if (strncmp(fmt, "lld", 3) == 0)
-			fmt += 3;
-		else if (*fmt == 's' || *fmt == 'd' || *fmt == '%')
-			fmt++;
-		else
-			return 0;
-	}
-	return 1;
-}
-
 static void
 decimal(struct buf *b, long long v)
 {
@@ -132,70 +116,78 @@ decimal(struct buf *b, long long v)
 	buf_append(b, p, (size_t)(text + sizeof(text) - p));
 }
 
-/* The formats of whatever is written often: %s, %d and %lld alone. */
-static void
+/* The formats of whatever is written often: %s, %d and %lld; 0 at others. */
+static int
 plain(struct buf *b, const char *fmt, va_list ap)
 {
 	const char *at, *text;
 
 	for (; (at = strchr(fmt, '%')) != NULL; fmt = at + 1) {
 		buf_append(b, fmt, (size_t)(at - fmt));
-		switch (*++at) {
-		case 's':
+		if (*++at == 's') {
 			text = va_arg(ap, const char *);
 			buf_puts(b, text ? text : "(null)");
-			break;
-		case 'd':
+		} else if (*at == 'd') {
 			decimal(b, va_arg(ap, int));
-			break;
-		case 'l':
+		} else if (at[0] == 'l' && at[1] == 'l' && at[2] == 'd') {
 			decimal(b, va_arg(ap, long long));
 			at += 2;
-			break;
-		default:
+		} else if (*at == '%') {
 			buf_putc(b, '%');
+		} else {
+			return 0;
 		}
 	}
 	buf_puts(b, fmt);
+	return 1;
+}
+
+/* Any format.  All or nothing. */
+static void
+formatted(struct buf *b, const char *fmt, va_list ap)
+{
+	char small[256];
+	va_list again;
+	char *to;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(small, sizeof(small), fmt, ap);
+	if (n < 0) {
+		b->err = 1;
+	} else if ((size_t)n < sizeof(small)) {
+		buf_append(b, small, (size_t)n);
+	} else if ((to = buf_room(b, (size_t)n)) != NULL) {
+		(void)vsnprintf(to, (size_t)n + 1, fmt, again);
+		b->len += (size_t)n;
+	}
+	va_end(again);
 }
 
 void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
 	size_t was = b->len;
-	char small[256];
 	va_list ap;
-	char *to;
-	int n;
+	int done;
 
 	if (b->err)
 		return;
 	va_start(ap, fmt);
-	if (is_plain(fmt)) {
-		plain(b, fmt, ap);
-		va_end(ap);
-		if (b->err && b->cap > 0) {
-			b->len = was; /* all or nothing */
-			b->data[was] = '\0';
-		}
-		return;
-	}
-	n = vsnprintf(small, sizeof(small), fmt, ap);
+	done = plain(b, fmt, ap);
 	va_end(ap);
-	if (n < 0) {
-		b->err = 1;
+	if (done && !b->err)
 		return;
-	}
-	if ((size_t)n < sizeof(small)) {
-		buf_append(b, small, (size_t)n);
+	/* Take back what it wrote. */
+	b->len = was;
+	if (b->cap > 0)
+		b->data[was] = '\0';
+	if (done)
 		return;
-	}
-	if ((to = buf_room(b, (size_t)n)) == NULL)
-		return;
+	b->err = 0;
 	va_start(ap, fmt);
-	(void)vsnprintf(to, (size_t)n + 1, fmt, ap);
+	formatted(b, fmt, ap);
 	va_end(ap);
-	b->len += (size_t)n;
 }
 
 void

@@ -161,16 +161,17 @@ line_value(struct line *l, struct span *s)
 static int
 line_member(struct line *l)
 {
-	static const char *const names[] = { "id", "prev", "type", "rooms",
-		"except", "data", "public" };
+	static const struct span names[] = { { "id", 2 }, { "prev", 4 },
+		{ "type", 4 }, { "rooms", 5 }, { "except", 6 }, { "data", 4 },
+		{ "public", 6 } };
 	struct span key;
 	unsigned i;
 
 	if (line_name(l, 16, &key) == -1 || line_take(l, ':') == -1)
 		return -1;
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i]) == key.len &&
-		    memcmp(names[i], key.p, key.len) == 0)
+		if (names[i].len == key.len &&
+		    memcmp(names[i].p, key.p, key.len) == 0)
 			break;
 	if (i == sizeof(names) / sizeof(names[0]))
 		return line_value(l, &key); /* from a newer writer */

@@ -20,11 +20,17 @@ static struct frame nothing = { .refs = 1, .len = 0 };
 int
 dialect_type_ok(const char *type)
 {
-	static const char ok[] = "abcdefghijklmnopqrstuvwxyz"
-				 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
-	size_t n = strlen(type);
+	size_t n = 0;
+	char c;
 
-	return n > 0 && n <= EVENT_TYPE_MAX && strspn(type, ok) == n;
+	while (n <= EVENT_TYPE_MAX && (c = type[n]) != '\0') {
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9') || c == '_' || c == '.' ||
+			c == ':' || c == '-'))
+			return 0;
+		n++;
+	}
+	return n > 0 && n <= EVENT_TYPE_MAX;
 }
 
 unsigned

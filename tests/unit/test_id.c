@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 static int64_t
@@ -83,13 +84,31 @@ numbers(void **state)
 static void
 stamps(void **state)
 {
-	char out[CLOCK_ISO_SIZE];
+	char out[CLOCK_ISO_SIZE], text[40];
+	struct tm tm;
+	time_t at;
 
 	(void)state;
 	clock_iso(0, out);
 	assert_string_equal(out, "1970-01-01T00:00:00.000Z");
 	clock_iso(INT64_C(1767225599999), out);
 	assert_string_equal(out, "2025-12-31T23:59:59.999Z");
+	clock_iso(INT64_C(951782399999), out);
+	assert_string_equal(out, "2000-02-28T23:59:59.999Z");
+	clock_iso(INT64_C(951782400000), out);
+	assert_string_equal(out, "2000-02-29T00:00:00.000Z");
+	clock_iso(INT64_C(4107542400000), out);
+	assert_string_equal(out, "2100-03-01T00:00:00.000Z");
+	clock_iso(INT64_C(253402300799999), out);
+	assert_string_equal(out, "9999-12-31T23:59:59.999Z");
+	/* Every day of some centuries, at odd times. */
+	for (at = 0; at < INT64_C(14000000000); at += 86399) {
+		assert_non_null(gmtime_r(&at, &tm));
+		(void)strftime(
+		    text, sizeof(text), "%Y-%m-%dT%H:%M:%S.042Z", &tm);
+		clock_iso((int64_t)at * 1000 + 42, out);
+		assert_string_equal(out, text);
+	}
 	clock_iso(INT64_MAX, out);
 	assert_string_equal(out, "1970-01-01T00:00:00.000Z");
 	clock_iso(-1, out);
