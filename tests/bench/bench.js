@@ -1,7 +1,7 @@
 // make bench: how close each part comes to the least it could cost, as ratios
 // in one run.  Each thing is measured in turns with its floor, so that a busy
 // machine slows both; a ratio is the median of the turns' ratios, beside it
-// stand the least and the greatest.
+// stand the least and the greatest, of many turns where the middle half is.
 //
 //	make bench                     all, in some minutes
 //	make bench BENCH="poll post"   some of: poll post cgi fan turn rate

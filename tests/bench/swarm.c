@@ -31,10 +31,11 @@
  * Every stream must get every event once, in order.  Prints a line of JSON,
  * with a figure for each turn.
  */
-#define _GNU_SOURCE /* strcasestr */
+#define _GNU_SOURCE /* strcasestr, sched_setaffinity */
 
 #include <math.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,13 @@
 #include "log.h"
 #include "tests/bench/lib/streams.h"
 
-enum { TURNS = 5, WAIT_MS = 20000, EVENT_BYTES = 256, QUIET_MS = 400 };
+enum {
+	TURNS = 5,
+	TURNS_SHORT = 25,
+	WAIT_MS = 20000,
+	EVENT_BYTES = 256,
+	QUIET_MS = 400
+};
 
 /* One of the two that are compared. */
 struct side {
@@ -58,7 +65,8 @@ struct side {
 	int floor;
 	uint32_t number; /* of the newest event sent */
 	uint64_t due;    /* events that its streams are to see in all */
-	double figure[TURNS], p50[TURNS], p99[TURNS], worst[TURNS];
+	double figure[TURNS_SHORT];
+	double p50[TURNS], p99[TURNS], worst[TURNS];
 };
 
 static struct side sides[2];
@@ -118,6 +126,30 @@ side_open(struct side *s, const char *name, enum kind kind, size_t n,
 		    s->x.nready, n);
 		exit(1);
 	}
+}
+
+/*
+ * Both servers on one core, we on the others: who is moved to which core, and
+ * shares it with us for how long, is chance otherwise.
+ */
+static void
+apart(void)
+{
+	cpu_set_t may, theirs, ours;
+	size_t i = 0;
+
+	if (sched_getaffinity(0, sizeof(may), &may) == -1 ||
+	    CPU_COUNT(&may) < 2)
+		return;
+	while (!CPU_ISSET(i, &may))
+		i++;
+	CPU_ZERO(&theirs);
+	CPU_SET(i, &theirs);
+	ours = may;
+	CPU_CLR(i, &ours);
+	sched_setaffinity(sides[0].pid, sizeof(theirs), &theirs);
+	sched_setaffinity(sides[1].pid, sizeof(theirs), &theirs);
+	sched_setaffinity(0, sizeof(ours), &ours);
 }
 
 static void
@@ -188,32 +220,61 @@ learn(int in_turn)
 }
 
 static void
-put_list(const char *name, const double *v)
+put_list(const char *name, const double *v, int n)
 {
 	int i;
 
 	printf(",\"%s\":[", name);
-	for (i = 0; i < TURNS; i++)
+	for (i = 0; i < n; i++)
 		printf("%s%.3f", i ? "," : "", v[i]);
 	putchar(']');
 }
 
 static void
-report(int rate)
+report(int turns, int rate)
 {
 	printf("{\"bytes\":%zu,\"deliveries\":%llu", frame_len,
 	    (unsigned long long)sides[0].x.seen);
-	put_list("ours", sides[0].figure);
-	put_list("floor", sides[1].figure);
+	put_list("ours", sides[0].figure, turns);
+	put_list("floor", sides[1].figure, turns);
 	if (rate) {
-		put_list("ours_p50", sides[0].p50);
-		put_list("floor_p50", sides[1].p50);
-		put_list("ours_p99", sides[0].p99);
-		put_list("floor_p99", sides[1].p99);
-		put_list("ours_max", sides[0].worst);
-		put_list("floor_max", sides[1].worst);
+		put_list("ours_p50", sides[0].p50, turns);
+		put_list("floor_p50", sides[1].p50, turns);
+		put_list("ours_p99", sides[0].p99, turns);
+		put_list("floor_p99", sides[1].p99, turns);
+		put_list("ours_max", sides[0].worst, turns);
+		put_list("floor_max", sides[1].worst, turns);
 	}
 	puts("}");
+}
+
+/*
+ * Each side for so many seconds, in turns, after one that does not count: CPU
+ * for each delivery.
+ */
+static void
+in_turns(int turns, double seconds, void (*round)(struct side *, int), int arg)
+{
+	struct side *s;
+	double ends, cpu;
+	uint64_t had;
+	int i, k;
+
+	seconds /= 2 * (turns + 1);
+	for (i = -1; i < turns; i++) {
+		for (k = 0; k < 2; k++) {
+			s = &sides[(i + 1 + k) % 2];
+			had = s->x.seen;
+			cpu = cpu_us(s->pid);
+			ends = now_s() + seconds;
+			do
+				round(s, arg);
+			while (now_s() < ends);
+			if (i >= 0)
+				s->figure[i] = (cpu_us(s->pid) - cpu) /
+					       (double)(s->x.seen - had);
+		}
+	}
 }
 
 /* --- one event to all ----------------------------------------------------- */
@@ -223,36 +284,23 @@ fan(char **argv)
 {
 	enum kind kind = kind_of(argv[0]);
 	size_t n = strtoul(argv[1], NULL, 10);
-	int burst = (int)strtol(argv[2], NULL, 10), i, k;
-	double seconds = strtod(argv[3], NULL) / (2 * TURNS), ends, cpu;
-	struct side *s;
-	uint64_t had;
+	int burst = (int)strtol(argv[2], NULL, 10);
+	int turns = burst == 1 ? TURNS_SHORT : TURNS;
 
 	both_open(kind, n, argv + 4);
+	apart();
 	learn(0);
-	for (i = 0; i < TURNS; i++) {
-		for (k = 0; k < 2; k++) {
-			s = &sides[(i + k) % 2];
-			had = s->x.seen;
-			cpu = cpu_us(s->pid);
-			ends = now_s() + seconds;
-			do
-				round_trip(s, burst);
-			while (now_s() < ends);
-			s->figure[i] =
-			    (cpu_us(s->pid) - cpu) / (double)(s->x.seen - had);
-		}
-	}
-	report(0);
+	in_turns(turns, strtod(argv[3], NULL), round_trip, burst);
+	report(turns, 0);
 	return 0;
 }
 
 /* --- one event to each ---------------------------------------------------- */
 
 static void
-each_once(struct side *s, size_t n)
+each_once(struct side *s, int n)
 {
-	size_t i;
+	int i;
 
 	streams_want(&s->x, s->number + 1, 1);
 	for (i = 0; i < n; i++) {
@@ -260,7 +308,7 @@ each_once(struct side *s, size_t n)
 		if (i % 64 == 0)
 			streams_read(0);
 	}
-	s->due += n;
+	s->due += (uint64_t)n;
 	wait_all(s);
 }
 
@@ -269,31 +317,16 @@ turn(char **argv)
 {
 	enum kind kind = kind_of(argv[0]);
 	size_t n = strtoul(argv[1], NULL, 10);
-	double seconds = strtod(argv[2], NULL) / (2 * TURNS), ends, cpu;
-	struct side *s;
-	uint64_t had;
-	int i, k;
 
 	both_open(kind, n, argv + 3);
 	if (n > ntokens) {
 		fputs("swarm: a token for each stream, please\n", stderr);
 		return 2;
 	}
+	apart();
 	learn(1);
-	for (i = 0; i < TURNS; i++) {
-		for (k = 0; k < 2; k++) {
-			s = &sides[(i + k) % 2];
-			had = s->x.seen;
-			cpu = cpu_us(s->pid);
-			ends = now_s() + seconds;
-			do
-				each_once(s, n);
-			while (now_s() < ends);
-			s->figure[i] =
-			    (cpu_us(s->pid) - cpu) / (double)(s->x.seen - had);
-		}
-	}
-	report(0);
+	in_turns(TURNS_SHORT, strtod(argv[2], NULL), each_once, (int)n);
+	report(TURNS_SHORT, 0);
 	return 0;
 }
 
@@ -391,7 +424,7 @@ rate(char **argv)
 		for (k = 0; k < 2; k++)
 			rate_turn(&sides[(i + k) % 2], per_s,
 			    seconds / (2 * TURNS), i);
-	report(1);
+	report(TURNS, 1);
 	return 0;
 }
 

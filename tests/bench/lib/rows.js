@@ -30,15 +30,18 @@ export function report(what, ours, floor, unit, ratio, target, good, spread = ''
 		table(process.env.PARLEY_BENCH_TABLE);
 }
 
-// Figures of turns, side by side: the medians, the ratio of each turn's two.
+// Figures of turns, side by side: the medians, the ratio of each turn's two,
+// and between which values the ratios are: of many turns the middle half.
 // by: 'most' (ours may be so many times the floor's) or 'least'.
 export function compare(what, ours, floor, unit, bound, { by = 'most', digits = 2 } = {}) {
 	const ratios = ours.map((v, i) => by === 'most' ? v / floor[i] : floor[i] / v);
 	const r = median(ratios);
+	const sorted = [...ratios].sort((x, y) => x - y);
+	const quarter = ratios.length < 8 ? 0 : Math.floor(ratios.length / 4);
 	report(what, median(ours).toFixed(digits), median(floor).toFixed(digits), unit,
 		r.toFixed(2), `${by === 'most' ? '<=' : '>='} ${bound}`,
 		by === 'most' ? r <= bound : r >= bound,
-		`${Math.min(...ratios).toFixed(2)}-${Math.max(...ratios).toFixed(2)}`);
+		`${sorted[quarter].toFixed(2)}-${sorted.at(-1 - quarter).toFixed(2)}`);
 }
 
 // The rows as those of the Markdown table in a file: those that are there by
