@@ -1,11 +1,16 @@
 /*
- * What a platform told us, into the store: raw body first, then customers,
- * conversations, messages, receipts and marks, all in one transaction.  What
- * the bytes mean was said by the adapter.
+ * What a platform told us, out of the inbox into customers, conversations,
+ * messages, receipts and marks.  What the bytes mean is said by the adapter.
+ *
+ * The write lock is the lease: who has it takes the oldest that is new, and
+ * what it makes of it and that it is done are one commit.  So nothing is done
+ * twice or forgotten, and the order is that of arrival, whoever does it and
+ * whoever dies.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "echo.h"
 #include "inbound.h"
 #include "json.h"
@@ -16,16 +21,38 @@
 #include "store_delivery.h"
 #include "store_echo.h"
 #include "store_message.h"
+#include "store_webhook.h"
+#include "utf8.h"
 
 /* The longest names that are kept; what has longer ones is not a platform. */
 #define EXTERNAL_MAX 255
+#define NAME_CHARS_MAX 200
+#define AVATAR_BYTES_MAX 1024
 
-/* A webhook being kept. */
+/*
+ * In one commit, so that many that wait cost few; no more than others may wait
+ * for the write lock, or than hints fit into pushd's socket.
+ */
+#define GROUP_MAX 16
+#define GROUP_MS 20
+
+/* New for so long although everybody looks: it may kill who tries it. */
+#define SUSPECT_MS 10000
+#define DEATHS_MAX 5
+#define TRIES_MAX 10
+
+/* Before each next try. */
+static const int64_t pauses_ms[] = { 60000, 60000, 600000, 3600000, 21600000 };
+
+/* A webhook being thought about. */
 struct inbound {
 	struct store *st;
-	const struct channel_account *ac;
-	int64_t inbox; /* webhook_inbox.id */
-	size_t kept;   /* items that had an effect */
+	struct channel_account ac;
+	struct channel_row row; /* of ${ac} */
+	int64_t inbox;          /* webhook_inbox.id */
+	int64_t counted;        /* the one whose try was counted already */
+	size_t kept;            /* items that had an effect */
+	size_t failed;          /* items that could not be stored */
 };
 
 static bool
@@ -81,6 +108,43 @@ payload_json(const struct channel_item *it)
 	return o;
 }
 
+/*
+ * The customer of an item, made if missing.  What the platform calls it is its
+ * name as long as it has none.
+ */
+static int
+customer_find(
+    struct inbound *in, const struct channel_item *it, int64_t *customer)
+{
+	const char *avatar = it->user_avatar;
+	char name[NAME_CHARS_MAX * 4 + 1] = "", had[sizeof(name)];
+	struct customer_patch p = { 0 };
+	int rc;
+
+	if (it->user_name != NULL && !it->out) {
+		channel_copy(
+		    name, sizeof(name), it->user_name, strlen(it->user_name));
+		name[utf8_cut(name, strlen(name), NAME_CHARS_MAX)] = '\0';
+	}
+	if (avatar != NULL && (it->out || strncmp(avatar, "https://", 8) != 0 ||
+				  strlen(avatar) > AVATAR_BYTES_MAX))
+		avatar = NULL;
+	if (name[0] != '\0' && !utf8_blank(name, strlen(name))) {
+		p.name = name;
+		p.avatar_url = avatar;
+	}
+	rc = store_identity(in->st, in->ac.id, it->user, &p, customer);
+	if (rc != STORE_REPEATED || p.name == NULL)
+		return rc;
+	if (store_customer_name(in->st, *customer, had, sizeof(had)) ==
+	    STORE_FAILED)
+		return STORE_FAILED;
+	if (had[0] == '\0' && store_customer_profiled(in->st, *customer, p.name,
+				  p.avatar_url) == STORE_FAILED)
+		return STORE_FAILED;
+	return rc;
+}
+
 /* The customer and the conversation of an item, made if missing. */
 static int
 whereabouts(struct inbound *in, const struct channel_item *it,
@@ -90,17 +154,16 @@ whereabouts(struct inbound *in, const struct channel_item *it,
 
 	*customer = 0;
 	if (it->user != NULL) {
-		rc = store_identity(
-		    in->st, in->ac->id, it->user, NULL, customer);
+		rc = customer_find(in, it, customer);
 		if (rc != STORE_DONE && rc != STORE_REPEATED)
 			return rc;
 	}
 	/* A group that only we wrote in, so far, belongs to nobody yet. */
 	if (*customer == 0)
 		return store_echo_thread(
-		    in->st, in->ac->id, it->conversation, conversation);
+		    in->st, in->ac.id, it->conversation, conversation);
 	return store_conversation_external(
-	    in->st, in->ac->id, it->conversation, *customer, conversation);
+	    in->st, in->ac.id, it->conversation, *customer, conversation);
 }
 
 /*
@@ -114,19 +177,19 @@ echo_settles(
 	int64_t n = it->outbound;
 	int rc;
 
-	if (it->message_id != NULL && (rc = store_echo_known(in->st, in->ac->id,
+	if (it->message_id != NULL && (rc = store_echo_known(in->st, in->ac.id,
 					   it->message_id)) != STORE_NONE)
 		return rc;
 	if (n == 0 && !it->by_person && it->text != NULL) {
 		rc = echo_match(
-		    in->st, in->ac, conversation, it->text, it->sent_at, &n);
+		    in->st, &in->ac, conversation, it->text, it->sent_at, &n);
 		if (rc == STORE_FAILED)
 			return rc;
 	}
 	if (n == 0)
 		return STORE_NONE;
 	return store_delivery_echo(
-	    in->st, n, in->ac->id, it->message_id, it->sent_at);
+	    in->st, n, in->ac.id, it->message_id, it->sent_at);
 }
 
 static int
@@ -134,7 +197,7 @@ message_store(struct inbound *in, const struct channel_item *it)
 {
 	struct message m = { .kind = it->kind,
 		.content = it->text,
-		.channel = in->ac->id,
+		.channel = in->ac.id,
 		.external_id = it->message_id,
 		.reply_external = it->reply_to,
 		.sent_at = it->sent_at,
@@ -177,7 +240,7 @@ receipt_early(struct inbound *in, const char *id, const char *status)
 	char key[EXTERNAL_MAX + 32];
 
 	snprintf(key, sizeof(key), "receipt:%s:%s", status, id);
-	return store_webhook_seen(in->st, in->ac->id, key);
+	return store_webhook_seen(in->st, in->ac.id, key);
 }
 
 static int
@@ -190,8 +253,8 @@ status_store(struct inbound *in, const struct channel_item *it)
 		if (it->ids[i] == NULL || !name_fits(it->ids[i]))
 			continue;
 		rc = store_delivery_receipt(
-		    in->st, in->ac->id, it->ids[i], it->status);
-		if (rc != STORE_FAILED && store_echo_ours(in->st, in->ac->id,
+		    in->st, in->ac.id, it->ids[i], it->status);
+		if (rc != STORE_FAILED && store_echo_ours(in->st, in->ac.id,
 					      it->ids[i]) == STORE_NONE)
 			rc = receipt_early(in, it->ids[i], it->status);
 		if (rc == STORE_FAILED)
@@ -201,7 +264,7 @@ status_store(struct inbound *in, const struct channel_item *it)
 	if (it->nids > 0 || it->watermark == 0 || it->conversation == NULL)
 		return last;
 	rc = store_echo_thread(
-	    in->st, in->ac->id, it->conversation, &conversation);
+	    in->st, in->ac.id, it->conversation, &conversation);
 	if (rc != STORE_DONE)
 		return rc;
 	return store_delivery_watermark(
@@ -217,12 +280,11 @@ contact_store(struct inbound *in, const struct channel_item *it)
 	if (!name_fits(it->user))
 		return STORE_NONE;
 	if (it->follow)
-		rc = store_identity(
-		    in->st, in->ac->id, it->user, NULL, &customer);
+		rc = customer_find(in, it, &customer);
 	if (rc == STORE_FAILED)
 		return rc;
 	return store_identity_follow(
-	    in->st, in->ac->id, it->user, it->follow, it->sent_at);
+	    in->st, in->ac.id, it->user, it->follow, it->sent_at);
 }
 
 static int
@@ -236,54 +298,227 @@ item_store(struct inbound *in, const struct channel_item *it)
 	case CHANNEL_EDIT:
 		return it->message_id == NULL
 			   ? STORE_NONE
-			   : store_message_edit_external(in->st, in->ac->id,
+			   : store_message_edit_external(in->st, in->ac.id,
 				 it->message_id, it->version, it->text,
 				 it->text != NULL ? strlen(it->text) : 0);
 	case CHANNEL_DELETE:
 		return it->message_id == NULL
 			   ? STORE_NONE
 			   : store_message_delete_external(
-				 in->st, in->ac->id, it->message_id);
+				 in->st, in->ac.id, it->message_id);
 	case CHANNEL_CONTACT:
 		return contact_store(in, it);
 	case CHANNEL_NOTE:
 		break;
 	}
 	log_info("webhook event platform=%s channel=%lld what=%.64s",
-	    in->ac->ch->platform, (long long)in->ac->id,
+	    in->ac.ch->platform, (long long)in->ac.id,
 	    it->what != NULL ? it->what : "-");
 	return STORE_NONE;
 }
 
-int
-inbound_store(struct store *st, const struct channel_account *ac,
-    const struct channel_hook *hook, const struct channel_batch *batch)
+/*
+ * One item, undone alone if it fails.  What has no id of its own is known by
+ * its place in the body, or running it again would store it twice.
+ */
+static int
+item_run(struct inbound *in, const struct channel_item *it, size_t i)
 {
-	struct inbound in = { .st = st, .ac = ac };
+	char key[64];
+	int rc = STORE_DONE;
+
+	if (store_begin(in->st) == STORE_FAILED)
+		return STORE_FAILED;
+	if (it->op == CHANNEL_MESSAGE && it->message_id == NULL) {
+		snprintf(
+		    key, sizeof(key), "item:%lld:%zu", (long long)in->inbox, i);
+		rc = store_webhook_seen(in->st, in->ac.id, key);
+		if (rc == STORE_DONE)
+			rc = item_store(in, it);
+		return store_end(in->st, rc);
+	}
+	rc = item_store(in, it);
+	if (rc == STORE_FAILED)
+		return store_end(in->st, rc);
+	/* Whatever came of it: it may have marked something on the way. */
+	return store_end(in->st, STORE_DONE) == STORE_DONE ? rc : STORE_FAILED;
+}
+
+/* Whether it was not the item's fault: then nobody gets anywhere now. */
+static bool
+store_stuck(const struct store *st)
+{
+	enum store_trouble t = store_trouble(st);
+
+	return t == STORE_BUSY || t == STORE_NO_SPACE;
+}
+
+/* All items; DONE, or FAILED when none of it may stay. */
+static int
+items_run(struct inbound *in, const struct channel_batch *batch)
+{
 	int rc;
 
-	if (batch->err || store_begin(st) == STORE_FAILED)
-		return STORE_FAILED;
-	rc = store_webhook_add(st, ac->id, hook->body, hook->len, &in.inbox);
-	if (rc != STORE_DONE)
-		return store_end(st, rc);
-	for (size_t i = 0; i < batch->n && rc != STORE_FAILED; i++) {
-		rc = item_store(&in, &batch->items[i]);
+	for (size_t i = 0; i < batch->n; i++) {
+		rc = item_run(in, &batch->items[i], i);
 		if (rc == STORE_DONE)
-			in.kept++;
-		else if (rc != STORE_FAILED && rc != STORE_NONE &&
-			 rc != STORE_REPEATED)
-			log_warn("webhook item refused channel=%lld item=%zu"
-				 " rc=%d",
-			    (long long)ac->id, i, rc);
+			in->kept++;
+		else if (rc == STORE_FAILED && store_stuck(in->st))
+			return STORE_FAILED;
+		else if (rc == STORE_FAILED)
+			in->failed++;
+		if (rc == STORE_FAILED || rc > STORE_REPEATED)
+			log_warn("webhook item refused channel=%lld inbox=%lld"
+				 " item=%zu rc=%d",
+			    (long long)in->ac.id, (long long)in->inbox, i, rc);
 	}
-	if (rc != STORE_FAILED)
-		rc = store_webhook_done(
-		    st, in.inbox, in.kept > 0 ? "done" : "ignored");
 	if (batch->skipped > 0)
 		log_info("webhook skipped platform=%s channel=%lld items=%zu",
-		    ac->ch->platform, (long long)ac->id, batch->skipped);
-	return store_end(st, rc == STORE_FAILED ? rc : STORE_DONE);
+		    in->ac.ch->platform, (long long)in->ac.id, batch->skipped);
+	return STORE_DONE;
+}
+
+/* It did not come through: again later, unless that cannot help. */
+static int
+webhook_fail(struct inbound *in, const struct webhook_row *w, const char *why,
+    bool again)
+{
+	int64_t tries = w->tries + (in->counted != w->id), due = 0;
+	size_t n = sizeof(pauses_ms) / sizeof(pauses_ms[0]);
+	size_t i = (size_t)(tries > 0 ? tries - 1 : 0);
+
+	if (again && tries < TRIES_MAX)
+		due = store_now(in->st) + pauses_ms[i < n ? i : n - 1];
+	log_warn("webhook failed channel=%lld inbox=%lld tries=%lld why=%s",
+	    (long long)w->channel, (long long)w->id, (long long)tries, why);
+	return store_webhook_failed(in->st, w->id, why, tries, due);
+}
+
+static const char *
+header_gone(void *arg, const char *name)
+{
+	(void)arg;
+	(void)name;
+	return NULL;
+}
+
+/* Its account as it is now; NONE: there is none any more. */
+static int
+account_get(struct inbound *in, int64_t channel)
+{
+	int rc;
+
+	if (in->ac.id == channel)
+		return STORE_DONE;
+	channel_row_fini(&in->row);
+	memset(&in->ac, 0, sizeof(in->ac));
+	if ((rc = store_channel_get(in->st, channel, &in->row)) != STORE_DONE)
+		return rc;
+	if ((in->ac.ch = channel_find(in->row.platform)) == NULL)
+		return STORE_NONE;
+	in->ac.id = channel;
+	in->ac.config = in->row.all;
+	return STORE_DONE;
+}
+
+/* All that one webhook means; DONE, or FAILED when none of it may stay. */
+static int
+webhook_run(struct inbound *in, const struct webhook_row *w)
+{
+	struct channel_hook hook = { .body = w->body,
+		.len = w->len,
+		.now_ms = w->received_at,
+		.header = header_gone };
+	struct channel_batch batch;
+	char why[64];
+	int rc;
+
+	if (w->len == 0 || (rc = account_get(in, w->channel)) == STORE_NONE)
+		return store_webhook_done(in->st, w->id, "ignored");
+	if (rc != STORE_DONE)
+		return rc;
+	in->inbox = w->id;
+	in->kept = in->failed = 0;
+	channel_batch_init(&batch);
+	if (in->ac.ch->parse(&in->ac, &hook, &batch) != 0) {
+		rc = webhook_fail(in, w, "not readable", false);
+	} else if (batch.err) {
+		rc = webhook_fail(in, w, "out of memory", true);
+	} else if ((rc = items_run(in, &batch)) == STORE_DONE) {
+		snprintf(why, sizeof(why), "%zu of %zu items not stored",
+		    in->failed, batch.n);
+		rc = in->failed > 0 ? webhook_fail(in, w, why, true)
+				    : store_webhook_done(in->st, w->id,
+					  in->kept > 0 ? "done" : "ignored");
+	}
+	channel_batch_fini(&batch);
+	return rc == STORE_NONE ? STORE_DONE : rc;
+}
+
+/* Some, as one commit.  NONE: no new one is left. */
+static int
+group_run(struct inbound *in)
+{
+	int64_t end = clock_mono_ms() + GROUP_MS;
+	struct webhook_row w = { 0 };
+	int n = 0, rc;
+
+	if (store_begin(in->st) == STORE_FAILED)
+		return STORE_FAILED;
+	do {
+		if ((rc = store_webhook_next(in->st, &w)) == STORE_DONE)
+			rc = webhook_run(in, &w);
+		webhook_row_fini(&w);
+	} while (rc == STORE_DONE && ++n < GROUP_MAX && clock_mono_ms() < end);
+	if (store_end(in->st, rc == STORE_FAILED ? rc : STORE_DONE) ==
+	    STORE_FAILED)
+		return STORE_FAILED;
+	return rc;
+}
+
+/*
+ * One that is new for long may be one whose program died of it: count the try
+ * before, and put it off when there were many.
+ */
+static int
+suspect_check(struct inbound *in)
+{
+	struct webhook_row w = { 0 };
+	int64_t id, since;
+	int rc = store_webhook_head(in->st, &id, &since);
+
+	if (rc != STORE_DONE || store_now(in->st) - since < SUSPECT_MS)
+		return rc;
+	if (store_begin(in->st) == STORE_FAILED)
+		return STORE_FAILED;
+	if ((rc = store_webhook_next(in->st, &w)) == STORE_DONE) {
+		rc = store_webhook_tried(in->st, w.id);
+		in->counted = w.id;
+		if (rc == STORE_DONE && w.tries >= DEATHS_MAX &&
+		    strcmp(w.error, WEBHOOK_TRIED) == 0) {
+			w.tries++;
+			rc = webhook_fail(in, &w, "nobody survived it", true);
+		}
+	}
+	webhook_row_fini(&w);
+	return store_end(in->st, rc);
+}
+
+int
+inbound_run(struct store *st, int64_t max_ms)
+{
+	struct inbound in = { .st = st };
+	int64_t end = clock_mono_ms() + max_ms;
+	int rc;
+
+	if (store_webhook_renew(st) == STORE_FAILED)
+		return STORE_FAILED;
+	if ((rc = suspect_check(&in)) == STORE_DONE)
+		do
+			rc = group_run(&in);
+		while (rc == STORE_DONE && clock_mono_ms() < end);
+	channel_row_fini(&in.row);
+	return rc;
 }
 
 int

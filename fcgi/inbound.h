@@ -5,13 +5,15 @@
 #include "store.h"
 
 /*
- * inbound_store(st, ac, hook, batch):
- * Keep a proven webhook: the raw body and everything its items mean, in one
- * transaction.  STORE_DONE; STORE_REPEATED: this very body was here, nothing
- * happened; STORE_FAILED: nothing was stored.
+ * inbound_run(st, max_ms):
+ * Make of stored webhooks (store_webhook.h) what they mean, the oldest first,
+ * until no new one is left or ${max_ms} are over; a few are one commit.  Any
+ * program may do so at any time, also several at once: each is done once and
+ * in its turn, and one whose program dies is left as it was.  One that cannot
+ * be stored is `failed`, which harms no other, and tried again some times.
+ * NONE: none is left; DONE: there are more; FAILED: not now.
  */
-int inbound_store(struct store *st, const struct channel_account *ac,
-    const struct channel_hook *hook, const struct channel_batch *batch);
+int inbound_run(struct store *st, int64_t max_ms);
 
 /*
  * inbound_receipts(st, channel, external_id):

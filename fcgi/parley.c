@@ -31,7 +31,8 @@ static const struct parley_cmd *const commands[] = { &parley_init, &parley_run,
 	&parley_user_add, &parley_user_password, &parley_user_disable,
 	&parley_user_enable, &parley_user_role, &parley_token, &parley_key_add,
 	&parley_key_end, &parley_channel_list, &parley_channel_add,
-	&parley_channel_set, &parley_work, &parley_check, &parley_status,
+	&parley_channel_set, &parley_webhook_list, &parley_webhook_show,
+	&parley_webhook_replay, &parley_work, &parley_check, &parley_status,
 	NULL };
 
 static const char *conf_option; /* --conf */
@@ -560,7 +561,7 @@ work_main(const struct parley_cmd *c, int n, char **args)
 }
 
 const struct parley_cmd parley_work = { "work", "[--once]",
-	"Send what waits for the platforms, and keep house.\n"
+	"Send what waits for the platforms, read what they posted, keep house.\n"
 	"Runs until SIGTERM; with --once until nothing is due, for cron:\n"
 	"  * * * * * parley work --once --conf FILE\n"
 	"A second one at the same time ends at once.\n",

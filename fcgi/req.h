@@ -43,7 +43,8 @@ struct req {
 	bool cgi;              /* one request a process: do not wait */
 	bool loopback;         /* the peer is of this machine */
 	int64_t now_ms;
-	const char *body; /* "" if there is none */
+	int64_t behind_ms; /* it waited at most so long to be taken */
+	const char *body;  /* "" if there is none */
 	size_t body_len;
 	struct json_object *json; /* body of a JSON route: always an object */
 	const char *bad_field;    /* what the first failing req_* asked for */

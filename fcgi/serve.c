@@ -56,7 +56,7 @@
 #define DRAIN_BYTES_MAX (4u << 20) /* of a body nobody wants */
 #define STORE_AGAIN_MS 1000        /* after a failed opening */
 
-void (*serve_idle)(struct store *st);
+void (*serve_tail)(struct store *st);
 
 /* One process, one request at a time. */
 static struct {
@@ -75,7 +75,8 @@ static struct {
 	bool body_said;     /* there is a CONTENT_LENGTH */
 	int64_t body_left;  /* of it; below 0 if more came */
 	bool body_end;
-	bool seen; /* the asker is to be marked as there */
+	bool seen;        /* the asker is to be marked as there */
+	int64_t empty_at; /* then nobody waited for us, monotonic ms */
 } sv;
 
 static volatile sig_atomic_t stop, reopen;
@@ -269,6 +270,7 @@ serve_one(char **env)
 
 	status = req_init(rq, &sv.cf, env, &code);
 	rq->cgi = sv.fcgi == NULL;
+	rq->behind_ms = rq->cgi ? 0 : begin - sv.empty_at;
 	rq->open_store = serve_store;
 	rsp_init(&sv.rs, rq);
 	buf_reset(&sv.body);
@@ -304,8 +306,22 @@ serve_end(void)
 		sodium_memzero(sv.body.data, sv.body.len);
 	}
 	buf_reset(&sv.body);
-	if (serve_idle != NULL && sv.fcgi != NULL)
-		serve_idle(sv.st);
+	if (serve_tail != NULL) {
+		serve_tail(sv.st);
+		if (sv.st != NULL)
+			store_idle(sv.st);
+	}
+}
+
+bool
+serve_waiting(void)
+{
+	struct pollfd p = { .events = POLLIN };
+
+	if (sv.fcgi == NULL)
+		return false;
+	p.fd = sv.fcgi->ipcFd >= 0 ? sv.fcgi->ipcFd : sv.fcgi->listen_sock;
+	return poll(&p, 1, 0) == 1;
 }
 
 /* Configuration. */
@@ -381,6 +397,34 @@ serve_broken(void)
 
 /* The loops. */
 
+/*
+ * The answer is complete.  A front end waits until nobody has our output open,
+ * some until nobody has the error log; and then may end us, which may wait
+ * until the tail is done.
+ */
+static void
+cgi_leave(void)
+{
+	char path[4200];
+	int fd;
+
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+		return;
+	(void)dup2(fd, STDIN_FILENO);
+	(void)dup2(fd, STDOUT_FILENO);
+	(void)close(fd);
+	(void)snprintf(path, sizeof(path), "%s/%s.log", sv.cf.log_dir, sv.name);
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (fd == -1)
+		fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (fd != -1) {
+		(void)dup2(fd, STDERR_FILENO);
+		(void)close(fd);
+	}
+}
+
 static int
 serve_cgi(void)
 {
@@ -390,6 +434,8 @@ serve_cgi(void)
 		return 1;
 	}
 	serve_one(environ);
+	if (serve_tail != NULL)
+		cgi_leave();
 	serve_end();
 	store_leave(sv.st);
 	return 0;
@@ -450,6 +496,8 @@ serve_fcgi(void)
 	sigset_t block, open_mask;
 	FCGX_Request fr;
 	unsigned streak = 0; /* requests since serve_wait */
+	int64_t since;
+	bool empty;
 	size_t i;
 	int rc, flags;
 
@@ -483,9 +531,14 @@ serve_fcgi(void)
 		 * without asking; every so often signals get their turn.
 		 */
 		if (fr.ipcFd >= 0 || streak == 0 || streak >= STREAK_MAX) {
+			/* A full queue would not have let us sleep. */
+			empty = streak == 0 || fr.ipcFd >= 0;
+			since = clock_mono_ms();
 			streak = 0;
 			if ((rc = serve_wait(&fr, &open_mask)) == -1)
 				break;
+			if (empty || clock_mono_ms() > since)
+				sv.empty_at = clock_mono_ms();
 			if (rc == 0)
 				continue;
 		}

@@ -3,6 +3,7 @@
 
 #include "route.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -14,9 +15,13 @@
 int serve(int argc, char **argv, const struct route *routes, size_t n);
 
 /*
- * serve_idle: called after each FastCGI request was answered, with the store
- * if it is open (else NULL); for work nobody should wait for.  NULL: nothing.
+ * serve_tail: called when the answer of a request has left, with the store if
+ * it is open (else NULL): for work nobody should wait for.  As CGI the output
+ * is closed by then.  NULL: nothing.
+ * serve_waiting(): whether another request waits for this process, or for any
+ * of its pool.
  */
-extern void (*serve_idle)(struct store *st);
+extern void (*serve_tail)(struct store *st);
+bool serve_waiting(void);
 
 #endif

@@ -137,7 +137,10 @@ lock_wait(int fd, int64_t wait_ms)
 static int
 lock_take(struct store *st)
 {
-	int64_t wait_ms = st->lock_late ? STORE_LOCK_LATE_MS : STORE_LOCK_MS;
+	int64_t wait_ms = st->lock_ms > 0 ? st->lock_ms : STORE_LOCK_MS;
+
+	if (st->lock_late && wait_ms > STORE_LOCK_LATE_MS)
+		wait_ms = STORE_LOCK_LATE_MS;
 
 	while (flock(st->lock_fd, LOCK_EX | LOCK_NB) == -1) {
 		if (errno == EINTR)
@@ -680,9 +683,15 @@ store_idle(struct store *st)
 		st->reads = 0;
 		store_rollback(st);
 	}
-	st->now_ms = st->stop_at = 0;
+	st->now_ms = st->stop_at = st->lock_ms = 0;
 	st->trouble = STORE_OK;
 	st->field[0] = '\0';
+}
+
+void
+store_set_wait(struct store *st, int64_t wait_ms)
+{
+	st->lock_ms = wait_ms;
 }
 
 void

@@ -106,6 +106,9 @@ const char *store_field(const struct store *st);
 int64_t store_now(const struct store *st);
 void store_set_now(struct store *st, int64_t now_ms);
 
+/* store_set_wait(st, ms): for the write lock, until store_idle; not 2 s. */
+void store_set_wait(struct store *st, int64_t wait_ms);
+
 /*
  * store_begin(st) ... store_end(st, rc):
  * Several writes as one transaction: all of it is there or nothing is.  Takes

@@ -1,4 +1,4 @@
-/* Channels, the leases on their tokens, and webhooks as they came. */
+/* Channels, and the leases on their tokens. */
 #include "store_channel.h"
 
 #include <stdio.h>
@@ -7,9 +7,6 @@
 
 #include "json.h"
 #include "store_db.h"
-#include "token.h"
-
-#define WEBHOOK_BATCH 500
 
 /* ---- channels ----------------------------------------------------------- */
 
@@ -404,106 +401,4 @@ store_lease_drop(struct store *st, int64_t channel, const char *by)
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	return store_end(st, lease_end(st, channel, by, false));
-}
-
-/* ---- webhooks ----------------------------------------------------------- */
-
-int
-store_webhook_add(struct store *st, int64_t channel, const void *body,
-    size_t len, int64_t *id)
-{
-	static const char find_sql[] =
-	    "SELECT id FROM webhook_inbox WHERE channel_id = :channel"
-	    " AND body_hash = :hash";
-	static const char sql[] =
-	    "INSERT INTO webhook_inbox (channel_id, body_hash, body, state,"
-	    " received_at) VALUES (:channel, :hash, :body, 'new', :now)"
-	    " RETURNING id";
-	char hash[TOKEN_HASH_SIZE];
-	sqlite3_stmt *q;
-	int rc;
-
-	token_hash(body, len, hash);
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, find_sql);
-	bind_int(q, ":channel", channel);
-	bind_str(q, ":hash", hash);
-	rc = step_int(st, q, id);
-	if (rc == 1)
-		return store_end(st, STORE_REPEATED);
-	if (rc == 0) {
-		q = store_stmt(st, sql);
-		bind_int(q, ":channel", channel);
-		bind_str(q, ":hash", hash);
-		bind_blob(q, ":body", body, len);
-		bind_int(q, ":now", store_now(st));
-		rc = step_int(st, q, id);
-	}
-	return store_end(st, rc);
-}
-
-int
-store_webhook_done(struct store *st, int64_t id, const char *state)
-{
-	static const char sql[] =
-	    "UPDATE webhook_inbox SET state = :state WHERE id = :id";
-	sqlite3_stmt *q;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, sql);
-	bind_int(q, ":id", id);
-	bind_str(q, ":state", state);
-	return store_end(st, step_done(st, q));
-}
-
-int
-store_webhook_seen(struct store *st, int64_t channel, const char *key)
-{
-	static const char sql[] =
-	    "INSERT INTO webhook_seen (channel_id, key, seen_at)"
-	    " VALUES (:channel, :key, :now) ON CONFLICT DO NOTHING";
-	sqlite3_stmt *q;
-	int rc;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, sql);
-	bind_int(q, ":channel", channel);
-	bind_str(q, ":key", key);
-	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_REPEATED;
-	return store_end(st, rc);
-}
-
-int
-store_webhook_purge(struct store *st, int64_t older_ms)
-{
-	static const char inbox_sql[] =
-	    "DELETE FROM webhook_inbox WHERE id IN (SELECT id"
-	    " FROM webhook_inbox WHERE received_at < :before LIMIT :batch)";
-	static const char seen_sql[] =
-	    "DELETE FROM webhook_seen WHERE (channel_id, key) IN"
-	    " (SELECT channel_id, key FROM webhook_seen"
-	    "  WHERE seen_at < :before LIMIT :batch)";
-	static const char *const sql[] = { inbox_sql, seen_sql };
-	sqlite3_stmt *q;
-	int rc = STORE_DONE, changed = 0;
-	size_t i;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	for (i = 0; i < 2 && rc == STORE_DONE; i++) {
-		q = store_stmt(st, sql[i]);
-		bind_int(q, ":before", store_now(st) - older_ms);
-		bind_int(q, ":batch", WEBHOOK_BATCH);
-		if ((rc = step_done(st, q)) == STORE_DONE)
-			changed += store_changes(st);
-	}
-	if (rc == STORE_DONE && changed == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
 }

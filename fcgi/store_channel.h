@@ -3,7 +3,7 @@
 
 #include "store.h"
 
-/* Channels, their tokens, and webhooks as they came. */
+/* Channels and their tokens. */
 
 struct channel_row {
 	int64_t id;
@@ -63,23 +63,5 @@ int store_lease_take(
 int store_lease_token(struct store *st, int64_t channel, const char *by,
     struct json_object *secrets);
 int store_lease_drop(struct store *st, int64_t channel, const char *by);
-
-/*
- * Webhooks: stored first, with their effects in one transaction:
- *
- *	store_begin
- *	store_webhook_add(...)      REPEATED: this very body was here: end, 200
- *	for each item: store_webhook_seen (events without a message id),
- *	    store_identity, store_conversation_external, store_message_add, ...
- *	store_webhook_done(...)
- *	store_end(st, STORE_DONE)
- */
-int store_webhook_add(struct store *st, int64_t channel, const void *body,
-    size_t len, int64_t *id);
-int store_webhook_done(struct store *st, int64_t id, const char *state);
-/* DONE: new; REPEATED: was here. */
-int store_webhook_seen(struct store *st, int64_t channel, const char *key);
-/* store_webhook_purge(st, older_ms): a batch of both. */
-int store_webhook_purge(struct store *st, int64_t older_ms);
 
 #endif

@@ -29,8 +29,9 @@ struct store_queued {
 struct store {
 	sqlite3 *db;
 	char *path;
-	int lock_fd;    /* write.lock */
-	bool lock_late; /* the last wait for it was in vain */
+	int lock_fd;     /* write.lock */
+	bool lock_late;  /* the last wait for it was in vain */
+	int64_t lock_ms; /* to wait for it; 0: STORE_LOCK_MS */
 	enum store_mode mode;
 	bool read_only;
 	int64_t space_min;

@@ -1,11 +1,13 @@
 /*
  * webhook.fcgi: what platforms post.  Proof over the raw bytes first, then one
- * transaction, then the answer.  Nothing here waits for a network: media and
- * names are fetched by the worker.
+ * transaction that keeps them, then the answer; and only then what they mean
+ * (inbound.c).  Nothing here waits for a network: media and names are fetched
+ * by the worker.
  */
 #include <string.h>
 
 #include "channel.h"
+#include "clock.h"
 #include "id.h"
 #include "inbound.h"
 #include "log.h"
@@ -13,8 +15,11 @@
 #include "serve.h"
 #include "store_channel.h"
 #include "store_echo.h"
+#include "store_webhook.h"
 
 #define WEBHOOK_BODY_MAX (16u << 20) /* the setting's ceiling */
+#define TAIL_EVERY_MS 100            /* although others wait */
+#define TAIL_MS_MAX 1000             /* a front end may end us after three */
 
 /*
  * The account that the address names: by our channel id, or by the account's
@@ -135,20 +140,21 @@ accepted(struct rsp *rs, const struct channel *ch, bool again)
 	return rsp_raw(rs, 200, "application/json", body, strlen(body));
 }
 
-/* A proven body: parse, keep, answer. */
+/* A proven body: look whether it can be read, keep it, answer. */
 static int
 webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
     const struct channel_hook *hook)
 {
 	struct channel_batch batch;
-	int64_t wait_s;
+	int64_t wait_s, id;
 	int rc = STORE_NONE, status;
 
 	if ((wait_s = rate_take(rq, RATE_WEBHOOK, ac->id)) > 0)
 		return rsp_retry(rs, 503, "busy", wait_s);
 	channel_batch_init(&batch);
 	if ((status = ac->ch->parse(ac, hook, &batch)) == 0)
-		rc = inbound_store(rq->st, ac, hook, &batch);
+		rc = store_webhook_add(
+		    rq->st, ac->id, hook->body, hook->len, &id);
 	else
 		log_warn("webhook malformed platform=%s channel=%lld",
 		    ac->ch->platform, (long long)ac->id);
@@ -181,6 +187,10 @@ webhook_post(struct req *rq, struct rsp *rs)
 	struct channel_row row;
 	int status;
 
+	/* Those behind it would wait in vain too: all are told at once. */
+	if (rq->behind_ms > rq->cf->webhook_wait_ms_max)
+		return rsp_error(rs, 503, "busy", NULL);
+	store_set_wait(rq->st, rq->cf->webhook_wait_ms_max);
 	switch (account_find(rq, &row, &ac)) {
 	case 0:
 		return refused(rq, rs, 404, "not_found");
@@ -208,8 +218,27 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
+/*
+ * What was stored is thought about at once: it costs nobody but this process.
+ * While the next one waits already that one comes first, for a little.
+ */
+static void
+webhook_tail(struct store *st)
+{
+	static int64_t ran_at;
+	int64_t now = clock_mono_ms();
+
+	if (st == NULL || (serve_waiting() && now - ran_at < TAIL_EVERY_MS))
+		return;
+	while (inbound_run(st, 0) == STORE_DONE && !serve_waiting())
+		if (clock_mono_ms() - now > TAIL_MS_MAX)
+			break;
+	ran_at = clock_mono_ms();
+}
+
 int
 main(int argc, char **argv)
 {
+	serve_tail = webhook_tail;
 	return serve(argc, argv, routes, sizeof(routes) / sizeof(routes[0]));
 }

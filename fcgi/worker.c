@@ -14,20 +14,22 @@
 #include "clock.h"
 #include "deliver.h"
 #include "emit.h"
+#include "inbound.h"
 #include "log.h"
 #include "sock.h"
 #include "store.h"
-#include "store_channel.h"
 #include "store_conversation.h"
 #include "store_event.h"
 #include "store_idem.h"
 #include "store_presence.h"
 #include "store_session.h"
+#include "store_webhook.h"
 #include "worker.h"
 
 #define SECOND_MS 1000LL
 #define DAY_MS (86400 * SECOND_MS)
 #define SETTLE_EVERY_MS SECOND_MS
+#define INBOX_MS 50 /* of webhooks at once, then others */
 #define HOUSE_EVERY_MS (60 * SECOND_MS)
 #define BATCHES_AT_ONCE 20            /* of a purge, then others may write */
 #define WEBHOOK_KEEP_MS (30 * DAY_MS) /* platforms repeat for three days */
@@ -89,12 +91,12 @@ database_open(const struct conf *cf)
 static void
 keep_house(struct store *st, const struct conf *cf)
 {
-	int64_t now = clock_now_ms(), done, wal;
+	int64_t done, wal;
 	int64_t keep_ms = cf->retention_days * DAY_MS;
 
 	PURGE(store_log_purge(st, keep_ms, cf->retention_events, &done));
-	PURGE(store_webhook_purge(st, now - WEBHOOK_KEEP_MS));
-	PURGE(store_idem_purge(st, now - DAY_MS));
+	PURGE(store_webhook_purge(st, WEBHOOK_KEEP_MS));
+	PURGE(store_idem_purge(st, DAY_MS));
 	PURGE(store_session_purge(st));
 	store_checkpoint(st, false);
 	if ((wal = store_wal_bytes(st)) > WAL_ALARM)
@@ -108,9 +110,11 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once)
 {
 	int64_t settle_at = 0, house_at = 0, now;
 	size_t begun;
+	int wait_ms;
 
 	for (;;) {
 		now = clock_mono_ms();
+		wait_ms = (int)cf->worker_poll_ms;
 		begun = 0;
 		if (reopening) {
 			reopening = 0;
@@ -124,14 +128,19 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once)
 				(void)store_presence_expire(
 				    st, cf->presence_quiet_s * SECOND_MS);
 		}
-		if (!stopping)
+		if (!stopping) {
+			/* More of it: no pause before the next round. */
+			if (inbound_run(st, INBOX_MS) == STORE_DONE)
+				wait_ms = 0;
 			begun = deliver_take(dl);
-		else
+		} else {
 			deliver_stop(dl);
+		}
 		store_idle(st);
-		if (deliver_busy(dl) == 0 && (stopping || (once && begun == 0)))
+		if (deliver_busy(dl) == 0 &&
+		    (stopping || (once && begun == 0 && wait_ms > 0)))
 			break;
-		if (deliver_run(dl, (int)cf->worker_poll_ms) == -1)
+		if (deliver_run(dl, wait_ms) == -1)
 			return 1;
 		store_idle(st);
 		if (now >= house_at && !once) {

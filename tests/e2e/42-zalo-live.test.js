@@ -56,9 +56,9 @@ for (const web of ['apache', 'lighttpd'])
       assert.equal(await post(hook, event), 200);
 
       // The agent sees it, in the list and, where there is pushd, at once.
-      const c = (await agent.get('/api/conversations')).json.items
-        .find((x) => x.platform === 'zalo');
-      assert.equal(c.last_message.content, 'alo?');
+      const c = await until(async () => (await agent.get('/api/conversations'))
+        .json.items.find((x) => x.platform === 'zalo' &&
+          x.last_message.content === 'alo?'), 10000, 'what was said is seen');
       if (stream)
         await stream.until((e) => e.type === 'new_message' &&
           JSON.stringify(e.data).includes('giá vé ạ 🚠'));
@@ -79,7 +79,8 @@ for (const web of ['apache', 'lighttpd'])
       event.event_name = 'user_seen_message';
       event.message = { msg_ids: [zalo.sent[0].id] };
       assert.equal(await post(hook, event), 200);
-      assert.equal((await list()).find((m) => m.id === id).status, 'read');
+      await until(async () => (await list()).find((m) => m.id === id)
+        .status === 'read', 10000, 'the message is read');
       assert.equal((await list()).length, 3);
       await until(async () => (await agent.get(`/api/conversations/${c.id}`))
         .json.customer.name === 'Lan', 10000, 'the customer has a name');

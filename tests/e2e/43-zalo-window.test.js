@@ -45,6 +45,8 @@ async function customerSays(user, text) {
   const got = await fetch(hook, { method: 'POST', body,
     headers: { 'X-ZEvent-Signature': `mac=${mac}` } });
   assert.equal(got.status, 200);
+  await until(async () => await sql(`SELECT count(*) FROM messages
+    WHERE external_id = 'w${n}'`) === '1', 10000);
 }
 
 const sql = async (text) => (await promisify(execFile)('sqlite3', ['-cmd',

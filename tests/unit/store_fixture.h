@@ -31,6 +31,7 @@
 #include "store_event.h"
 #include "store_message.h"
 #include "store_user.h"
+#include "store_webhook.h"
 #include "who.h"
 
 #define NOW INT64_C(4000000000000) /* after any real clock */

@@ -18,6 +18,7 @@
 #include "store_delivery.h"
 #include "store_echo.h"
 #include "store_message.h"
+#include "store_webhook.h"
 
 /* A database in a folder of its own, with one Zalo account. */
 struct fixture {
@@ -78,12 +79,10 @@ teardown(void **state)
 	return 0;
 }
 
-/* Store one event, written with single quotes. */
+/* Keep one event, written with single quotes; its id into ${id}. */
 static int
-hook(struct fixture *f, const char *text)
+keep(struct fixture *f, const char *text, int64_t *id)
 {
-	struct channel_hook h = { .now_ms = 1795000000000 };
-	struct channel_batch b;
 	char body[2048];
 	int rc;
 
@@ -91,12 +90,20 @@ hook(struct fixture *f, const char *text)
 	for (char *p = body; *p != '\0'; p++)
 		if (*p == '\'')
 			*p = '"';
-	h.body = body;
-	h.len = strlen(body);
-	channel_batch_init(&b);
-	assert_int_equal(f->ac.ch->parse(&f->ac, &h, &b), 0);
-	rc = inbound_store(f->st, &f->ac, &h, &b);
-	channel_batch_fini(&b);
+	rc = store_webhook_add(f->st, f->ac.id, body, strlen(body), id);
+	store_idle(f->st);
+	return rc;
+}
+
+/* The same, and think about it. */
+static int
+hook(struct fixture *f, const char *text)
+{
+	int64_t id;
+	int rc = keep(f, text, &id);
+
+	if (rc == STORE_DONE)
+		assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
 	store_idle(f->st);
 	return rc;
 }
@@ -164,6 +171,165 @@ all_or_nothing(void **state)
 	/* The platform sends it again. */
 	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 1);
+}
+
+/* Its state, and how often it was tried. */
+static void
+is(struct fixture *f, int64_t id, const char *state, int64_t tries)
+{
+	struct webhook_row w;
+
+	assert_int_equal(store_webhook_get(f->st, id, &w), STORE_DONE);
+	assert_string_equal(w.state, state);
+	assert_int_equal(w.tries, tries);
+	webhook_row_fini(&w);
+}
+
+static void
+first_kept_then_done_in_order(void **state)
+{
+	struct fixture *f = *state;
+	int64_t a, b, c, id;
+	char text[400];
+
+	assert_int_equal(keep(f, TEXT("a", "one"), &a), STORE_DONE);
+	assert_int_equal(keep(f, TEXT("b", "two"), &b), STORE_DONE);
+	assert_int_equal(keep(f, TEXT("a", "one"), &id), STORE_REPEATED);
+	assert_int_equal(id, a);
+	assert_int_equal(f->events, 0);
+	is(f, a, "new", 0);
+	/* A commit that fails leaves all of it for the next. */
+	store_fail_commit(f->st, SQLITE_FULL);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_FAILED);
+	store_idle(f->st);
+	assert_int_equal(f->events, 0);
+	is(f, a, "new", 0);
+	assert_int_equal(
+	    keep(f, "{'event_name':'x','recipient':{'id':'100'}}", &c),
+	    STORE_DONE);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	is(f, a, "done", 0);
+	is(f, b, "done", 0);
+	is(f, c, "ignored", 0);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages m JOIN"
+				  " messages n ON n.id > m.id"
+				  " WHERE m.external_id = 'a'"
+				  " AND n.external_id = 'b'"),
+	    1);
+	/* Many are more than one commit, and a short run ends between. */
+	for (int i = 0; i < 40; i++) {
+		snprintf(text, sizeof(text),
+		    "{'event_name':'user_send_text','sender':{'id':'5'},"
+		    "'recipient':{'id':'100'},'timestamp':'1795000000000',"
+		    "'message':{'msg_id':'m%d','text':'x'}}",
+		    i);
+		assert_int_equal(keep(f, text, &id), STORE_DONE);
+	}
+	assert_int_equal(inbound_run(f->st, 0), STORE_DONE);
+	assert_true(count(f, "SELECT count(*) FROM messages") < 42);
+	assert_int_equal(inbound_run(f->st, 10000), STORE_NONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 42);
+}
+
+/* A statement on a connection of its own. */
+static void
+change(struct fixture *f, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void
+what_fails_harms_no_other_and_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	int64_t a, b, at, now = store_now(f->st);
+
+	change(f, "CREATE TRIGGER boom BEFORE INSERT ON messages"
+		  " WHEN new.content = 'bad' BEGIN"
+		  " SELECT raise(ABORT, 'boom'); END");
+	assert_int_equal(store_webhook_due(f->st, &at), STORE_NONE);
+	assert_int_equal(keep(f, TEXT("a", "bad"), &a), STORE_DONE);
+	assert_int_equal(keep(f, TEXT("b", "good"), &b), STORE_DONE);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	store_idle(f->st);
+	is(f, a, "failed", 1);
+	is(f, b, "done", 0);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 1);
+	assert_int_equal(store_webhook_due(f->st, &at), STORE_DONE);
+	assert_true(at >= now + 60000 && at < now + 120000);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	is(f, a, "failed", 1);
+	/* Ten times in all, then not by itself. */
+	for (int i = 2; i <= 10; i++) {
+		now += 7 * 3600 * 1000;
+		store_set_now(f->st, now);
+		assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+		is(f, a, "failed", i);
+	}
+	assert_int_equal(store_webhook_due(f->st, &at), STORE_NONE);
+	change(f, "DROP TRIGGER boom");
+	/* After the fix somebody has it run again; twice changes nothing. */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_webhook_again(f->st, a), STORE_DONE);
+		assert_int_equal(store_webhook_again(f->st, b), STORE_DONE);
+		assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+		assert_int_equal(count(f, "SELECT count(*) FROM messages"), 2);
+	}
+	assert_int_equal(store_webhook_again(f->st, 999), STORE_NONE);
+	store_idle(f->st);
+}
+
+static void
+one_that_kills_is_put_off(void **state)
+{
+	struct fixture *f = *state;
+	int64_t a, b, now = store_now(f->st);
+	int i;
+
+	assert_int_equal(keep(f, TEXT("a", "x"), &a), STORE_DONE);
+	assert_int_equal(keep(f, TEXT("b", "y"), &b), STORE_DONE);
+	store_set_now(f->st, now + 60000);
+	/* Each run counts it first, and then comes to nothing. */
+	for (i = 1; i <= 5; i++) {
+		change(f, "CREATE TRIGGER stop BEFORE UPDATE OF state"
+			  " ON webhook_inbox BEGIN"
+			  " SELECT raise(ROLLBACK, 'stop'); END");
+		assert_int_equal(inbound_run(f->st, 1000), STORE_FAILED);
+		store_idle(f->st);
+		store_set_now(f->st, now + 60000);
+		is(f, a, "new", i);
+		change(f, "DROP TRIGGER stop");
+	}
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	is(f, a, "failed", 6);
+	is(f, b, "done", 0);
+	store_set_now(f->st, now + 86400000);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	is(f, a, "done", 7);
+	store_idle(f->st);
+}
+
+static void
+what_was_deleted_does_not_come_back(void **state)
+{
+	struct fixture *f = *state;
+	struct webhook_row w;
+	int64_t a, m;
+
+	assert_int_equal(keep(f, TEXT("a", "secret"), &a), STORE_DONE);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(
+	    store_message_external(f->st, f->ac.id, "a", &m), STORE_DONE);
+	assert_int_equal(
+	    store_message_delete_external(f->st, f->ac.id, "a"), STORE_DONE);
+	assert_int_equal(store_webhook_get(f->st, a, &w), STORE_DONE);
+	assert_int_equal(w.len, 0);
+	webhook_row_fini(&w);
+	assert_int_equal(store_webhook_again(f->st, a), STORE_REFUSED);
 }
 
 static void
@@ -293,6 +459,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(the_same_again_changes_nothing),
 		T(all_or_nothing),
+		T(first_kept_then_done_in_order),
+		T(what_fails_harms_no_other_and_is_tried_again),
+		T(one_that_kills_is_put_off),
+		T(what_was_deleted_does_not_come_back),
 		T(receipts_may_come_first),
 		T(an_echo_settles_what_got_no_answer),
 		T(an_echo_that_came_first_is_found),

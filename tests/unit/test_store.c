@@ -50,6 +50,43 @@ test_init(void **state)
 	assert_int_equal(store_init(&f->op), STORE_FAILED);
 }
 
+/* What is in a database of the first step is there after the others. */
+static void
+test_steps(void **state)
+{
+	extern const char *const schema_sql[];
+	extern const size_t schema_sql_n;
+	static const char rows[] =
+	    "INSERT INTO channels (id, platform, name, created_at, updated_at)"
+	    " VALUES (7, 'zalo', 'Shop', 1, 1);"
+	    "INSERT INTO webhook_inbox (channel_id, body_hash, body, state,"
+	    " received_at) VALUES (7, 'h', x'7b7d', 'failed', 5);"
+	    "PRAGMA user_version=1";
+	struct fixture *f = *state;
+	struct store_options op = f->op;
+	char path[128];
+	struct store *st;
+	sqlite3 *db;
+
+	snprintf(path, sizeof path, "%s/old.db", f->dir);
+	op.path = path;
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(
+	    sqlite3_exec(db, schema_sql[0], NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, rows, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+	assert_int_equal(store_init(&op), STORE_DONE);
+	assert_int_equal(store_init(&op), STORE_REPEATED);
+	op.any_schema = true;
+	assert_int_equal(store_open(&op, &st), STORE_DONE);
+	assert_int_equal(store_schema(st), (int)schema_sql_n);
+	assert_int_equal(count(st, "SELECT count(*) FROM webhook_inbox"
+				   " WHERE state = 'failed' AND tries = 0"
+				   " AND body = x'7b7d' AND due_at IS NULL"),
+	    1);
+	store_close(st);
+}
+
 static void
 test_missing(void **state)
 {
@@ -545,6 +582,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(test_init),
+		STORE_TEST(test_steps),
 		STORE_TEST(test_missing),
 		STORE_TEST(test_deferred_write),
 		STORE_TEST(test_read_only),
