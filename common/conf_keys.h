@@ -63,6 +63,8 @@ K(metrics_addresses,	STR,	"127.0.0.1,::1", 0, 4096, F|P, 0, "who may read /metri
 K(limits,		BOOL,	"on", 0, 0, F|P, 0, "off lifts rate and connection limits for loopback peers, for load tests")
 
 /* Sending to platforms (worker). */
+K(worker_daemon,		BOOL,	"on", 0, 0, F, 0, "off: no worker runs, as on a shared host; the programs start it for a moment when there is something to send or keep")
+K(worker_every_s,	NUM,	"2", 1, 60, F, 0, "such a worker stays so long after the last thing it did, and is started no more often")
 K(worker_jobs_max,	NUM,	"64", 1, 256, F, 0, "requests to platforms at once; each account has its platform's own limit below it")
 K(worker_poll_ms,	NUM,	"200", 10, 60000, F, 0, "how often the worker looks for something to send")
 K(platform_connect_ms,	NUM,	"5000", 100, 60000, F, 0, "to reach a platform: name, connect, TLS")

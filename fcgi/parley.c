@@ -545,26 +545,33 @@ parley_free_port(int from)
 static int
 work_main(const struct parley_cmd *c, int n, char **args)
 {
+	const char *wait = "0";
 	int once = 0, rc;
 	const struct parley_opt opts[] = { { "--once", NULL, &once },
-		{ NULL, NULL, NULL } };
+		{ "--wait", &wait, NULL }, { NULL, NULL, NULL } };
 	struct conf cf = { 0 };
+	long wait_s;
 
 	if ((rc = parley_opts(c, n, args, opts, NULL, NULL)) != 0)
 		return parley_status_of(rc);
+	if (parley_number(wait, 0, 3600, &wait_s) == -1) {
+		parley_err("work: --wait takes seconds, at most 3600");
+		return 2;
+	}
 	if (parley_conf_load(&cf, CONF_FCGI) == -1)
 		return 1;
 	log_open("worker", NULL, log_level(cf.log_level));
-	rc = worker_run(&cf, once != 0);
+	rc = worker_run(&cf, once != 0, wait_s);
 	conf_free(&cf);
 	return rc;
 }
 
-const struct parley_cmd parley_work = { "work", "[--once]",
+const struct parley_cmd parley_work = { "work", "[--once [--wait S]]",
 	"Send what waits for the platforms, read what they posted, keep house.\n"
 	"Runs until SIGTERM; with --once until nothing is due, for cron:\n"
 	"  * * * * * parley work --once --conf FILE\n"
-	"A second one at the same time ends at once.\n",
+	"A second one at the same time ends at once.  With --wait it ends when there\n"
+	"was nothing for S seconds.\n",
 	work_main };
 
 /* ${args} begin with the words of ${name}: how many words, or 0. */

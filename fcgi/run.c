@@ -890,7 +890,8 @@ set_up(struct run *r)
 			       cf->push_api_socket, cf->push_pool) == -1 ||
 			   add_proc(r, PUSHD, "pushd", 0, NULL, -1) == -1))
 		return -1;
-	if (add_proc(r, WORKER, "worker", 0, NULL, -1) == -1)
+	if (cf->worker_daemon &&
+	    add_proc(r, WORKER, "worker", 0, NULL, -1) == -1)
 		return -1;
 	return add_proc(r, WEB, "web", 0, NULL, -1);
 }

@@ -15,6 +15,7 @@
 #include "limits.h"
 #include "log.h"
 #include "seen.h"
+#include "starter.h"
 #include "store.h"
 #include "token.h"
 
@@ -311,6 +312,7 @@ serve_end(void)
 		if (sv.st != NULL)
 			store_idle(sv.st);
 	}
+	starter_look(&sv.cf, sv.st);
 }
 
 bool
@@ -345,6 +347,7 @@ serve_conf(const char *path)
 	buf_fini(&err);
 	(void)log_open(sv.name, NULL, log_level(sv.cf.log_level));
 	emit_init(&sv.cf);
+	starter_begin(&sv.cf, path, FCGX_IsCGI() != 0);
 	/* Not having it was logged; a CGI program lives too short to matter. */
 	if (!SANITIZED && !FCGX_IsCGI())
 		(void)confine(&sv.cf);
@@ -434,7 +437,7 @@ serve_cgi(void)
 		return 1;
 	}
 	serve_one(environ);
-	if (serve_tail != NULL)
+	if (serve_tail != NULL || !sv.cf.worker_daemon)
 		cgi_leave();
 	serve_end();
 	store_leave(sv.st);

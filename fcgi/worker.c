@@ -4,9 +4,12 @@
  * and may be killed at any moment.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -17,6 +20,7 @@
 #include "inbound.h"
 #include "log.h"
 #include "sock.h"
+#include "starter.h"
 #include "store.h"
 #include "store_conversation.h"
 #include "store_event.h"
@@ -104,17 +108,39 @@ keep_house(struct store *st, const struct conf *cf)
 	store_idle(st);
 }
 
-/* The loop; ${once}: until nothing is due. */
-static int
-work(struct store *st, const struct conf *cf, struct deliver *dl, bool once)
+/* Once a minute is enough, however often we are started. */
+static bool
+house_due(const struct conf *cf)
 {
-	int64_t settle_at = 0, house_at = 0, now;
+	char path[4200];
+	struct stat sb;
+	time_t now = time(NULL);
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/house.at", cf->run_dir);
+	if (stat(path, &sb) == 0 && sb.st_mtime <= now &&
+	    now - sb.st_mtime < HOUSE_EVERY_MS / SECOND_MS)
+		return false;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd != -1) {
+		(void)futimens(fd, NULL);
+		close(fd);
+	}
+	return true;
+}
+
+/* The loop; ${once}: until nothing was due for ${wait_s}. */
+static int
+work(struct store *st, const struct conf *cf, struct deliver *dl, bool once,
+    int64_t wait_s)
+{
+	int64_t settle_at = 0, house_at = 0, end_at = 0, now;
 	size_t begun;
-	int wait_ms;
+	int pause_ms;
 
 	for (;;) {
 		now = clock_mono_ms();
-		wait_ms = (int)cf->worker_poll_ms;
+		pause_ms = (int)cf->worker_poll_ms;
 		begun = 0;
 		if (reopening) {
 			reopening = 0;
@@ -131,16 +157,20 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once)
 		if (!stopping) {
 			/* More of it: no pause before the next round. */
 			if (inbound_run(st, INBOX_MS) == STORE_DONE)
-				wait_ms = 0;
+				pause_ms = 0;
 			begun = deliver_take(dl);
 		} else {
 			deliver_stop(dl);
 		}
 		store_idle(st);
+		if (begun > 0 || deliver_busy(dl) > 0 || pause_ms == 0 ||
+		    end_at == 0)
+			end_at = now + wait_s * SECOND_MS;
 		if (deliver_busy(dl) == 0 &&
-		    (stopping || (once && begun == 0 && wait_ms > 0)))
+		    (stopping ||
+			(once && begun == 0 && pause_ms > 0 && now >= end_at)))
 			break;
-		if (deliver_run(dl, wait_ms) == -1)
+		if (deliver_run(dl, pause_ms) == -1)
 			return 1;
 		store_idle(st);
 		if (now >= house_at && !once) {
@@ -148,44 +178,68 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once)
 			keep_house(st, cf);
 		}
 	}
-	if (once && !stopping)
+	if (once && !stopping && (wait_s == 0 || house_due(cf)))
 		keep_house(st, cf);
 	return 0;
 }
 
+/*
+ * As work() for one that is alone under its lock.  What somebody else wanted
+ * while we still held it, after our last look, is ours to do: that one found
+ * the lock taken and left it to us.
+ */
+static int
+work_once(
+    struct store *st, const struct conf *cf, struct deliver *dl, int64_t wait_s)
+{
+	char lock[4200];
+	int fd, i, rc = 0;
+
+	snprintf(lock, sizeof(lock), "%s/work-once.lock", cf->run_dir);
+	for (i = 0; i < 2 && rc == 0; i++) {
+		if (i > 0 && (stopping || starter_due(st) > clock_now_ms()))
+			break;
+		if ((fd = sock_lock(lock)) == -1) {
+			if (errno == EWOULDBLOCK || errno == EAGAIN)
+				break;
+			log_sys("worker lock %s", lock);
+			return 1;
+		}
+		log_info("worker start once=1");
+		rc = work(st, cf, dl, true, wait_s);
+		if (!cf->worker_daemon)
+			starter_wanted(cf, starter_due(st));
+		close(fd);
+		log_info("worker end");
+	}
+	return rc;
+}
+
 int
-worker_run(struct conf *cf, bool once)
+worker_run(struct conf *cf, bool once, int64_t wait_s)
 {
 	struct deliver *dl = NULL;
 	struct store *st = NULL;
-	char lock[4200];
-	int fd = -1, rc = 1;
+	int rc = 1;
 
 	stopping = reopening = 0;
 	signals_set();
 	if (sodium_init() == -1)
 		return 1;
-	if (once) {
-		snprintf(lock, sizeof(lock), "%s/work-once.lock", cf->run_dir);
-		if ((fd = sock_lock(lock)) == -1) {
-			if (errno == EWOULDBLOCK || errno == EAGAIN)
-				return 0;
-			log_sys("worker lock %s", lock);
-			return 1;
-		}
-	}
 	emit_init(cf);
 	if ((st = database_open(cf)) == NULL ||
 	    (dl = deliver_new(cf, st)) == NULL)
 		goto out;
-	log_info("worker start once=%d", once);
-	rc = work(st, cf, dl, once);
+	if (once) {
+		rc = work_once(st, cf, dl, wait_s);
+		goto out;
+	}
+	log_info("worker start once=0");
+	rc = work(st, cf, dl, false, 0);
 	log_info("worker end");
 out:
 	deliver_free(dl);
 	store_close(st);
 	emit_fini();
-	if (fd != -1)
-		close(fd);
 	return rc;
 }
