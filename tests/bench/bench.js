@@ -4,7 +4,7 @@
 // stand the least and the greatest, of many turns where the middle half is.
 //
 //	make bench                     all, in some minutes
-//	make bench BENCH="poll post"   some of: poll post cgi fan turn rate
+//	make bench BENCH="poll post"   some of: poll post webhook cgi fan turn rate
 //	                               live idle beat storm over hostile
 //	make bench BENCH="full fan"    at full length
 //
@@ -103,6 +103,32 @@ async function post(sync) {
 	}
 }
 
+async function webhook(sync) {
+	const p = await start({ env: { ...env, PARLEY_SYNCHRONOUS: sync } });
+	const bare = await start({ mode: 'none' });
+	try {
+		const add = ['channel', 'add', '--platform', 'telegram', '--name', 'Bot',
+			'--set', 'bot_token=700000001:AAbench', '--set', 'secret=bench',
+			'--set', 'api_base=http://127.0.0.1:9'];
+		const path = new URL((await p.cli(...add)).match(/(http\S+\/webhooks\/\S+)/)[1])
+			.pathname;
+		const channel = (await bare.cli(...add)).match(/^channel (\d+)/m)[1];
+		const body = '{"update_id":%u,"message":{"message_id":15,"from":{"id":500000001,' +
+			'"is_bot":false,"first_name":"An"},"chat":{"id":500000001,"type":"private"},' +
+			'"date":1795000700,"text":"A text of the benchmark, of a usual length."}}';
+		const [ours, floor] = await turns(
+			() => load(p, 4, 'POST', path, ['X-Telegram-Bot-Api-Secret-Token: bench',
+				'Content-Type: application/json'], body),
+			async () => Number(await run(tool('bare_webhook'),
+				[join(bare.var, 'parley.db'), channel, S, sync, body])));
+		report(`webhook stored / a bare insert of the same row, ${sync}`, ours.toFixed(0),
+			floor.toFixed(0), 'webhooks/s', (ours / floor).toFixed(2), '-', true);
+	} finally {
+		await p.stop();
+		await bare.stop();
+	}
+}
+
 async function cgi(tmp) {
 	const p = await start({ web: 'lighttpd', mode: 'cgi', env });
 	const dir = join(tmp, 'cgi');
@@ -179,6 +205,9 @@ if (want('poll'))
 if (want('post'))
 	for (const sync of ['full', 'normal'])
 		await attempt(post, sync);
+if (want('webhook'))
+	for (const sync of ['full', 'normal'])
+		await attempt(webhook, sync);
 if (want('cgi'))
 	await attempt(cgi, tmp);
 const kinds = ['sse', 'ws', 'sio'];

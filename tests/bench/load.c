@@ -4,7 +4,8 @@
  *
  *	load ADDR:PORT CONNS SECONDS METHOD PATH [HEADER...] [-- BODY]
  *
- * `%d` in BODY becomes a number that no other request of the run has.
+ * `%d` in BODY becomes a name that no other request of the run has, `%u` a
+ * number in digits.
  * Prints one line of JSON: requests, refused (status 400 and above), cut,
  * per second, and times in ms.
  */
@@ -55,11 +56,15 @@ static size_t
 next_body(char *out, size_t size)
 {
 	const char *at = body != NULL ? strstr(body, "%d") : NULL;
+	const char *plain = body != NULL ? strstr(body, "%u") : NULL;
 	int n;
 
 	if (body == NULL)
 		return 0;
-	if (at == NULL)
+	if (plain != NULL)
+		n = snprintf(out, size, "%.*s%ld%07ld%s", (int)(plain - body),
+		    body, (long)getpid(), ++number, plain + 2);
+	else if (at == NULL)
 		n = snprintf(out, size, "%s", body);
 	else
 		n = snprintf(out, size, "%.*s%ld-%ld%s", (int)(at - body), body,
