@@ -13,6 +13,10 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -221,6 +225,68 @@ sock_peer_ok(int fd)
 	if (sock_peer_uid(fd, &uid) == -1)
 		return 0;
 	return uid == geteuid() || uid == 0;
+}
+
+/* What the kernel says of the Unix socket with that inode. */
+static int
+unix_backlog(int nl, uint32_t inode)
+{
+	struct {
+		struct nlmsghdr h;
+		struct unix_diag_req rq;
+	} ask = { .h = { .nlmsg_len = sizeof(ask),
+		      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		      .nlmsg_flags = NLM_F_REQUEST },
+		.rq = { .sdiag_family = AF_UNIX,
+		    .udiag_states = ~0U,
+		    .udiag_ino = inode,
+		    .udiag_show = UDIAG_SHOW_RQLEN,
+		    .udiag_cookie = { ~0U, ~0U } } };
+	union {
+		struct nlmsghdr h;
+		char bytes[1024];
+	} got;
+	const struct unix_diag_rqlen *len;
+	const struct rtattr *at;
+	ssize_t n;
+	size_t left;
+
+	if (send(nl, &ask, sizeof(ask), 0) != (ssize_t)sizeof(ask) ||
+	    (n = recv(nl, &got, sizeof(got), MSG_DONTWAIT)) <= 0 ||
+	    !NLMSG_OK(&got.h, (size_t)n) ||
+	    got.h.nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return -1;
+	at = (const void *)(got.bytes +
+			    NLMSG_LENGTH(sizeof(struct unix_diag_msg)));
+	left = got.h.nlmsg_len - NLMSG_LENGTH(sizeof(struct unix_diag_msg));
+	for (; left >= sizeof(*at) && at->rta_len >= sizeof(*at) &&
+	       at->rta_len <= left;
+	     left -= RTA_ALIGN(at->rta_len),
+	     at = (const void *)((const char *)at + RTA_ALIGN(at->rta_len)))
+		if (at->rta_type == UNIX_DIAG_RQLEN &&
+		    at->rta_len >= RTA_LENGTH(sizeof(*len))) {
+			len = (const void *)((const char *)at + RTA_LENGTH(0));
+			return (int)len->udiag_rqueue;
+		}
+	return -1;
+}
+
+int
+sock_backlog(int fd)
+{
+	static int nl = -1;
+	struct tcp_info ti;
+	socklen_t size = sizeof(ti);
+	struct stat sb;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &size) == 0)
+		return (int)ti.tcpi_unacked;
+	if (nl == -1)
+		nl = socket(
+		    AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (nl == -1 || fstat(fd, &sb) == -1)
+		return -1;
+	return unix_backlog(nl, (uint32_t)sb.st_ino);
 }
 
 int

@@ -44,6 +44,13 @@ int sock_peer_uid(int fd, uid_t *uid);
 int sock_peer_ok(int fd);
 
 /*
+ * sock_backlog(fd):
+ * Connections that wait at the listening socket ${fd}; -1 where the system
+ * does not tell, not logged.
+ */
+int sock_backlog(int fd);
+
+/*
  * sock_lock(path):
  * Take the exclusive lock file ${path} (made 0600) without waiting.  A
  * descriptor to keep open, or -1: errno EWOULDBLOCK if another holds it.

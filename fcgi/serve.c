@@ -15,6 +15,7 @@
 #include "limits.h"
 #include "log.h"
 #include "seen.h"
+#include "sock.h"
 #include "starter.h"
 #include "store.h"
 #include "token.h"
@@ -53,6 +54,7 @@
 #define SANITIZED 0
 #endif
 
+#define QUEUE_LOOK_MS 50           /* then the queue is looked at */
 #define READ_BYTES 16384           /* of a body at once */
 #define DRAIN_BYTES_MAX (4u << 20) /* of a body nobody wants */
 #define STORE_AGAIN_MS 1000        /* after a failed opening */
@@ -77,6 +79,8 @@ static struct {
 	int64_t body_left;  /* of it; below 0 if more came */
 	bool body_end;
 	bool seen;        /* the asker is to be marked as there */
+	int64_t taken_us; /* when the last was taken, monotonic */
+	int64_t pace_us;  /* from one to the next while others wait */
 	int64_t empty_at; /* then nobody waited for us, monotonic ms */
 } sv;
 
@@ -260,6 +264,36 @@ serve_store(struct req *rq)
 	return sv.st;
 }
 
+/*
+ * The request taken now waited no longer than somebody always did.  Where that
+ * is long, how many wait and how fast they are taken says better.
+ */
+static int64_t
+serve_behind(void)
+{
+	int64_t since_ms = clock_mono_ms() - sv.empty_at, ms;
+	int n;
+
+	if (sv.fcgi == NULL)
+		return 0;
+	if (since_ms < QUEUE_LOOK_MS ||
+	    (n = sock_backlog(sv.fcgi->listen_sock)) == -1)
+		return since_ms;
+	ms = (n + 1) * sv.pace_us / 1000;
+	return ms < since_ms ? ms : since_ms;
+}
+
+/* One was taken; ${next}: while the one before was answered it waited. */
+static void
+serve_taken(bool next)
+{
+	int64_t now_us = clock_mono_us(), us = now_us - sv.taken_us;
+
+	sv.taken_us = now_us;
+	if (next)
+		sv.pace_us = sv.pace_us == 0 ? us : (7 * sv.pace_us + us) / 8;
+}
+
 /* One request, from its parameters to its written answer. */
 static void
 serve_one(char **env)
@@ -271,7 +305,7 @@ serve_one(char **env)
 
 	status = req_init(rq, &sv.cf, env, &code);
 	rq->cgi = sv.fcgi == NULL;
-	rq->behind_ms = rq->cgi ? 0 : begin - sv.empty_at;
+	rq->behind_ms = serve_behind();
 	rq->open_store = serve_store;
 	rsp_init(&sv.rs, rq);
 	buf_reset(&sv.body);
@@ -556,6 +590,7 @@ serve_fcgi(void)
 				break;
 			continue;
 		}
+		serve_taken(streak > 1);
 		if (!sv.conf_good && serve_find(fr.envp) == -1) {
 			serve_broken();
 			FCGX_Finish_r(&fr);

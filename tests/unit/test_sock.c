@@ -82,6 +82,45 @@ tcp(void **state)
 	(void)close(fd);
 }
 
+/* How many wait is told of both kinds, and of nothing else. */
+static void
+backlog(void **state)
+{
+	int fd, n, conns[3], ends[2];
+	char other[80], lock[88];
+
+	(void)state;
+	(void)snprintf(other, sizeof(other), "%s.b", path);
+	(void)snprintf(lock, sizeof(lock), "%s.lock", other);
+	fd = sock_listen(other, SOCK_STREAM, 8);
+	(void)unlink(lock);
+	assert_true(fd >= 0);
+	if (sock_backlog(fd) == -1) {
+		(void)close(fd);
+		(void)unlink(other);
+		skip(); /* a kernel that does not tell */
+	}
+	for (n = 0; n < 3; n++) {
+		assert_int_equal(sock_backlog(fd), n);
+		conns[n] = sock_connect(other, SOCK_STREAM);
+		assert_true(conns[n] >= 0);
+	}
+	ends[0] = accept(fd, NULL, NULL);
+	assert_int_equal(sock_backlog(fd), 2);
+	(void)close(ends[0]);
+	while (n-- > 0)
+		(void)close(conns[n]);
+	(void)close(fd);
+	(void)unlink(other);
+	fd = sock_listen("127.0.0.1:0", SOCK_STREAM, 8);
+	assert_int_equal(sock_backlog(fd), 0);
+	(void)close(fd);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(sock_backlog(ends[0]), -1);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 static int
 setup(void **state)
 {
@@ -111,6 +150,7 @@ main(void)
 		cmocka_unit_test(listens_once),
 		cmocka_unit_test(refuses),
 		cmocka_unit_test(tcp),
+		cmocka_unit_test(backlog),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
