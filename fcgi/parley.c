@@ -567,7 +567,7 @@ work_main(const struct parley_cmd *c, int n, char **args)
 }
 
 const struct parley_cmd parley_work = { "work", "[--once [--wait S]]",
-	"Send what waits for the platforms, read what they posted, keep house.\n"
+	"Send to the platforms, read what they posted, and keep house.\n"
 	"Runs until SIGTERM; with --once until nothing is due, for cron:\n"
 	"  * * * * * parley work --once --conf FILE\n"
 	"A second one at the same time ends at once.  With --wait it ends when there\n"
