@@ -33,8 +33,13 @@ mode_listen_ok(enum mode m, const char *addr)
 void
 mode_env(enum mode m)
 {
-	if (m == MODE_PROTOCOL_TEST)
-		setenv("PARLEY_CORS_ORIGINS", "*", 1);
+	if (m != MODE_PROTOCOL_TEST)
+		return;
+	setenv("PARLEY_CORS_ORIGINS", "*", 1);
+	/* As the suites have them, unless the environment wants others. */
+	setenv("PARLEY_PING_INTERVAL_MS", "300", 0);
+	setenv("PARLEY_PING_TIMEOUT_MS", "200", 0);
+	setenv("PARLEY_SOCKET_CONNECT_S", "1", 0);
 }
 
 void
@@ -44,10 +49,7 @@ mode_conf(enum mode m, struct conf *cf)
 		return;
 	cf->limits = false; /* of rates and connections, on loopback */
 	if (m == MODE_PROTOCOL_TEST) {
-		cf->ping_interval_ms = 300;
-		cf->ping_timeout_ms = 200;
 		cf->socket_payload_bytes_max = 1000000;
-		cf->socket_connect_s = 1;
 		return;
 	}
 	cf->ws_message_bytes_max = MODE_MESSAGE_MAX;

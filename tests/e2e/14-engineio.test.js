@@ -11,7 +11,7 @@ import { handshake, packets, poll, post, query, Socket, socket } from './lib/eng
 import { build, pause, until } from './lib/harness.js';
 import { answer, ask, frame, frames, raw, upgrade } from './lib/raw.js';
 
-const INTERVAL = 300, TIMEOUT = 200;
+const INTERVAL = 300, TIMEOUT = 200, PATIENCE = 2000;
 const wrap = (version, ...list) => version === 4 ? list.join('\x1e') :
 	list.map((x) => `${x.length}:${x}`).join('');
 const code = (n) => (r) => {
@@ -21,11 +21,19 @@ const code = (n) => (r) => {
 	assert.equal(JSON.parse(r.text).code, n, r.text);
 };
 
-let p;
+// As the suites have it; with time for an answer on a busy machine; and with
+// time for all that is not about time.
+let suites, patient, p;
 before(async () => {
-	p = await alone('--protocol-test');
+	suites = await alone('--protocol-test');
+	patient = await alone('--protocol-test', { PARLEY_PING_TIMEOUT_MS: String(PATIENCE) });
+	p = await alone('--protocol-test', { PARLEY_PING_TIMEOUT_MS: '60000',
+		PARLEY_SOCKET_CONNECT_S: '60' });
 });
-after(async () => assert.equal(await p?.stop(), 0));
+after(async () => {
+	for (const x of [suites, patient, p])
+		assert.equal(await x?.stop(), 0);
+});
 
 it('--protocol-test is for loopback alone', () => {
 	const r = spawnSync(join(build, 'pushd'), ['--protocol-test', '--listen', '0.0.0.0:9'],
@@ -37,7 +45,7 @@ it('--protocol-test is for loopback alone', () => {
 describe('handshake', () => {
 	for (const version of [4, 3]) {
 		it(`opens a polling session, version ${version}`, async () => {
-			const h = await handshake(p, { version });
+			const h = await handshake(suites, { version });
 			assert.equal(h.response.headers['content-type'], 'text/plain; charset=UTF-8');
 			assert.equal(h.response.headers['cache-control'], 'no-store');
 			assert.deepEqual(JSON.parse(h.open.slice(1)), { sid: h.sid,
@@ -47,7 +55,7 @@ describe('handshake', () => {
 		});
 
 		it(`opens a WebSocket session, version ${version}`, async () => {
-			const s = await socket(p, { version });
+			const s = await socket(suites, { version });
 			assert.deepEqual(s.hello, { sid: s.hello.sid, upgrades: [],
 				pingInterval: INTERVAL, pingTimeout: TIMEOUT, maxPayload: 1000000 });
 			s.close();
@@ -177,7 +185,8 @@ describe('messages', () => {
 	});
 
 	it('are not heard from who reads nothing of the answers', async () => {
-		const q = await alone('--protocol-test', { PARLEY_QUEUE_BYTES_MAX: '4096' });
+		const q = await alone('--protocol-test', { PARLEY_QUEUE_BYTES_MAX: '4096',
+			PARLEY_PING_TIMEOUT_MS: '60000' });
 		const { sid } = await handshake(q);
 		const r = await post(q, sid, Array(2000).fill('4all the same').join('\x1e'));
 		code(3)(r);
@@ -213,17 +222,17 @@ describe('messages', () => {
 
 describe('the heartbeat', () => {
 	it('is the server\'s in version 4, by polling', async () => {
-		const { sid } = await handshake(p);
+		const { sid } = await handshake(patient);
 		for (let i = 0; i < 3; i++) {
-			assert.equal((await poll(p, { sid })).text, '2');
-			assert.equal((await post(p, sid, '3')).text, 'ok');
+			assert.equal((await poll(patient, { sid })).text, '2');
+			assert.equal((await post(patient, sid, '3')).text, 'ok');
 		}
-		await pause(INTERVAL + TIMEOUT + 50);
-		code(1)(await poll(p, { sid }));
+		await pause(INTERVAL + PATIENCE + 300);
+		code(1)(await poll(patient, { sid }));
 	});
 
 	it('is the server\'s in version 4, by WebSocket', async () => {
-		const s = await socket(p);
+		const s = await socket(patient);
 		for (let i = 0; i < 3; i++) {
 			assert.equal(await s.next(), '2');
 			s.send('3');
@@ -235,25 +244,25 @@ describe('the heartbeat', () => {
 	});
 
 	it('is the client\'s in version 3', async () => {
-		const s = await socket(p, { version: 3 });
-		const { sid } = await handshake(p, { version: 3 });
+		const s = await socket(patient, { version: 3 });
+		const { sid } = await handshake(patient, { version: 3 });
 		for (let i = 0; i < 4; i++) {
 			assert.equal(await s.send('2').next(), '3');
-			await post(p, sid, '2:2x', { version: 3 });
-			assert.equal((await poll(p, { sid, version: 3 })).text, '2:3x');
+			await post(patient, sid, '2:2x', { version: 3 });
+			assert.equal((await poll(patient, { sid, version: 3 })).text, '2:3x');
 			await pause(INTERVAL);
 		}
 		assert.equal(await s.send('2probe').next(), '3probe');
 		assert.equal(await s.next(), undefined);
-		code(1)(await poll(p, { sid, version: 3 }));
+		code(1)(await poll(patient, { sid, version: 3 }));
 	});
 
 	it('has one direction: a stray pong is harmless in version 4 alone', async () => {
-		const s = await socket(p);
+		const s = await socket(patient);
 		assert.equal(await s.send('3').send('4still').data(), '4still');
 		s.send('2');
 		assert.equal(await s.next(), undefined);
-		const t = await socket(p, { version: 3 });
+		const t = await socket(patient, { version: 3 });
 		t.send('3');
 		assert.equal(await t.next(), undefined);
 	});
@@ -406,7 +415,8 @@ describe('the upgrade', () => {
 	});
 
 	it('has a time limit', async () => {
-		const q = await alone('--protocol-test', { PARLEY_SOCKET_UPGRADE_S: '1' });
+		const q = await alone('--protocol-test', { PARLEY_SOCKET_UPGRADE_S: '1',
+			PARLEY_PING_TIMEOUT_MS: '60000' });
 		const { sid } = await handshake(q);
 		const s = await new Socket(q, { sid }).opened;
 		s.send('2probe');
@@ -522,11 +532,11 @@ describe('Socket.IO', () => {
 	});
 
 	it('waits for CONNECT only so long', async () => {
-		const s = await socket(p, { path });
+		const s = await socket(suites, { path });
 		const t = setInterval(() => s.ws.readyState === 1 && s.send('3'), 100);
 		assert.equal(await s.data(), undefined);
 		clearInterval(t);
-		const u = await socket(p, { path, version: 3 });
+		const u = await socket(suites, { path, version: 3 });
 		assert.equal(await u.next(), '40', 'version 4 of the protocol needs none');
 		u.close();
 	});
