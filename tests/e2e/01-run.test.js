@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync,
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cli, freePort, parley, start, until } from './lib/harness.js';
+import { cli, freePort, parley, pause, start, until } from './lib/harness.js';
 
 const alive = (pid) => {
 	try {
@@ -78,17 +78,17 @@ for (const web of ['apache', 'lighttpd']) {
 			assert.ok(pids.length >= (mode === 'fcgi' ? 9 : 2), `${pids.length} pids`);
 			for (const pid of pids)
 				assert.ok(alive(pid), `pid ${pid}`);
-			const began = Date.now();
+			// By itself: who has to be killed ends otherwise.
 			assert.equal(await p.stop({ keep: true }), 0);
-			assert.ok(Date.now() - began < 12_000, 'ends within seconds');
+			assert.doesNotMatch(p.log('run'), /killed what did not end/);
 			for (const pid of pids)
 				assert.ok(!alive(pid), `pid ${pid} is still there`);
 			rmSync(p.var, { recursive: true, force: true });
 		});
 	}
 
-	test(`${web}: streams and sockets come through unbuffered`, { timeout: 60_000 }, async (t) => {
-		const p = await start({ web });
+	test(`${web}: streams and sockets come through unbuffered`, { timeout: 300_000 }, async (t) => {
+		const p = await start({ web, conf: { keepalive_s: 25 } });
 		t.after(() => p.stop());
 		const a = await p.bearer();
 		const c = await p.customer('Lan');
@@ -98,42 +98,43 @@ for (const web of ['apache', 'lighttpd']) {
 		assert.match(sse.response.headers['content-type'], /^text\/event-stream/);
 		const ws = await a.ws();
 		t.after(() => ws.close());
-		const began = Date.now();
 		const r = await c.send(c.conversation_id, 'xin chào');
 		assert.equal(r.status, 201, r.text);
 		const mine = (e) => e.type === 'new_message' && e.data.content === 'xin chào';
-		await sse.until(mine);
-		await ws.until(mine);
-		assert.ok(Date.now() - began < 1000);
+		// A buffer would keep it until the next keep-alive, after 25 s.
+		await sse.until(mine, 20_000);
+		await ws.until(mine, 20_000);
 
 		// Without pushd a stream says when to come back, since EventSource
-		// never does after another status than 200. It is held back longer
-		// each time it dies young, so there is time to look.
-		for (let n = 0; n < 7; n++) {
-			const pid = p.pid('pushd');
-			p.kill('pushd');
-			await until(() => !alive(pid), 2000);
-			if (n < 6)
-				await until(() => p.pid('pushd') !== pid && p.pid('pushd') > 0, 8000);
-		}
-		let down;
-		await until(async () => {
-			const r = await fetch(`${p.url}/api/events/stream`,
-				{ headers: a.headers(), signal: AbortSignal.timeout(1000) });
-			down = { r, text: await r.text().catch(() => null) };
-			if (down.text === null) // it was back already
+		// never does after another status than 200. Who dies young is held
+		// back longer each time, so there is time to look.
+		let dies = true, down;
+		const killed = (async () => {
+			while (dies) {
 				p.kill('pushd');
-			return down.text !== null;
-		}, 20_000, 'the stream without pushd');
+				await pause(20);
+			}
+		})();
+		try {
+			await until(async () => {
+				const r = await fetch(`${p.url}/api/events/stream`,
+					{ headers: a.headers(), signal: AbortSignal.timeout(5000) })
+					.catch(() => null);
+				down = { r, text: await r?.text().catch(() => null) };
+				return down.text === 'retry: 3000\n\n';
+			}, 60_000, 'the stream without pushd');
+		} finally {
+			dies = false;
+			await killed;
+		}
 		assert.equal(down.r.status, 200);
 		assert.match(down.r.headers.get('content-type'), /^text\/event-stream/);
-		assert.equal(down.text, 'retry: 3000\n\n');
 		await until(async () => {
 			const s = await a.sse().catch(() => null);
-			const ok = await s?.until(() => true, 500).catch(() => null);
+			const ok = await s?.until(() => true).catch(() => null);
 			s?.close();
 			return ok;
-		}, 10_000, 'the stream is back');
+		}, undefined, 'the stream is back');
 	});
 
 	test(`${web}: what dies is started again`, async (t) => {
@@ -143,17 +144,15 @@ for (const web of ['apache', 'lighttpd']) {
 			'pushd', 'worker', 'web']) {
 			const before = p.pid(name);
 			assert.ok(before > 0, name);
-			const began = Date.now();
 			assert.ok(p.kill(name), name);
 			await until(() => p.pid(name) > 0 && p.pid(name) !== before &&
-				alive(p.pid(name)), 2000, `${name} again`);
-			assert.ok(Date.now() - began < 1000, `${name} took ${Date.now() - began} ms`);
+				alive(p.pid(name)), undefined, `${name} again`);
 		}
 		// The web server's orphans did not keep its port.
 		await until(() => p.request('GET', '/health').then((r) => r.status === 200,
-			() => false), 5000, 'the web server answers');
+			() => false), undefined, 'the web server answers');
 		await until(() => p.request('GET', '/login').then((r) => r.status === 200,
-			() => false), 5000, 'pages answer');
+			() => false), undefined, 'pages answer');
 	});
 }
 
@@ -217,7 +216,7 @@ test('a killed supervisor takes everything with it', async (t) => {
 	const pids = ['pushd', 'worker', 'web', 'api-1', 'poll-1'].map((n) => p.pid(n));
 	p.child.kill('SIGKILL');
 	await p.exited;
-	await until(() => pids.every((pid) => !alive(pid)), 8000, 'all are gone');
+	await until(() => pids.every((pid) => !alive(pid)), undefined, 'all are gone');
 	// and it starts again over what was left lying about
 	p.code = undefined;
 	p.output = '';

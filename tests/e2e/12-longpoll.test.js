@@ -13,17 +13,18 @@ const rates = { user_message_rate_max: 100000, user_message_burst_max: 100000,
 	credential_request_burst_max: 100000, address_connections_max: 5000,
 	account_connections_max: 5000 };
 // Holds a stream, so that coming and going of polls is no news of its own.
-async function stay(p, ...people) {
+async function stay(p, agent, ...people) {
 	for (const who of people)
 		await who.sse();
 	await until(async () => (await health(p)).sse === people.length);
-	// The last who came is here when one who asks again hears nothing of it.
+	// Who came is here when that is known, and so has been told.
 	for (const who of people)
 		await until(async () => {
-			const { cursor } = (await who.get('/api/events/poll')).json;
-			await pause(100);
-			return (await who.get('/api/events/poll')).json.cursor === cursor;
-		});
+			const id = who.customer_id ?? (await who.get('/api/me')).json.id;
+			const r = await agent.get(who.customer_id ? `/api/customers/${id}` :
+				`/api/presence?users=${id}`);
+			return (r.json.items?.[0] ?? r.json).status === 'online';
+		}, undefined, 'all here');
 }
 const bearer = (who) => `Authorization: Bearer ${who.token}\r\n`;
 const contents = (list) => list.filter((e) => e.type === 'new_message')
@@ -33,10 +34,10 @@ const contents = (list) => list.filter((e) => e.type === 'new_message')
 const health = async (p) => (await ask(p, GET('/health'))).json;
 const metric = async (p, name) => Number(new RegExp(`^parley_push_${name} (\\d+)$`, 'm')
 	.exec((await ask(p, GET('/metrics'))).body)[1]);
-const waiting = (p, n) => until(async () => (await health(p)).longpoll === n, 10_000,
+const waiting = (p, n) => until(async () => (await health(p)).longpoll === n, undefined,
 	`${n} waiting`);
 
-describe('long poll', { timeout: 120_000 }, () => {
+describe('long poll', { timeout: 300_000 }, () => {
 	let p, agent, customer, conv;
 
 	before(async () => {
@@ -45,7 +46,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 		agent = await p.bearer();
 		customer = await p.customer('Lan');
 		conv = customer.conversation_id;
-		await stay(p, agent, customer);
+		await stay(p, agent, agent, customer);
 	});
 	after(() => p?.stop());
 
@@ -63,7 +64,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 		const n = (await health(p)).longpoll;
 		c.write(GET(`${LONG}?${q}`, bearer(who)));
 		await waiting(p, n + 1);
-		c.done = c.gone(30_000).then(() => answer(c.text));
+		c.done = c.gone().then(() => answer(c.text));
 		return c;
 	}
 
@@ -230,14 +231,12 @@ describe('long poll', { timeout: 120_000 }, () => {
 		assert.ok(Number(r.cursor) >= Number(after));
 
 		// What comes between two polls is in the next one, once.
-		const before = Date.now();
 		const u = await agent.post(`/api/conversations/${conv}/typing`, { typing: false });
 		assert.ok(u.status < 300, u.text);
 		const next = (await poll(`after=${r.cursor}&wait=20`, customer)).json;
 		assert.deepEqual(next.events.map((x) => [x.type, x.id, x.data.typing]),
 			[['typing_indicator', null, false]]);
 		assert.equal(next.cursor, r.cursor);
-		assert.ok(Date.now() - before < 10_000);
 		const last = (await poll(`after=${r.cursor}&wait=0`, customer)).json;
 		assert.deepEqual(last.events, []);
 
@@ -261,7 +260,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 		c.write(GET(`${LONG}?after=${await head()}`, `Cookie: ${a.cookie}\r\n`));
 		await waiting(p, 1);
 		assert.ok((await a.post('/api/auth/logout', {})).status < 300);
-		assert.ok(await c.gone(10000));
+		assert.ok(await c.gone());
 		assert.doesNotMatch(c.text, /"content"/);
 		const again = await ask(p, GET(`${LONG}?wait=0`, `Cookie: ${a.cookie}\r\n`));
 		assert.equal(again.status, 401);
@@ -288,7 +287,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 		try {
 			assert.ok((await agent.delete(
 				`/api/conversations/${group}/participants/${id}`)).status < 300);
-			assert.ok(await c.gone(10000));
+			assert.ok(await c.gone());
 			await say('in doubt');
 			late = await raw(p);
 			late.write(GET(`${LONG}?after=${now}`, cookie));
@@ -330,7 +329,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 				await metric(p, 'backfills_total'),
 		});
 		const fds = () => readdirSync(`/proc/${pid}/fd`).length;
-		const rss = () => Number(/^VmRSS:\s+(\d+)/m
+		const rss = () => Number(/^RssAnon:\s+(\d+)/m
 			.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 		const round = async () => {
 			const list = [];
@@ -347,11 +346,15 @@ describe('long poll', { timeout: 120_000 }, () => {
 			await waiting(p, 1);
 		};
 		await round();
+		await round(); // buffers and tables have their size now
 		const first = await figures(), kib = rss(), n = fds();
 		await round();
 		await round();
-		assert.deepEqual(await figures(), first);
-		await until(() => fds() <= n);
+		// Each of 2000 would show; its account is asked about by the minute,
+		// and programs of the database side come and go.
+		for (const [name, now] of Object.entries(await figures()))
+			assert.ok(now - first[name] < 20, `${name}: ${first[name]}, then ${now}`);
+		await until(() => fds() <= n + 8);
 		assert.ok(sanitized || rss() - kib < 512, `${rss() - kib} KiB more`);
 		one.close();
 	});
@@ -370,7 +373,7 @@ describe('long poll', { timeout: 120_000 }, () => {
 	});
 });
 
-describe('long poll, bounds', { timeout: 60_000 }, () => {
+describe('long poll, bounds', { timeout: 300_000 }, () => {
 	let p, agent, customer, conv;
 
 	before(async () => {
@@ -379,7 +382,7 @@ describe('long poll, bounds', { timeout: 60_000 }, () => {
 		agent = await p.bearer();
 		customer = await p.customer('Lan');
 		conv = customer.conversation_id;
-		await stay(p, customer);
+		await stay(p, agent, customer);
 	});
 	after(() => p?.stop());
 
@@ -428,12 +431,12 @@ describe('long poll, bounds', { timeout: 60_000 }, () => {
 });
 
 for (const web of ['apache', 'lighttpd']) {
-	it(`long poll behind ${web}`, { timeout: 60_000 }, async (t) => {
+	it(`long poll behind ${web}`, { timeout: 300_000 }, async (t) => {
 		const p = await start({ web, conf: rates });
 		t.after(() => p.stop());
 		const agent = await p.bearer();
 		const customer = await p.customer('Lan');
-		await stay(p, agent, customer);
+		await stay(p, agent, agent, customer);
 		let { cursor } = (await agent.get('/api/events/poll')).json;
 		for (const path of [LONG, '/api/api/events/longpoll']) {
 			const r = agent.get(`${path}?after=${cursor}&wait=20`);
@@ -445,7 +448,7 @@ for (const web of ['apache', 'lighttpd']) {
 		}
 	});
 
-	it(`long poll on ${web} without pushd`, { timeout: 60_000 }, async (t) => {
+	it(`long poll on ${web} without pushd`, { timeout: 300_000 }, async (t) => {
 		const p = await start({ web, mode: 'cgi', conf: rates });
 		t.after(() => p.stop());
 		const agent = await p.bearer();

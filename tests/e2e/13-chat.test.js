@@ -41,7 +41,7 @@ class Chat {
 		return this.got.filter((m) => m.type === type);
 	}
 
-	until(fits, ms = 4000) {
+	until(fits, ms) {
 		const f = typeof fits === 'string' ? (m) => m.type === fits : fits;
 		return until(() => this.got.find(f), ms,
 			`${fits} (${this.got.map((m) => m.type)})`);
@@ -55,7 +55,7 @@ class Chat {
 
 const texted = (text) => (m) => m.message?.content === text;
 
-describe('the chat dialect', { timeout: 60_000 }, () => {
+describe('the chat dialect', { timeout: 300_000 }, () => {
 	let p, mai, som, admin, lan, group;
 	const open = [];
 	const chat = async (who, o) => {
@@ -236,9 +236,12 @@ describe('the chat dialect', { timeout: 60_000 }, () => {
 			await x.until(texted('on my way'));
 		assert.equal(b.of('new_message').length, 1);
 		a.say('leave_conversation', { groupId: conv });
+		a.say('ping'); // answered when it has left
+		await a.until('pong');
 		c.say('group_message', { groupId: conv, content: 'thanks' });
 		await c.until(texted('thanks'));
-		await pause(100);
+		a.say('ping');
+		await until(() => a.of('pong').length === 2);
 		assert.equal(a.got.filter(texted('thanks')).length, 0);
 		await clear();
 	});
@@ -255,8 +258,9 @@ describe('the chat dialect', { timeout: 60_000 }, () => {
 		await b.until((m) => m.typing?.isTyping === false);
 		await pause(1100); // one beginning a second counts
 		a.say('typing_start', { groupId: group });
-		await until(() => b.of('typing_indicator').length === 3);
-		await until(() => b.of('typing_indicator').length === 4, 5000);
+		await until(() => b.of('typing_indicator').length >= 4);
+		assert.deepEqual(b.of('typing_indicator').map((m) => m.typing.isTyping),
+			[true, false, true, false]);
 		await a.close();
 		assert.equal(b.of('typing_indicator').length, 4);
 		assert.equal(a.of('typing_indicator').length, 0);
@@ -285,7 +289,8 @@ describe('the chat dialect', { timeout: 60_000 }, () => {
 
 	it('tells who is there, away, busy, gone', async () => {
 		const a = await chat(mai);
-		await pause(600); // som of before is gone
+		await until(async () => (await mai.get(`/api/presence?users=${som.id}`)).json.items[0]
+			.status === 'offline', undefined, 'som of before is gone');
 		const b = await chat(som);
 		const of = () => a.of('user_status').map((m) => m.status)
 			.filter((s) => s.userId === som.id);

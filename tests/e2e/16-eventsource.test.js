@@ -43,7 +43,7 @@ class Stock {
 		return this.got.filter((e) => e.name === name);
 	}
 
-	until(name, fits = () => true, ms = 8000) {
+	until(name, fits = () => true, ms = undefined) {
 		return until(() => this.got.find((e) => e.name === name && fits(e.data)), ms,
 			`${name} (${this.got.map((e) => e.name)})`);
 	}
@@ -57,7 +57,7 @@ class Stock {
 	}
 }
 
-describe('named streams', { timeout: 120_000 }, () => {
+describe('named streams', { timeout: 300_000 }, () => {
 	let p, admin, mai, som, lan, conv;
 
 	before(async () => {
@@ -125,7 +125,7 @@ describe('named streams', { timeout: 120_000 }, () => {
 			const at = c.got.length;
 			const seen = (status) => until(() => c.got.slice(at).find((e) =>
 				e.name === 'presence_update' && e.data.user_id === id &&
-				e.data.status === status), 8000, `${path}: ${status}`);
+				e.data.status === status), undefined, `${path}: ${status}`);
 			const other = await open(path, admin);
 			await seen('online');
 			other.close();
@@ -239,12 +239,14 @@ describe('named streams', { timeout: 120_000 }, () => {
 		await say('first');
 		for (const [sig, text] of [['SIGKILL', 'killed'], ['SIGTERM', 'sent away']]) {
 			const pid = p.pid('pushd');
+			const had = list.map((l) => l.c.errors.length);
 			p.kill('pushd', sig);
-			await until(() => list.every((l) => l.c.es.readyState === 0), 8000, 'the end');
+			await until(() => list.every((l, i) => l.c.errors.length > had[i]), undefined,
+				'the end');
 			for (const l of list)
 				l.all.push(`while ${text}`);
 			await lan.send(conv, `while ${text}`);
-			await until(() => p.pid('pushd') !== pid && p.pid('pushd') > 0, 10_000, 'pushd');
+			await until(() => p.pid('pushd') !== pid && p.pid('pushd') > 0, undefined, 'pushd');
 			await say(`after it was ${text}`);
 		}
 		for (const l of list) {

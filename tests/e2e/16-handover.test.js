@@ -75,7 +75,7 @@ function whole(inbox, sent, what) {
 
 // Waits until another pushd serves and the one before it has gone.
 async function succeeded(p, before) {
-	await until(() => p.pid('pushd') !== before && !alive(before), 15_000,
+	await until(() => p.pid('pushd') !== before && !alive(before), undefined,
 		'the change of pushd');
 }
 
@@ -93,7 +93,7 @@ test('SIGHUP to parley run renews pushd: streams go on, nobody is refused', asyn
 		}
 	})();
 	await until(async () => /^parley_push_connections.*longpoll.* 1$/m.test(
-		(await agentDirect.get('/metrics')).text), 5000, 'the long poll');
+		(await agentDirect.get('/metrics')).text), undefined, 'the long poll');
 	for (let round = 0; round < 2; round++) {
 		const before = p.pid('pushd');
 		process.kill(p.child.pid, 'SIGHUP');
@@ -140,7 +140,7 @@ test('SIGHUP to parley run renews pushd: streams go on, nobody is refused', asyn
 	assert.deepEqual(streams[3].events.flatMap((e) => e.type === 'batch' ?
 		e.data.events : []).map((e) => String(e.data.id)).filter((id) =>
 		sent.includes(id)).length > 0, true);
-	assert.ok(came > 50, `${came} came in`);
+	assert.ok(came > 3, `${came} came in`); // over each change of hands
 
 	// Who was there when it changed hands is still there, with a name.
 	const typing = await agentDirect.sse();
@@ -266,7 +266,7 @@ test('Socket.IO clients notice nothing, polling or not, of version 4 or 2', asyn
 		s.on('message_received', (d) => c.got.push(String(d.id)));
 		c.ask = (...a) => new Promise((ok, no) => {
 			setTimeout(() => no(new Error(`no answer to ${a[0]} (${c.states})`)),
-				8000).unref();
+				30_000).unref();
 			s.emit(...a, ok);
 		});
 		c.ready = new Promise((ok) => s.on('authenticated', ok));
@@ -309,7 +309,7 @@ test('Socket.IO clients notice nothing, polling or not, of version 4 or 2', asyn
 	await stop();
 	const all = [...sent, ...acked].sort((a, b) => a - b);
 	for (const c of readers) {
-		await until(() => c.got.includes(all.at(-1)), 8000, `the last (${c.what})`);
+		await until(() => c.got.includes(all.at(-1)), undefined, `the last (${c.what})`);
 		assert.deepEqual(c.got, all, c.what);
 	}
 	for (const c of clients)
@@ -383,7 +383,7 @@ test('--take-over=sockets: the old one sends its clients back, and they miss not
 	const before = p.pid('pushd');
 	const other = run(p, '--take-over=sockets');
 	t.after(() => other.child.kill('SIGKILL'));
-	await until(() => ws.ended && sse.ended, 8000, 'being sent back');
+	await until(() => ws.ended && sse.ended, undefined, 'being sent back');
 	assert.equal(ws.code, 1012);
 	assert.ok(sse.retry >= 1000, `retry ${sse.retry}`);
 	// Until then events came to both, if later.
@@ -457,7 +457,7 @@ test('a taker that goes away, lies or is of another version changes nothing', as
 	// One that says nothing more than what it wants is waited for shortly.
 	const silent = taker('take 1\n', Infinity);
 	await until(() => /handover failed why="the new one did not take it"/
-		.test(p.log('pushd')), 8000, 'giving up');
+		.test(p.log('pushd')), undefined, 'giving up');
 	await silent;
 	await stop();
 	await s.until((e) => e.type === 'new_message' && String(e.data.id) === sent.at(-1));
@@ -514,13 +514,13 @@ test('whichever is killed in the middle, clients come back and lose nothing', as
 		const old = p.pid('pushd');
 		process.kill(p.child.pid, 'SIGHUP');
 		if (n % 2 === 0)
-			await until(() => p.pid('pushd') !== old, 5000, 'a new one');
+			await until(() => p.pid('pushd') !== old, undefined, 'a new one');
 		await pause(random() * 40);
 		const victim = n % 2 === 0 ? p.pid('pushd') : old;
 		if (alive(victim))
 			process.kill(victim, 'SIGKILL');
 		await until(async () => (await agentDirect.get('/health')
-			.catch(() => ({}))).status === 200, 10_000, 'an answer');
+			.catch(() => ({}))).status === 200, undefined, 'an answer');
 	}
 	await pause(300);
 	await stop();

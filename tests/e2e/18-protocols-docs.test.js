@@ -13,7 +13,7 @@ const snippets = new Map([...doc.matchAll(/^```(?:js|sh) (\S+)\n(.*?)^```$/gms)]
 	.map((m) => [m[1], m[2]]));
 const chats = [...snippets.keys()].filter((name) => name.endsWith('.mjs'));
 
-describe('docs/protocols.md', { timeout: 90_000 }, () => {
+describe('docs/protocols.md', { timeout: 300_000 }, () => {
 	let p, dir, lan, conv;
 	const people = [], running = [];
 
@@ -98,7 +98,7 @@ describe('docs/protocols.md', { timeout: 90_000 }, () => {
 
 		const pid = p.pid('pushd');
 		p.kill('pushd');
-		await until(() => p.pid('pushd') !== pid, 5000, 'its end');
+		await until(() => p.pid('pushd') !== pid, undefined, 'its end');
 		await lan.send(conv, 'Is anybody there?');
 		await heard('Lan: Is anybody there?');
 		await lan.send(conv, 'Good.');
@@ -126,7 +126,7 @@ describe('docs/protocols.md', { timeout: 90_000 }, () => {
 		await until(async () => {
 			await people[0].send(conv, 'to be polled');
 			return await Promise.race([polled, new Promise((ok) => setTimeout(ok, 200))]);
-		}, 8000, 'an answer');
+		}, undefined, 'an answer');
 		const { json, out, err } = await polled;
 		assert.ok(json?.events.some((e) => e.data.content === 'to be polled'), out + err);
 

@@ -843,21 +843,30 @@ test('the API as CGI', async (t) => {
 
   await t.test('rates', async () => {
     const c = await b.customer('Fast');
-    const r = await Promise.all(Array.from({ length: 70 }, () =>
-      b.request('POST', '/api/widget/messages',
-        { who: c, body: { content: 'x' }, addr: '203.0.113.5' })));
-    const late = r.find((x) => x.status === 429);
+    // The slower the machine is, the more it allows meanwhile.
+    const r = [];
+    let late;
+    while (!late && r.length < 1000) {
+      r.push(...await Promise.all(Array.from({ length: 70 }, () =>
+        b.request('POST', '/api/widget/messages',
+          { who: c, body: { content: 'x' }, addr: '203.0.113.5' }))));
+      late = r.find((x) => x.status === 429);
+    }
     assert.ok(late, 'no limit at all');
     refused(late, 429, 'rate_limited');
     assert.ok(Number(late.headers['retry-after']) >= 1);
     assert.ok(r.filter((x) => x.status === 201).length >= 40);
 
     // Of presence one change a second counts, the others are dropped.
-    const lan = await b.user('Lan');
-    const texts = [];
-    for (const status_text of ['one', 'two', 'three'])
-      texts.push((await b.request('PATCH', '/api/me', { who: lan, body: { status_text },
-        addr: '203.0.113.6' })).json.status_text);
-    assert.deepEqual(texts, ['one', 'one', 'one']);
+    for (let n = 0, quick = false; !quick; n++) {
+      const lan = await b.user(`Lan${n}`);
+      const texts = [], began = performance.now();
+      for (const status_text of ['one', 'two', 'three'])
+        texts.push((await b.request('PATCH', '/api/me', { who: lan, body: { status_text },
+          addr: '203.0.113.6' })).json.status_text);
+      quick = performance.now() - began < 1000;
+      if (quick)
+        assert.deepEqual(texts, ['one', 'one', 'one']);
+    }
   });
 });

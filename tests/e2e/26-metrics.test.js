@@ -36,7 +36,7 @@ function parse(text) {
 	return { types, values };
 }
 
-describe('metrics', { timeout: 60_000 }, () => {
+describe('metrics', { timeout: 300_000 }, () => {
 	let p, agent, customer, conv;
 	before(async () => {
 		p = await start({ conf: { url_tokens: 'on' } });

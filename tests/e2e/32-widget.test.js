@@ -14,7 +14,7 @@ let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-const until = async (what, why, ms = 8000) => {
+const until = async (what, why, ms = 30_000) => {
   for (const end = Date.now() + ms; Date.now() < end;) {
     const got = await what();
     if (got)
@@ -164,7 +164,7 @@ test('what is written while the server is away is sent when it is back',
     await page.getByText('Reconnecting...').waitFor();
     const connected = page.getByText('Connected').waitFor(); // for 2 s only
     await parley.listen(parley.port);
-    await until(() => parley.messages.length === 2, 'stored', 15000);
+    await until(() => parley.messages.length === 2, 'stored');
     await connected;
     await page.getByText('Connected').waitFor({ state: 'hidden' });
     assert.deepEqual(await log(page).locator('p').allTextContents(),
@@ -264,9 +264,8 @@ test('on a phone it fills the screen and keeps the focus', async (t) => {
   await launcher(page).click();
   const dialog = page.getByRole('dialog');
   await dialog.waitFor();
-  await page.waitForTimeout(300);
-  assert.deepEqual(await dialog.boundingBox(),
-    { x: 0, y: 0, width: 380, height: 700 });
+  await until(async () => JSON.stringify(await dialog.boundingBox()) ===
+    JSON.stringify({ x: 0, y: 0, width: 380, height: 700 }), 'the whole screen');
   assert.equal(await dialog.getAttribute('aria-modal'), 'true');
   for (let i = 0; i < 12; i++) {
     await page.keyboard.press('Tab');
@@ -316,7 +315,7 @@ test('two tabs of the shop are one conversation on one stream', async (t) => {
   await log(page).getByText('to both').waitFor();
   await log(other).getByText('to both').waitFor();
   assert.equal(parley.sessions, 1);
-  assert.equal(parley.streams.size, 1);
+  await until(() => parley.streams.size === 1, 'one stream');
   for (const p of [page, other])
     assert.deepEqual(await log(p).locator('p').allTextContents(),
       ['from one', 'from two', 'to both']);

@@ -50,7 +50,7 @@ async function customerSays(user, text) {
 }
 
 const sql = async (text) => (await promisify(execFile)('sqlite3', ['-cmd',
-  '.timeout 3000', join(p.var, 'parley.db'), text])).stdout.trim();
+  '.timeout 20000', join(p.var, 'parley.db'), text])).stdout.trim();
 const age = (user, hours, sent = 0) => sql(`UPDATE conversations SET
   last_inbound_at = ${Date.now() - Math.round(hours * HOUR)},
   sent_since = ${sent} WHERE external_id = '${user}'`);

@@ -136,7 +136,7 @@ test('lost answers are asked for again by the same key', async () => {
     const text = JSON.stringify(how), before = pushes().length;
     line.script('push', how);
     const id = await shop.agentSays(user(3), text);
-    await shop.reaches(id, 'sent', 15000);
+    await shop.reaches(id, 'sent');
     const mine = keys().slice(before);
     assert.equal(mine.length, 2, text);
     assert.equal(mine[0], mine[1], text);
@@ -156,7 +156,7 @@ test('a worker killed after LINE took it leaves one message, and sent', async ()
   await first.ended;
   line.release();
   shop.worker();
-  await shop.reaches(id, 'sent', 20000);
+  await shop.reaches(id, 'sent');
   assert.equal(line.sent.length, 1);
   assert.equal(new Set(keys()).size, 1);
 });

@@ -24,7 +24,7 @@ async function fresh(options = {}) {
 }
 
 const connected = (page) =>
-	page.waitForSelector('body[data-state=connected]', { timeout: 8000 });
+	page.waitForSelector('body[data-state=connected]', { timeout: 30_000 });
 
 async function visitor(text, name) {
 	const page = await fresh();
@@ -65,10 +65,10 @@ const shows = (page, text) =>
 const state = (page, text) => page.locator('#log .msg', { hasText: text })
 	.locator('.state-text').textContent();
 const becomes = (page, text, word) => until(async () =>
-	await state(page, text) === word, 5000, `${word} of ${text}`);
+	await state(page, text) === word, undefined, `${word} of ${text}`);
 
 test('a conversation appears in the list, messages on both sides', async () => {
-	const a = await agent();
+	const a = await agent(), day = new Date().getDate();
 	const before = Number(await a.textContent('#unread-total') || 0);
 	const v = await visitor('Chào shop <i>nhé</i>', 'Chị Thu');
 	const row = a.locator('#rows .row', { hasText: 'Chị Thu' });
@@ -97,7 +97,10 @@ test('a conversation appears in the list, messages on both sides', async () => {
 	await a.reload();
 	assert.deepEqual(await texts(a), live);
 	assert.ok(!(await texts(v)).includes('khách dễ thương'));
-	assert.equal(await v.locator('#log .day').count(), 1);
+	// Midnight may have passed since.
+	const days = 1 + Number(day !== new Date().getDate());
+	assert.ok(await v.locator('#log .day').count() <= days);
+	assert.notEqual(await v.locator('#log .day').count(), 0);
 });
 
 test('typing is shown and ends; Enter of an input method does not send', async () => {
@@ -105,8 +108,8 @@ test('typing is shown and ends; Enter of an input method does not send', async (
 	const a = await agent();
 	await open(a, 'Cô Tám');
 	await v.locator('#content').pressSequentially('đang');
-	await until(async () => await a.textContent('#typing') === 'Đang soạn tin...', 5000, 'typing');
-	await a.locator('#typing').waitFor({ state: 'hidden', timeout: 8000 });
+	await until(async () => await a.textContent('#typing') === 'Đang soạn tin...', undefined, 'typing');
+	await a.locator('#typing').waitFor({ state: 'hidden', timeout: 30_000 });
 	await v.fill('#content', 'gõ dở');
 	await v.evaluate(() => document.querySelector('#content').dispatchEvent(
 		new KeyboardEvent('keydown', { key: 'Enter', isComposing: true, bubbles: true })));
@@ -172,7 +175,7 @@ test('a second tab and a second agent see the same', async () => {
 	// Who takes it, and that it is closed, is seen by the others.
 	await a.click('#take');
 	await connected(a);
-	await until(async () => await other.inputValue('#assignee') !== '', 5000, 'assignee');
+	await until(async () => await other.inputValue('#assignee') !== '', undefined, 'assignee');
 	await a.click('#close');
 	await until(async () => await other.locator('#talk-status').textContent() === 'Đã đóng',
 		5000, 'closed');
@@ -207,9 +210,9 @@ test('with nothing to hold a stream it polls', async () => {
 	await page.addInitScript(() => delete window.WebSocket);
 	await page.goto(v.url());
 	await page.waitForSelector('body[data-state=connected][data-transport=poll]',
-		{ timeout: 15000 });
+		{ timeout: 30_000 });
 	await say(v, 'qua đường hỏi');
-	await page.locator('#log .text', { hasText: 'qua đường hỏi' }).waitFor({ timeout: 15000 });
+	await page.locator('#log .text', { hasText: 'qua đường hỏi' }).waitFor({ timeout: 30_000 });
 	assert.deepEqual(await texts(page), await texts(v));
 });
 

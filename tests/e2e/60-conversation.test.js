@@ -62,7 +62,7 @@ async function say(page, text) {
 	return at;
 }
 
-const sees = (page, text, timeout = 20_000) =>
+const sees = (page, text, timeout = 40_000) =>
 	page.locator('#log .msg .text', { hasText: text }).first().waitFor({ timeout });
 
 const median = (list) => list.sort((x, y) => x - y)[list.length >> 1];
@@ -100,6 +100,9 @@ for (const web of ['apache', 'lighttpd']) {
 			for (let i = 0; i < 3; i++) {
 				for (const [from, to, who] of [[v, a, 'khách'], [a, v, 'shop']]) {
 					const text = `${who} viết ${i}.`;
+					// Else it may load itself again, and be empty.
+					if (await from.locator('#pause').count() > 0)
+						await from.click('#pause');
 					await from.fill('#content', text);
 					await from.click('#send');
 					want.push(text);

@@ -92,7 +92,7 @@ class Member {
 	}
 
 	until(fits, what) {
-		return until(() => this.got.find(fits), 8000, `${this.constructor.name}: ${what} (${
+		return until(() => this.got.find(fits), undefined, `${this.constructor.name}: ${what} (${
 			JSON.stringify(this.got.slice(-6))} ${this.wrong})`);
 	}
 
@@ -222,7 +222,7 @@ class Live extends Member {
 			}
 		});
 		ws.on('error', (e) => this.wrong.push(e));
-		await until(() => joined, 5000, `joining ${this.wrong}`);
+		await until(() => joined, undefined, `joining ${this.wrong}`);
 	}
 
 	send(type, payload) {
@@ -274,7 +274,7 @@ class Flat extends Member {
 		};
 		c.socket.on('data', look);
 		look();
-		await until(() => open, 5000, `auth_success ${c.text}`);
+		await until(() => open, undefined, `auth_success ${c.text}`);
 	}
 
 	flat(m) {
@@ -432,7 +432,7 @@ class SocketIo2 extends SocketIo {
 const families = { SocketIo4, SocketIo2, Live, Stream, Flat, Poller };
 
 for (const way of ['straight', 'apache', 'lighttpd'])
-	describe(`every family in one conversation, ${way}`, { timeout: 60_000 }, () => {
+	describe(`every family in one conversation, ${way}`, { timeout: 300_000 }, () => {
 		let p, members;
 		const said = []; // [by, content]
 
@@ -479,7 +479,7 @@ for (const way of ['straight', 'apache', 'lighttpd'])
 		const seen = async (m, status, at) => {
 			for (const x of others(m))
 				await until(() => x.got.slice(at.get(x)).find((g) => g.what === 'presence' &&
-					g.by === m.id && g.status === status), 8000,
+					g.by === m.id && g.status === status), undefined,
 				`${x.constructor.name}: ${m.constructor.name} ${status} (${
 					JSON.stringify(x.got.slice(at.get(x)))})`);
 		};
@@ -498,7 +498,7 @@ for (const way of ['straight', 'apache', 'lighttpd'])
 					await m.typing(on);
 					for (const x of others(m))
 						await until(() => x.got.slice(at.get(x)).find((g) => g.what === 'typing' &&
-							g.by === m.id && g.on === on), 8000,
+							g.by === m.id && g.on === on), undefined,
 						`${x.constructor.name}: ${m.constructor.name} ${on} (${x.wrong})`);
 				}
 				for (const x of members)
@@ -528,7 +528,7 @@ for (const way of ['straight', 'apache', 'lighttpd'])
 				await m.read(id);
 				for (const y of others(m))
 					await until(() => y.got.slice(at.get(y)).find((g) => g.what === 'read' &&
-						g.by === m.id && g.id === id), 8000,
+						g.by === m.id && g.id === id), undefined,
 					`${y.constructor.name}: ${m.constructor.name} has read (${y.wrong} ${
 						JSON.stringify(y.got.slice(at.get(y)))})`);
 			}

@@ -189,7 +189,8 @@ for (const web of ['apache', 'lighttpd']) {
 		{ timeout: SECONDS * 1000 + 120_000 }, async (t) => {
 		const random = seeded(SEED);
 		t.diagnostic(`seed ${SEED}`);
-		const p = await start({ web, mode: 'fcgi', env: { PARLEY_LIMITS: 'off' } });
+		const p = await start({ web, mode: 'fcgi', env: { PARLEY_LIMITS: 'off',
+			PARLEY_SYNCHRONOUS: 'full' } });
 		t.after(() => p.stop());
 
 		const cli = async (...args) => (await p.cli(...args)).trim();

@@ -49,7 +49,7 @@ serve_times(const char *answer, int times)
 	if (s.pid == 0) {
 		char in[8192];
 
-		alarm(20);
+		alarm(60);
 		for (; times > 0; times--) {
 			int c = accept(fd, NULL, NULL);
 
@@ -259,7 +259,7 @@ serve_form(const char *tail)
 		char in[8192];
 		ssize_t n;
 
-		alarm(20);
+		alarm(60);
 		/* The end of a multipart body: "--boundary--". */
 		while ((n = read(c, in + len, sizeof(in) - 1 - len)) > 0) {
 			len += (size_t)n;

@@ -29,7 +29,7 @@
 #include <cmocka.h>
 
 #define KEY "0123456789abcdef0123456789abcdef"
-#define WAIT_MS 5000
+#define WAIT_MS 30000
 
 static char dir[] = "/tmp/test_serve.XXXXXX";
 static char sock[64], conf[64];

@@ -21,6 +21,6 @@ export async function alone(mode, env = {}) {
 		rmSync(dir, { recursive: true });
 		return code;
 	};
-	await until(() => raw(p).then((c) => (c.close(), true), () => false), 5000, 'pushd');
+	await until(() => raw(p).then((c) => (c.close(), true), () => false), undefined, 'pushd');
 	return p;
 }

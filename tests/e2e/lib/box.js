@@ -59,7 +59,7 @@ export class Box {
     { env: { ...process.env, ...this.env }, stdio: ['ignore', 'inherit', 'inherit'] });
     child.ended = new Promise((r) => child.on('exit', (code, sig) => r(code ?? sig)));
     this.children.set(name, child);
-    await until(() => existsSync(this.socket(name)), 5000, `${name}.fcgi`);
+    await until(() => existsSync(this.socket(name)), undefined, `${name}.fcgi`);
   }
 
   async stop() {

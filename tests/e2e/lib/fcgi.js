@@ -90,7 +90,7 @@ export function fcgi(socket, env, body = Buffer.alloc(0)) {
     const c = net.connect(socket);
     const out = [];
     let rest = Buffer.alloc(0), done = false;
-    c.setTimeout(30000, () => c.destroy(new Error('no answer in 30 s')));
+    c.setTimeout(60000, () => c.destroy(new Error('no answer in 60 s')));
     c.on('error', reject);
     c.on('close', () => done || reject(new Error('closed without an answer')));
     c.on('data', (chunk) => {

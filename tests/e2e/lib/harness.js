@@ -28,8 +28,12 @@ export const sanitized = existsSync(join(build, 'pushd')) &&
 
 export const pause = (ms) => new Promise((r) => setTimeout(r, ms));
 
+// What is sure to come is waited for as long as a machine may take that is four
+// times slower and has much else to do; only who waits in vain waits so long.
+export const WAIT_MS = 30_000;
+
 // Asks again until fn gives something true, at most ms.
-export async function until(fn, ms = 5000, what = 'it') {
+export async function until(fn, ms = WAIT_MS, what = 'it') {
 	const end = Date.now() + ms;
 	for (;;) {
 		const v = await fn();
@@ -133,7 +137,9 @@ export class Parley {
 		for (const m of out.matchAll(/^ {2}(admin|agent) +(\S+) +password (\S+)$/gm))
 			this.logins.push({ role: m[1], email: m[2], password: m[3] });
 		if (fresh)
-			for (const [k, v] of Object.entries(this.extra))
+			// A disk that others keep busy may take seconds; a kill is no
+			// power failure, and loses nothing of what was written.
+			for (const [k, v] of Object.entries({ synchronous: 'normal', ...this.extra }))
 				appendFileSync(this.conf, `${k} = ${v}\n`);
 		if (fresh && !this.demo && !('push_listen' in this.extra))
 			appendFileSync(this.conf,
@@ -181,7 +187,9 @@ export class Parley {
 			clearTimeout(t);
 		}
 		if (this.mine && !keep && !process.env.PARLEY_KEEP)
-			rmSync(this.var, { recursive: true, force: true });
+			// A killed supervisor's programs may end behind it.
+			rmSync(this.var, { recursive: true, force: true, maxRetries: 10,
+				retryDelay: 100 });
 		return this.code;
 	}
 
@@ -248,7 +256,7 @@ export class Parley {
 					ok({ status: rs.statusCode, headers: rs.headers, text, json });
 				});
 			});
-			rq.setTimeout(20_000, () => rq.destroy(new Error('time-out')));
+			rq.setTimeout(2 * WAIT_MS, () => rq.destroy(new Error('time-out')));
 			rq.on('error', no);
 			rq.end(data);
 		});
@@ -374,7 +382,7 @@ class Inbox {
 	}
 
 	// The first event for which test holds (a type, or a function of an event).
-	until(test, ms = 5000) {
+	until(test, ms = WAIT_MS) {
 		const fits = typeof test === 'string' ? (e) => e.type === test : test;
 		return new Promise((ok, no) => {
 			const look = () => {

@@ -1,7 +1,7 @@
 // Bytes to pushd itself, past the web server and past any client library.
 import net from 'node:net';
 import { randomBytes } from 'node:crypto';
-import { pause } from './harness.js';
+import { pause, WAIT_MS } from './harness.js';
 
 // A TCP or Unix connection to pushd; what came is in .text and .bytes.  o:
 // more for net.connect.
@@ -57,7 +57,7 @@ class Raw {
 	}
 
 	// Resolves to what fn gives once that is true; null at the end or too late.
-	until(fn, ms = 5000) {
+	until(fn, ms = WAIT_MS) {
 		return new Promise((ok) => {
 			const look = () => {
 				const v = fn(this);
@@ -77,7 +77,7 @@ class Raw {
 	}
 
 	// The end of the connection, in so many ms.
-	gone(ms = 5000) {
+	gone(ms = WAIT_MS) {
 		return this.until((c) => c.ended, ms);
 	}
 
@@ -177,7 +177,7 @@ export function frames(bytes) {
 }
 
 // The server's Close: its code, 0 for one without, null if none came.
-export async function closeCode(c, ms = 5000) {
+export async function closeCode(c, ms = WAIT_MS) {
 	const f = await c.until(() => frames(c.bytes).find((x) => x.opcode === 8), ms);
 	if (!f)
 		return null;

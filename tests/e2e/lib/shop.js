@@ -20,7 +20,7 @@ export const sample = (name) => readFile(new URL(name, samples));
 export const sampleJson = async (name) => JSON.parse(await sample(name));
 
 // Asks `what` again and again until it is true.
-export async function until(what, ms = 10000, text = String(what)) {
+export async function until(what, ms = 60000, text = String(what)) {
   const end = Date.now() + ms;
   for (;;) {
     const got = await what();
@@ -41,7 +41,8 @@ export class Shop {
     shop.db = join(shop.dir, 'parley.db');
     shop.workers = [];
     await shop.parley('init');
-    await appendFile(shop.conf, Object.entries({ limits: 'off', ...settings })
+    await appendFile(shop.conf, Object.entries({ limits: 'off', synchronous: 'normal',
+      ...settings })
       .map(([k, v]) => `${k} = ${v}\n`).join(''));
     return shop;
   }
@@ -49,7 +50,7 @@ export class Shop {
   // parley COMMAND …: what it prints.
   async parley(...args) {
     const said = run(join(build, 'parley'), [...args, '--conf', this.conf],
-      { timeout: 20000 });
+      { timeout: 60000 });
     said.child.stdin.on('error', () => {}); // most commands read nothing
     said.child.stdin.end('a long pass phrase\n');
     return (await said).stdout;
@@ -58,13 +59,14 @@ export class Shop {
   async close() {
     for (const w of this.workers)
       w.kill('SIGKILL');
+    await Promise.all(this.workers.map((w) => w.ended));
     await rm(this.dir, { recursive: true, force: true });
   }
 
   // Rows of the database, read only.
   async sql(query) {
     const { stdout } = await run('sqlite3', ['-readonly', '-json',
-      '-cmd', '.timeout 3000', this.db, query]);
+      '-cmd', '.timeout 20000', this.db, query]);
     return stdout.trim() === '' ? [] : JSON.parse(stdout);
   }
 
@@ -191,7 +193,7 @@ export class Shop {
     return this.one(`SELECT status FROM messages WHERE id = ${id}`);
   }
 
-  reaches(id, status, ms = 10000) {
+  reaches(id, status, ms = 60000) {
     return until(async () => await this.status(id) === status, ms,
       `message ${id} is ${status}`);
   }
