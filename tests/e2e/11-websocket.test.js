@@ -645,8 +645,14 @@ describe('the live dialect', { timeout: 300_000 }, () => {
 		await more(5);
 		stop = true;
 		await writer;
-		const c = await until(() => new Live(p, som.token, { auth: { events: 'all', cursor } })
-			.open.catch(() => null));
+		// Who is told to try again does so.
+		const c = await until(async () => {
+			const x = await new Live(p, som.token, { auth: { events: 'all', cursor } })
+				.open.catch(() => null);
+			const ok = await Promise.race([x?.closed.then(() => null),
+				x?.until('auth_success').catch(() => null)]);
+			return ok && x;
+		});
 		await c.until((m) => m.type === 'new_message' &&
 			m.payload.client_id === `kill-${n - 1}`);
 		const got = c.of('new_message').map((m) => m.payload.client_id)
