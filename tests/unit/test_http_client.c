@@ -111,7 +111,7 @@ static struct seen
 exchange(const char *url, int before_says)
 {
 	static const struct http_limits limits = {
-		.connect_ms = 2000, .total_ms = 700, .body_max = 32
+		.connect_ms = 2000, .total_ms = 2000, .body_max = 32
 	};
 	static const struct http_calls calls = { before, done };
 	struct http_client *c = http_client_new(&limits);
@@ -213,7 +213,7 @@ static void
 never_twice_by_itself(void **state)
 {
 	static const struct http_limits limits = {
-		.connect_ms = 2000, .total_ms = 700, .body_max = 64
+		.connect_ms = 2000, .total_ms = 30000, .body_max = 64
 	};
 	static const struct http_calls calls = { before, done };
 	struct server srv =
@@ -285,7 +285,7 @@ fields_travel_with_the_file(void **state)
 		"name=\"b\"\r\n\r\n\r\n", "name=\"up\"; filename=\"f.txt\"",
 		"\r\n\r\ncontent\r\n" };
 	static const struct http_limits limits = {
-		.connect_ms = 2000, .total_ms = 5000, .body_max = 32
+		.connect_ms = 20000, .total_ms = 30000, .body_max = 32
 	};
 	static const struct http_calls calls = { before, done };
 	char path[] = "/tmp/parley-field-XXXXXX";

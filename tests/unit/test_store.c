@@ -255,12 +255,12 @@ test_lock_busy(void **state)
 	t = clock_mono_ms();
 	assert_int_equal(store_begin(f->st), -1);
 	t = clock_mono_ms() - t;
-	assert_true(t >= 1900 && t < 3000);
+	assert_true(t >= 1900 && t < 20000);
 	assert_int_equal(store_trouble(f->st), STORE_BUSY);
 	/* The next ones do not queue up behind it. */
 	t = clock_mono_ms();
 	assert_int_equal(store_begin(f->st), -1);
-	assert_true(clock_mono_ms() - t < 1000);
+	assert_true(clock_mono_ms() - t < 1900);
 	assert_int_equal(store_trouble(f->st), STORE_BUSY);
 	close(fd);
 	assert_int_equal(store_begin(f->st), 0);
