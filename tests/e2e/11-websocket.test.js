@@ -668,7 +668,10 @@ describe('the live dialect', { timeout: 300_000 }, () => {
 		const a = await p.agent('mai@example.com');
 		const c = await live(p, '', { headers: { cookie: a.cookie, origin: p.url } });
 		assert.ok((await a.post('/api/auth/logout', {})).status < 300);
-		assert.equal((await c.closed).code, 1008);
+		let end;
+		c.closed.then((x) => { end = x; });
+		// Before its identity is asked for again, after 60 s.
+		assert.equal((await until(() => end, 40_000, 'the cut')).code, 1008);
 		const b = await live(p, som.token);
 		process.kill(p.pid('pushd'), 'SIGTERM');
 		const bye = await b.closed;
