@@ -36,7 +36,8 @@ async function visit(t, p, url = p.url + '/demo.html') {
 
 // The agent's view: the conversation whose last message is `text`.
 const found = (agent, text) => until(async () => {
-  const { json } = await agent.get('/api/conversations?limit=20');
+  // The web server may be away just now.
+  const { json } = await agent.get('/api/conversations?limit=20').catch(() => ({}));
   return json?.items?.find((c) => c.last_message?.content === text);
 }, undefined, `a conversation that ends with ${text}`);
 
