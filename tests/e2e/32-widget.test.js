@@ -162,10 +162,19 @@ test('what is written while the server is away is sent when it is back',
     await write(page, 'two');
     await page.getByText('Sending...').waitFor();
     await page.getByText('Reconnecting...').waitFor();
-    const connected = page.getByText('Connected').waitFor(); // for 2 s only
+    // "Connected" is there for 2 s only, which who looks now and then may miss.
+    await page.evaluate(() => {
+      const line = document.querySelector('parley-chat').shadowRoot
+        .querySelector('.state');
+      window.told = [];
+      new MutationObserver(() => line.hidden ||
+        window.told.push(line.textContent)).observe(line, { attributes: true,
+        childList: true, characterData: true, subtree: true });
+    });
     await parley.listen(parley.port);
     await until(() => parley.messages.length === 2, 'stored');
-    await connected;
+    await until(() => page.evaluate(() => window.told.includes('Connected')),
+      'the word that all is well');
     await page.getByText('Connected').waitFor({ state: 'hidden' });
     assert.deepEqual(await log(page).locator('p').allTextContents(),
       ['one', 'two']);
