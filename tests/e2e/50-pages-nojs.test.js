@@ -17,7 +17,14 @@ after(async () => {
 
 const fresh = async (locale = 'vi-VN') => {
 	const context = await browser.newContext({ javaScriptEnabled: false, locale });
-	return context.newPage();
+	const page = await context.newPage();
+	// Where a click leads to is read when it is there, not as it comes.
+	const click = page.click.bind(page);
+	page.click = async (...args) => {
+		await click(...args);
+		await page.waitForLoadState();
+	};
+	return page;
 };
 
 // A visitor who has begun a conversation.
@@ -45,7 +52,10 @@ async function agent(who = 'agent') {
 	return page;
 }
 
-const texts = (page) => page.locator('#log .msg .text').allTextContents();
+const texts = async (page) => {
+	await page.waitForLoadState();
+	return page.locator('#log .msg .text').allTextContents();
+};
 
 // The page does not load itself again from now on: that would empty what is
 // being filled in.

@@ -106,8 +106,14 @@ for (const web of ['apache', 'lighttpd']) {
 					await from.fill('#content', text);
 					await from.click('#send');
 					want.push(text);
+					// Either may be loading itself again just now.
+					await until(async () => (await texts(from)).length >= want.length);
 					assert.deepEqual(await texts(from), want);
 					await to.goto(to.url().split('#')[0]);
+					await until(async () => (await texts(to)).length >= want.length);
+					if (await to.locator('#pause').count() > 0)
+						await to.click('#pause');
+					await until(async () => (await texts(to)).length >= want.length);
 					assert.deepEqual(await texts(to), want);
 				}
 			}
