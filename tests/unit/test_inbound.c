@@ -435,6 +435,63 @@ an_echo_that_came_first_is_found(void **state)
 	    1);
 }
 
+/* A text of somebody on Telegram, who tells a name with it. */
+static int
+telegram(struct fixture *f, int64_t channel, int n, const char *name)
+{
+	char body[600];
+	int64_t id;
+
+	snprintf(body, sizeof(body),
+	    "{\"update_id\":%d,\"message\":{\"message_id\":%d,"
+	    "\"from\":{\"id\":9,\"is_bot\":false,\"first_name\":\"%s\"},"
+	    "\"chat\":{\"id\":9,\"type\":\"private\"},"
+	    "\"date\":1795000000,\"text\":\"hi\"}}",
+	    n, n, name);
+	assert_int_equal(
+	    store_webhook_add(f->st, channel, body, strlen(body), &id),
+	    STORE_DONE);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	store_idle(f->st);
+	return count(f, "SELECT count(*) FROM messages");
+}
+
+static void
+who_has_no_name_gets_the_platforms(void **state)
+{
+	struct fixture *f = *state;
+	struct json_object *cf = json_object_new_object();
+	char name[300];
+	int64_t ch;
+
+	json_put_str(cf, "tg_bot_token", "7:AA");
+	assert_int_equal(
+	    store_channel_add(f->st, "telegram", "Bot", "7", cf, NULL, &ch),
+	    STORE_DONE);
+	json_object_put(cf);
+	assert_int_equal(telegram(f, ch, 1, " "), 1);
+	assert_int_equal(
+	    count(f, "SELECT count(*) FROM customers WHERE name = ''"
+		     " AND id > 0"),
+	    1);
+	/* Told later it is taken, cut to what a name may be; once. */
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(telegram(f, ch, 2, name), 2);
+	assert_int_equal(
+	    count(f, "SELECT length(name) FROM customers WHERE id > 0"), 200);
+	assert_int_equal(telegram(f, ch, 3, "Other"), 3);
+	assert_int_equal(
+	    count(f, "SELECT length(name) FROM customers WHERE id > 0"), 200);
+	/* Known from the first word on: the event of the new one has it. */
+	change(f, "DELETE FROM customer_identities");
+	assert_int_equal(telegram(f, ch, 4, "Lan"), 4);
+	assert_int_equal(
+	    count(f, "SELECT count(*) FROM events WHERE"
+		     " type = 'customer_created' AND data LIKE '%\"Lan\"%'"),
+	    1);
+}
+
 static void
 names_of_the_account(void **state)
 {
@@ -466,6 +523,7 @@ main(void)
 		T(receipts_may_come_first),
 		T(an_echo_settles_what_got_no_answer),
 		T(an_echo_that_came_first_is_found),
+		T(who_has_no_name_gets_the_platforms),
 		T(names_of_the_account),
 	};
 
