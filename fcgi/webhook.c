@@ -188,9 +188,9 @@ webhook_post(struct req *rq, struct rsp *rs)
 	int status;
 
 	/* Those behind it would wait in vain too: all are told at once. */
-	if (rq->behind_ms > rq->cf->webhook_wait_ms_max)
+	if (rq->behind_ms >= rq->cf->webhook_wait_ms_max)
 		return rsp_error(rs, 503, "busy", NULL);
-	store_set_wait(rq->st, rq->cf->webhook_wait_ms_max);
+	store_set_wait(rq->st, rq->cf->webhook_wait_ms_max - rq->behind_ms);
 	switch (account_find(rq, &row, &ac)) {
 	case 0:
 		return refused(rq, rs, 404, "not_found");

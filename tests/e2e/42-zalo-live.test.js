@@ -35,7 +35,8 @@ for (const web of ['apache', 'lighttpd'])
     test(`Zalo to the agent and back, ${web}, ${mode}`, async (t) => {
       const zalo = await startZalo({ profiles: { 61: { display_name: 'Lan' } } });
       t.after(() => zalo.close());
-      const p = await start({ web, mode, conf: { worker_poll_ms: 50 } });
+      const p = await start({ web, mode, conf: { worker_poll_ms: 50,
+        webhook_wait_ms_max: 10000 } });
       t.after(() => p.stop());
       const said = await p.cli('channel', 'add', '--platform', 'zalo', '--name',
         'OA', ...Object.entries({ app_id: APP, oa_id: OA, oa_secret: SECRET,

@@ -16,7 +16,7 @@ let zalo, p, browser, hook, channel, agent;
 
 before(async () => {
   zalo = await startZalo();
-  p = await start({ conf: { worker_poll_ms: 50 } });
+  p = await start({ conf: { worker_poll_ms: 50, webhook_wait_ms_max: 10000 } });
   agent = await p.agent();
   const said = await p.cli('channel', 'add', '--platform', 'zalo', '--name',
     'OA', ...Object.entries({ app_id: APP, oa_id: OA, oa_secret: SECRET,

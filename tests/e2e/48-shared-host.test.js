@@ -28,7 +28,7 @@ for (const [web, mode] of [['lighttpd', 'cgi'], ['apache', 'cgi'], ['lighttpd', 
     const zalo = await startZalo({ profiles: { 61: { display_name: 'Lan' } } });
     t.after(() => zalo.close());
     const p = await start({ web, mode, conf: { worker_daemon: 'off',
-      worker_every_s: 1, backoff_percent: 1,
+      worker_every_s: 1, backoff_percent: 1, webhook_wait_ms_max: 10000,
       ...(mode === 'cgi' && { push_daemon: 'off' }) } });
     t.after(() => p.stop());
     const begun = Date.now();

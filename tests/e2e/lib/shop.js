@@ -42,7 +42,7 @@ export class Shop {
     shop.workers = [];
     await shop.parley('init');
     await appendFile(shop.conf, Object.entries({ limits: 'off', synchronous: 'normal',
-      ...settings })
+      webhook_wait_ms_max: 10000, ...settings })
       .map(([k, v]) => `${k} = ${v}\n`).join(''));
     return shop;
   }
