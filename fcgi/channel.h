@@ -207,6 +207,7 @@ struct channel {
 				    account() does, or nothing */
 	const char *token_key;   /* the one a refresh renews, or NULL */
 	const char *expires_key; /* end of that token in ms, 0: unknown */
+	const char *renewal_key; /* end of what renews it, likewise, or NULL */
 	const char *methods;     /* of its webhook, for Allow */
 	const char *paste;       /* what an admin enters over there, in lines;
 				    "{webhook}" and "{SETTING}" stand for what

@@ -66,6 +66,21 @@ CREATE TABLE channels(
   UNIQUE(platform, account)
 ) STRICT;
 
+-- How a channel fares, past what its webhooks and deliveries tell.
+CREATE TABLE channel_health(
+  channel_id    INTEGER PRIMARY KEY REFERENCES channels ON DELETE CASCADE,
+  refused       INTEGER NOT NULL DEFAULT 0, -- webhooks refused, about: a flood is not counted
+  refused_at    INTEGER,                 -- newest of those, to the minute
+  refused_why   TEXT,                    -- 'bad_signature', ...
+  error_at      INTEGER,                 -- newest try that failed
+  error         TEXT,                    -- the platform's words, cleaned
+  told          TEXT,                    -- cause that agents were told of last
+  test          TEXT CHECK(test IN ('wanted','running','done')),
+  test_at       INTEGER,                 -- wanted, begun or done then
+  test_result   TEXT                     -- JSON, when done
+) STRICT;
+CREATE INDEX channel_health_test ON channel_health(channel_id) WHERE test = 'wanted';
+
 -- People who ask.
 CREATE TABLE customers(
   id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -303,6 +318,7 @@ CREATE TABLE webhook_inbox(
   UNIQUE(channel_id, body_hash)
 ) STRICT;
 CREATE INDEX webhook_inbox_received ON webhook_inbox(received_at);
+CREATE INDEX webhook_inbox_channel ON webhook_inbox(channel_id, received_at);
 CREATE INDEX webhook_inbox_state ON webhook_inbox(state, id) WHERE state IN ('new','failed');
 -- The platform's ids of events that are not messages.
 CREATE TABLE webhook_seen(
@@ -340,10 +356,11 @@ CREATE INDEX deliveries_channel ON deliveries(channel_id, due_at, message_id, pa
   WHERE state = 'queued';
 CREATE INDEX deliveries_open ON deliveries(conversation_id, message_id, part)
   WHERE state IN ('queued','sending');
-CREATE INDEX deliveries_state ON deliveries(state)
+CREATE INDEX deliveries_state ON deliveries(state, channel_id)
   WHERE state IN ('queued','sending','failed','unknown');
 CREATE INDEX deliveries_lease ON deliveries(lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_external ON deliveries(channel_id, external_id);
+CREATE INDEX deliveries_sent ON deliveries(channel_id, sent_at) WHERE sent_at IS NOT NULL;
 CREATE INDEX deliveries_conversation ON deliveries(conversation_id, sent_at);
 
 -- The event log.  Its id is the cursor of every client.
