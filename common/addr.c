@@ -115,6 +115,72 @@ addr_listed(const char *list, const struct addr *a)
 	return false;
 }
 
+/* Whether the IPv4 address is one of the Internet at large. */
+static bool
+public4(const unsigned char *b)
+{
+	static const struct {
+		unsigned char net[4];
+		unsigned bits;
+	} bad[] = {
+		{ { 0 }, 8 },             /* this network */
+		{ { 10 }, 8 },            /* private */
+		{ { 100, 64 }, 10 },      /* a carrier's own */
+		{ { 127 }, 8 },           /* this host */
+		{ { 169, 254 }, 16 },     /* this link */
+		{ { 172, 16 }, 12 },      /* private */
+		{ { 192, 0, 0 }, 24 },    /* protocols' own */
+		{ { 192, 0, 2 }, 24 },    /* documentation */
+		{ { 192, 88, 99 }, 24 },  /* 6to4 relays, as were */
+		{ { 192, 168 }, 16 },     /* private */
+		{ { 198, 18 }, 15 },      /* benchmarks */
+		{ { 198, 51, 100 }, 24 }, /* documentation */
+		{ { 203, 0, 113 }, 24 },  /* documentation */
+		{ { 224 }, 3 },           /* groups, reserved, broadcast */
+	};
+	struct addr a, net;
+
+	memcpy(a.b, b, 4);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memcpy(net.b, bad[i].net, 4);
+		if (addr_same(&a, &net, bad[i].bits))
+			return false;
+	}
+	return true;
+}
+
+bool
+addr_public(const struct addr *a)
+{
+	static const unsigned char nat64[12] = { 0, 0x64, 0xff, 0x9b };
+	static const struct {
+		unsigned char net[4];
+		unsigned bits;
+	} bad[] = {
+		{ { 0x20, 0x01, 0x0d, 0xb8 }, 32 }, /* documentation */
+		{ { 0x20, 0x01 }, 23 },             /* protocols', Teredo */
+		{ { 0x3f, 0xff }, 20 },             /* documentation */
+	};
+	struct addr net;
+
+	if (addr_is4(a))
+		return public4(a->b + 12);
+	if (memcmp(a->b, nat64, sizeof(nat64)) == 0)
+		return public4(a->b + 12);
+	if (a->b[0] == 0x20 && a->b[1] == 0x02) /* 6to4 */
+		return public4(a->b + 2);
+	/* Of the rest only 2000::/3 is given to anybody. */
+	if ((a->b[0] & 0xe0) != 0x20)
+		return false;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memset(net.b, 0, sizeof(net.b));
+		memcpy(net.b, bad[i].net, 4);
+		if (addr_same(a, &net, bad[i].bits))
+			return false;
+	}
+	return true;
+}
+
 bool
 addr_list_ok(const char *list)
 {

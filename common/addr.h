@@ -23,6 +23,14 @@ void addr_text(const struct addr *a, char out[ADDR_TEXT_MAX]);
 bool addr_loopback(const char *s);
 
 /*
+ * addr_public(a): whether it is an address of the Internet at large: not of
+ * this host, a private or local network, a group, documentation or nobody,
+ * nor such an IPv4 address in the clothes of IPv6 (mapped, NAT64, 6to4,
+ * Teredo).
+ */
+bool addr_public(const struct addr *a);
+
+/*
  * addr_listed(list, a):
  * Whether ${a} is in ${list}: addresses and networks ("10.0.0.0/8"), parted
  * by commas or spaces.  What cannot be read matches nothing.

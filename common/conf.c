@@ -399,6 +399,9 @@ load_check_places(struct load *ld)
 	if (!addr_list_ok(cf->trusted_proxies))
 		load_fault(ld, "trusted_proxies",
 		    "must be addresses or networks like 10.0.0.0/8");
+	if (!addr_list_ok(cf->fetch_networks))
+		load_fault(ld, "fetch_networks",
+		    "is not a list of addresses and networks");
 	if (!addr_list_ok(cf->metrics_addresses))
 		load_fault(ld, "metrics_addresses",
 		    "must be addresses or networks like 10.0.0.0/8");
