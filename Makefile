@@ -32,8 +32,8 @@ VERSION := 0.1.0
 
 # A file named here is a program's main; everything else of its folder goes
 # into an archive, from which each program takes just what it calls.
-MAINS := api poll pages webhook parley
-STATIC := api poll pages webhook
+MAINS := api poll pages webhook media parley
+STATIC := api poll pages webhook media
 
 common_src := $(wildcard common/*.c)
 fcgi_src := $(filter-out $(MAINS:%=fcgi/%.c),$(wildcard fcgi/*.c))
@@ -92,7 +92,8 @@ LINK = $(CC) $(CFLAGS) $(HARD_L) $(SAN_L) $(LDFLAGS)
 
 LIBS_COMMON := -ljson-c -linih -lsodium -lcrypto -lm
 LIBS_FCGI := -lfcgi -lsqlite3 $(LIBS_COMMON) -lpthread
-LIBS_PARLEY := -lcurl $(LIBS_FCGI)
+LIBS_MAGIC := -lmagic -llzma -lbz2 -lz
+LIBS_PARLEY := -lcurl $(LIBS_MAGIC) $(LIBS_FCGI)
 LIBS_PUSHD := -lev -lseccomp $(LIBS_COMMON)
 
 # --- targets ----------------------------------------------------------------
@@ -173,7 +174,8 @@ $(lib_pushd): $(pushd_src:%.c=$(BUILD)/obj/%.o)
 # and we never call; the linker's warning of that is no news.
 $(BUILD)/%.fcgi: $(BUILD)/obj/fcgi/%.o $(lib_fcgi) $(lib_common)
 	$(call say,LINK)
-	$(Q)$(LINK) $(STATIC_PIE) -o $@.new $^ $(LIBS_FCGI) 2>$@.err || \
+	$(Q)$(LINK) $(STATIC_PIE) -o $@.new $^ \
+	    $(if $(findstring media,$*),$(LIBS_MAGIC)) $(LIBS_FCGI) 2>$@.err || \
 	    { cat $@.err >&2; exit 1; }
 	@grep -vE "statically linked applications requires|: in function .(unixDlOpen|OS_CreateLocalIpcFd|sock_resolve)" \
 	    $@.err >&2 || true
@@ -313,7 +315,7 @@ docs: $(parley_bin)
 	} >>$(BUILD)/configuration.md
 	@mv $(BUILD)/configuration.md docs/configuration.md
 
-programs := api.fcgi poll.fcgi pages.fcgi webhook.fcgi
+programs := api.fcgi poll.fcgi pages.fcgi webhook.fcgi media.fcgi
 share := $(DESTDIR)$(PREFIX)/share/parley
 
 install: all

@@ -1079,3 +1079,25 @@ auth_next(const char *next)
 			return "/inbox";
 	return next;
 }
+
+const char *
+auth_customer_token(struct req *rq)
+{
+	return req_cookie(rq,
+	    auth_secure(rq) ? "__Host-" AUTH_COOKIE_CUST : AUTH_COOKIE_CUST);
+}
+
+bool
+auth_customer_cookie(struct req *rq, struct who *who)
+{
+	const char *token = auth_customer_token(rq), *code;
+	struct cred c = { .addr = rq->addr, .https = rq->https };
+	char bearer[TOKEN_TEXT_SIZE + 8];
+
+	if (token == NULL || strlen(token) >= TOKEN_TEXT_SIZE)
+		return false;
+	snprintf(bearer, sizeof(bearer), "Bearer %s", token);
+	c.authorization = bearer;
+	return auth_identify(rq->st, rq->cf, &c, who, &code) == 0 &&
+	       who->kind == WHO_CUSTOMER;
+}

@@ -34,6 +34,14 @@ struct cred {
 };
 
 /*
+ * auth_customer_cookie(rq, who): whether the browser also has the cookie of a
+ * customer, beside what the request was made with.  auth_customer_token: that
+ * cookie's text, or NULL.
+ */
+bool auth_customer_cookie(struct req *rq, struct who *who);
+const char *auth_customer_token(struct req *rq);
+
+/*
  * auth_identify(st, cf, c, who, code):
  * Who shows ${c}, confirmed by the database.  0; or the status (401, 403
  * "bad_origin", 503) and ${*code}.  Nothing shown is 401.

@@ -14,7 +14,9 @@ int
 confine(const struct conf *cf)
 {
 	static const char *const read_only[] = { "/proc/sys/kernel/random",
-		"/dev/urandom", "/etc/localtime", "/usr/share/zoneinfo" };
+		"/dev/urandom", "/etc/localtime", "/usr/share/zoneinfo",
+		"/etc/magic", "/usr/share/misc", "/usr/share/file",
+		"/usr/lib/file" };
 	struct fence f;
 	size_t i;
 

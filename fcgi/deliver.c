@@ -1,9 +1,9 @@
 /*
  * What the worker has under way: a list of jobs, each a delivery, a profile to
- * look up or a token to renew.  A delivery is claimed under a lease, marked as
- * written before its first byte leaves, and ended by one transaction after the
- * answer.  So whatever is killed, a message that may have left is never sent
- * again.  What an answer means is the adapter's business.
+ * look up, a file to fetch or a token to renew.  A delivery is claimed under a
+ * lease, marked as written before its first byte leaves, and ended by one
+ * transaction after the answer.  So whatever is killed, a message that may have
+ * left is never sent again.  What an answer means is the adapter's business.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -94,11 +94,14 @@ job_free(struct job *j)
 	*p = j->next;
 	j->dl->n--;
 	j->dl->claim_at = 0; /* it may have been what the next waits for */
+	if (j->kind == JOB_FETCH)
+		fetch_end(j);
 	channel_row_fini(&j->row);
 	delivery_fini(&j->d);
 	json_object_put(j->fresh);
 	free(j->token);
 	free(j->text);
+	free(j->path);
 	free(j);
 }
 
@@ -279,6 +282,9 @@ job_answered(void *arg, struct http_answer *an)
 	case JOB_REFRESH:
 		token_done(j, an);
 		return;
+	case JOB_FETCH:
+		fetch_done(j, an);
+		return;
 	}
 }
 
@@ -377,6 +383,7 @@ deliver_take(struct deliver *dl)
 	    at <= clock_now_ms())
 		begun = deliveries_take(dl);
 profiles:
+	begun += fetch_take(dl);
 	for (j = dl->jobs; j != NULL && j->kind != JOB_PROFILE; j = j->next)
 		;
 	if (j != NULL || now < dl->profile_at)

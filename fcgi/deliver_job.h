@@ -4,18 +4,22 @@
 #include "channel.h"
 #include "deliver.h"
 #include "deliver_pace.h"
+#include "fetch_url.h"
 #include "http_client.h"
+#include "media_dir.h"
 #include "store_channel.h"
 #include "store_delivery.h"
+#include "store_media.h"
 
 /*
  * What deliver.c (the list of jobs, profiles), deliver_send.c (one delivery
- * from claim to end) and deliver_token.c (renewing tokens) share.
+ * from claim to end), deliver_fetch.c (customers' files) and deliver_token.c
+ * (renewing tokens) share.
  */
 
 #define PROFILE_PAUSE_MS 60000 /* after a failure that may pass */
 
-enum job_kind { JOB_SEND, JOB_PROFILE, JOB_REFRESH };
+enum job_kind { JOB_SEND, JOB_PROFILE, JOB_REFRESH, JOB_FETCH };
 
 /* One thing under way. */
 struct job {
@@ -35,8 +39,10 @@ struct job {
 	/* JOB_SEND */
 	struct delivery d;
 	struct channel_out out;
-	char *text; /* of this part */
 	bool paced; /* counted among its account's */
+	char *text; /* of this part, or where its file may be fetched */
+	char *path; /* of its file */
+	struct attachment file;
 	bool visible, bared, paid;
 	bool ending; /* the outcome is known but not yet stored */
 	char state[12], external_id[256], error[400];
@@ -48,6 +54,17 @@ struct job {
 
 	/* JOB_REFRESH: the new settings, until they are stored */
 	struct json_object *fresh;
+
+	/* JOB_FETCH */
+	struct fetch f;
+	struct channel_media md;
+	struct media_in in;
+	enum media_verdict verdict; /* of what came so far */
+	struct http_file into;
+	struct fetch_url at; /* asked now */
+	bool asks;           /* the answer is the adapter's, whatever it is */
+	bool open;           /* it came by a plain address */
+	int redirects;
 };
 
 struct deliver {
@@ -58,10 +75,10 @@ struct deliver {
 	struct job *jobs;
 	size_t n;
 	unsigned turn;
-	int64_t claim_at, profile_at; /* not before, monotonic ms */
-	struct pace *paces;           /* of the accounts met so far */
-	size_t npaces, next_pace;     /* whose turn it is */
-	bool held_back;               /* a pace lets nothing begin just now */
+	struct pace *paces;       /* of the accounts met so far */
+	size_t npaces, next_pace; /* whose turn it is */
+	bool held_back;           /* a pace lets nothing begin just now */
+	int64_t claim_at, profile_at, fetch_at; /* not before, monotonic ms */
 };
 
 /* job_new(dl, kind, channel): in the list, or NULL.  job_free: out of it. */
@@ -78,6 +95,17 @@ int job_start(struct job *j, const struct http_request *rq);
  */
 void profile_go(struct job *j);
 void send_go(struct job *j);
+
+/*
+ * fetch_take(dl): begin fetching customers' files; how many.  fetch_go(j): ask
+ * the platform.  fetch_done: an answer.  fetch_again: later.  fetch_end: what
+ * the job holds of its file.
+ */
+size_t fetch_take(struct deliver *dl);
+void fetch_go(struct job *j);
+void fetch_done(struct job *j, const struct http_answer *an);
+void fetch_again(struct job *j, int64_t wait_s);
+void fetch_end(struct job *j);
 
 /* send_begin(j): a claimed delivery.  send_done: its request was answered. */
 void send_begin(struct job *j);

@@ -14,6 +14,7 @@
 #include "inbound.h"
 #include "json.h"
 #include "log.h"
+#include "media_link.h"
 #include "store_echo.h"
 
 /* --- how a delivery ends --- */
@@ -112,13 +113,53 @@ member_text(struct json_object *o, const char *key)
 }
 
 /*
+ * Fill j->out with a file: ours, where it lies and an address by which a
+ * platform may fetch it; another's, its address.  0, or -1 without memory, or
+ * when it is gone.
+ */
+static int
+file_fill(struct job *j, struct json_object *file)
+{
+	const struct conf *cf = j->dl->cf;
+	struct channel_out *out = &j->out;
+	const struct file_kind *k;
+	struct buf b;
+	int64_t id;
+
+	out->mime = member_text(file, "mime");
+	k = out->mime != NULL ? file_kind_find(out->mime) : NULL;
+	out->kind = k != NULL ? k->group : "file";
+	out->media_name = member_text(file, "name");
+	if (json_get_id(file, "id", &id) != 1) {
+		j->text = deliver_url(
+		    cf->base_url, cf->base_path, member_text(file, "url"));
+		out->media_url = j->text;
+		return 0;
+	}
+	if (store_media_get(j->dl->st, NULL, id, &j->file) != STORE_DONE)
+		return -1;
+	buf_init(&b, FETCH_URL_MAX);
+	buf_printf(&b, "%s/%s", cf->media_dir, j->file.path);
+	j->path = b.err ? NULL : strdup(b.data);
+	buf_reset(&b);
+	if (cf->base_url[0] != '\0')
+		media_link(cf, id, j->file.name, clock_now_ms(), &b);
+	if (b.len > 0 && !b.err)
+		j->text = strdup(b.data);
+	buf_fini(&b);
+	out->media_path = j->path;
+	out->media_size = j->file.size;
+	out->media_url = j->text;
+	return j->path != NULL ? 0 : -1;
+}
+
+/*
  * Fill j->out with the part that this delivery is.  How many parts the message
  * has; 0 when this one is none of them.
  */
 static int
 part_fill(struct job *j)
 {
-	const struct conf *cf = j->dl->cf;
 	struct delivery *d = &j->d;
 	struct channel_out *out = &j->out;
 	struct deliver_part part;
@@ -142,16 +183,8 @@ part_fill(struct job *j)
 		if ((j->text = strndup(part.text, part.len)) == NULL)
 			return 0;
 		out->text = j->text;
-	} else if (part.file != NULL) {
-		out->mime = member_text(part.file, "mime");
-		out->kind =
-		    out->mime != NULL && strncmp(out->mime, "image/", 6) == 0
-			? "image"
-			: "file";
-		out->media_name = member_text(part.file, "name");
-		j->text = deliver_url(
-		    cf->base_url, cf->base_path, member_text(part.file, "url"));
-		out->media_url = j->text;
+	} else if (part.file != NULL && file_fill(j, part.file) == -1) {
+		return 0;
 	}
 	if (d->part == n - 1 && d->payload != NULL)
 		(void)json_get_arr(d->payload, "quick_replies", &out->quick);

@@ -105,6 +105,8 @@ token_resume(struct job *j)
 	j->refreshed = true;
 	if (j->kind == JOB_SEND)
 		send_go(j);
+	else if (j->kind == JOB_FETCH)
+		fetch_go(j);
 	else
 		profile_go(j);
 }
@@ -114,7 +116,9 @@ void
 token_missed(struct job *j, bool refused)
 {
 	j->waiting = false;
-	if (j->kind != JOB_SEND) {
+	if (j->kind == JOB_FETCH) {
+		fetch_again(j, 0);
+	} else if (j->kind != JOB_SEND) {
 		j->dl->profile_at = clock_mono_ms() + PROFILE_PAUSE_MS;
 		job_free(j);
 	} else if (refused) {

@@ -69,8 +69,11 @@ hash_message(const struct message *m, char out[TOKEN_HASH_SIZE])
 	int rc;
 
 	buf_init(&b, ANSWER_BYTES_MAX);
-	buf_printf(&b, "%" PRId64 " %" PRId64 " %d\n", m->conversation,
+	buf_printf(&b, "%" PRId64 " %" PRId64 " %d", m->conversation,
 	    m->reply_to, m->note ? 1 : 0);
+	for (size_t i = 0; i < m->nfiles; i++)
+		buf_printf(&b, " %" PRId64, m->files[i]);
+	buf_putc(&b, '\n');
 	buf_append(&b, m->content, m->content_len);
 	if (m->payload != NULL)
 		json_write(m->payload, &b);
@@ -157,6 +160,40 @@ read_quick(struct req *rq)
 	return payload;
 }
 
+/* "attachments": ids of uploads.  0, or -1 and bad_field. */
+static int
+read_files(struct req *rq, struct message *m)
+{
+	struct json_object *list = NULL, *v;
+	int rc = json_get_arr(rq->json, "attachments", &list);
+	int64_t *ids;
+	size_t i, n;
+
+	if (rc == 0)
+		return 0;
+	n = rc == 1 ? json_object_array_length(list) : 0;
+	if (rc == 1 && n == 0)
+		return 0;
+	rq->bad_field = "attachments";
+	if (rc == -1 || n > (size_t)rq->cf->message_files_max ||
+	    (ids = req_alloc(rq, n * sizeof(*ids))) == NULL)
+		return -1;
+	for (i = 0; i < n; i++) {
+		v = json_object_array_get_idx(list, i);
+		ids[i] = json_object_is_type(v, json_type_string) ||
+				 json_object_is_type(v, json_type_int)
+			     ? id_parse(json_object_get_string(v),
+				   strlen(json_object_get_string(v)))
+			     : 0;
+		if (ids[i] == 0)
+			return -1;
+	}
+	rq->bad_field = NULL;
+	m->files = ids;
+	m->nfiles = n;
+	return 0;
+}
+
 /*
  * Reads the members of a new message, whose payload is then the caller's to
  * free.  0, or the status of the refusal.
@@ -165,12 +202,14 @@ static int
 read_message(struct req *rq, struct rsp *rs, struct message *m)
 {
 	const char *kind, *type, *key;
-	struct json_object *files = NULL;
-	int status, rc;
+	int status;
 
-	m->content =
-	    req_text(rq, "content", 1, (size_t)rq->cf->message_chars_max,
-		(size_t)rq->cf->message_bytes_max, NULL);
+	if (read_files(rq, m) == -1)
+		return h_invalid(rq, rs);
+	/* With a file there need be no text. */
+	m->content = req_text(rq, "content", m->nfiles > 0 ? 0 : 1,
+	    (size_t)rq->cf->message_chars_max,
+	    (size_t)rq->cf->message_bytes_max, m->nfiles > 0 ? "" : NULL);
 	if (m->content == NULL)
 		return h_invalid(rq, rs);
 	m->content_len = strlen(m->content);
@@ -185,10 +224,6 @@ read_message(struct req *rq, struct rsp *rs, struct message *m)
 	if (m->client_id != NULL && *m->client_id == '\0')
 		rq->bad_field = "client_id";
 	(void)req_id(rq, "reply_to", &m->reply_to);
-	rc = json_get_arr(rq->json, "attachments", &files);
-	if (rc == -1 || (rc == 1 && json_object_array_length(files) > 0))
-		rq->bad_field = "attachments";
-
 	(void)read_seen(rq, &m->seen);
 	m->payload = read_quick(rq);
 	if (rq->bad_field != NULL)
@@ -327,6 +362,8 @@ message_post_in(struct req *rq, struct rsp *rs, int64_t conversation)
  *	{"content": 1..10000 characters, "client_id"?: 1..128 bytes,
  *	 "type"?: "note", "reply_to"?, "seen"?, "kind"?: "text",
  *	 "quick_replies"?: [{"title", "payload"?}]: an agent's, up to 13}
+ *	 "attachments"?: at most 10 ids of own uploads, not used before}
+ * With attachments the content may be absent; the kind is the first one's.
  * 201 the message, X-Event-Id its event; 200 the same again for a client_id
  * (or Idempotency-Key) that was here.  With `seen`, the newest message the
  * sender had read (0: none), nothing is stored if others wrote since.

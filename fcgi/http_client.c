@@ -7,9 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <curl/curl.h>
 
+#include "addr.h"
 #include "buf.h"
+#include "clock.h"
 #include "http_client.h"
 #include "log.h"
 
@@ -34,8 +39,12 @@ struct call {
 	struct buf body; /* of the request */
 	struct http_calls calls;
 	void *arg;
-	bool written; /* from here on the far side may have read it */
-	bool refused; /* by the caller, before the first byte */
+	bool written;          /* from here on the far side may have read it */
+	bool refused;          /* by the caller, before the first byte */
+	struct http_file into; /* where ${filed} */
+	bool filed;
+	int64_t got;             /* bytes of the file */
+	int64_t moved, moved_at; /* bytes of the answer, when the last came */
 	struct http_answer an;
 };
 
@@ -106,7 +115,20 @@ static size_t
 body_in(char *p, size_t size, size_t n, void *arg)
 {
 	struct call *k = arg;
+	long status = 0;
 
+	if (k->filed)
+		curl_easy_getinfo(k->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 200) {
+		if ((int64_t)(size * n) > k->into.bytes_max - k->got) {
+			k->an.too_large = true;
+			return 0;
+		}
+		if (k->into.take(k->into.arg, p, size * n) == -1)
+			return 0;
+		k->got += (int64_t)(size * n);
+		return size * n;
+	}
 	buf_append(&k->an.body, p, size * n);
 	return k->an.body.err ? 0 : size * n;
 }
@@ -121,7 +143,8 @@ before_first_byte(void *arg, char *to, char *from, int to_port, int from_port)
 	(void)from;
 	(void)to_port;
 	(void)from_port;
-	if (k->calls.before != NULL && k->calls.before(k->arg) == -1) {
+	if (k->an.barred ||
+	    (k->calls.before != NULL && k->calls.before(k->arg) == -1)) {
 		k->refused = true;
 		return CURL_PREREQFUNC_ABORT;
 	}
@@ -231,6 +254,77 @@ options_set(struct call *k, const char *url)
 	curl_easy_setopt(e, CURLOPT_FORBID_REUSE, 1L);
 }
 
+/* A socket for one of the addresses that the name led to, or none. */
+static curl_socket_t
+socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *sa)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct call *k = arg;
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in4;
+	struct addr a;
+	int port;
+
+	(void)purpose;
+	if (sa->family == AF_INET && sa->addrlen >= sizeof(in4)) {
+		memcpy(&in4, &sa->addr, sizeof(in4));
+		memcpy(a.b, mapped, sizeof(mapped));
+		memcpy(a.b + 12, &in4.sin_addr, 4);
+		port = ntohs(in4.sin_port);
+	} else if (sa->family == AF_INET6 && sa->addrlen >= sizeof(in6)) {
+		memcpy(&in6, &sa->addr, sizeof(in6));
+		memcpy(a.b, &in6.sin6_addr, sizeof(a.b));
+		port = ntohs(in6.sin6_port);
+	} else {
+		k->an.barred = true;
+		return CURL_SOCKET_BAD;
+	}
+	/* A name that leads to a bad address, too, is not tried on. */
+	if (k->an.barred || !k->into.allow(k->into.arg, &a, port)) {
+		k->an.barred = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(sa->family, sa->socktype | SOCK_CLOEXEC, sa->protocol);
+}
+
+/* Called again and again: has anything come since?  Not 0 gives up. */
+static int
+moved(void *arg, curl_off_t all, curl_off_t now, curl_off_t out_all,
+    curl_off_t out)
+{
+	struct call *k = arg;
+
+	(void)all;
+	(void)out_all;
+	(void)out;
+	if ((int64_t)now != k->moved) {
+		k->moved = (int64_t)now;
+		k->moved_at = clock_mono_ms();
+	}
+	return clock_mono_ms() - k->moved_at > 1000 * (int64_t)k->into.stall_s;
+}
+
+/* A file has bounds of its own. */
+static void
+file_set(struct call *k)
+{
+	CURL *e = k->easy;
+
+	curl_easy_setopt(
+	    e, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)k->into.bytes_max);
+	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, k->into.total_ms);
+	curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, moved);
+	curl_easy_setopt(e, CURLOPT_XFERINFODATA, k);
+	k->moved_at = clock_mono_ms();
+	if (k->into.allow == NULL)
+		return;
+	/* Behind a proxy nobody would know where the name leads. */
+	curl_easy_setopt(e, CURLOPT_PROXY, "");
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, socket_open);
+	curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, k);
+}
+
 int
 http_client_start(struct http_client *c, const struct http_request *rq,
     const struct http_calls *calls, void *arg)
@@ -251,6 +345,11 @@ http_client_start(struct http_client *c, const struct http_request *rq,
 	    headers_set(k, &rq->headers) == -1 || body_set(k, rq) == -1)
 		goto fail;
 	options_set(k, rq->url.data);
+	if (rq->into != NULL) {
+		k->filed = true;
+		k->into = *rq->into;
+		file_set(k);
+	}
 	if (curl_multi_add_handle(c->multi, k->easy) != CURLM_OK)
 		goto fail;
 	k->next = c->calls;
@@ -270,7 +369,10 @@ static void
 call_done(struct call *k, CURLcode res)
 {
 	curl_off_t after = 0;
-	const char *why = k->refused ? "not begun" : curl_easy_strerror(res);
+	const char *why = k->an.barred ? "address not allowed"
+			  : k->refused ? "not begun"
+				       : curl_easy_strerror(res);
+	char *to = NULL;
 
 	if (res == CURLE_OK) {
 		k->an.end = HTTP_ANSWERED;
@@ -278,8 +380,12 @@ call_done(struct call *k, CURLcode res)
 		    k->easy, CURLINFO_RESPONSE_CODE, &k->an.status);
 		curl_easy_getinfo(k->easy, CURLINFO_RETRY_AFTER, &after);
 		k->an.retry_after_s = (int64_t)after;
+		curl_easy_getinfo(k->easy, CURLINFO_REDIRECT_URL, &to);
+		k->an.location = to != NULL ? strdup(to) : NULL;
 	} else {
 		k->an.end = k->written ? HTTP_LOST : HTTP_UNSENT;
+		if (res == CURLE_FILESIZE_EXCEEDED)
+			k->an.too_large = true;
 		strncpy(k->an.why, why, sizeof(k->an.why) - 1);
 	}
 	call_unlink(k);

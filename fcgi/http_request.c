@@ -81,4 +81,6 @@ void
 http_answer_fini(struct http_answer *an)
 {
 	buf_fini(&an->body);
+	free(an->location);
+	an->location = NULL;
 }

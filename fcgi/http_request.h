@@ -1,6 +1,7 @@
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,26 @@
  * Requests to others, as values: an adapter builds a struct http_request and
  * reads a struct http_answer without knowing how the bytes travel.
  */
+
+struct addr;
+
+/*
+ * A request for a file: its answer goes to where ${take} puts it, as it comes,
+ * and is bounded otherwise than the answers of platforms.  Borrowed until the
+ * answer is there.
+ */
+struct http_file {
+	int64_t bytes_max;
+	long total_ms, stall_s; /* the whole; without a byte */
+	/* The next bytes of an answer of 200; -1 gives up. */
+	int (*take)(void *arg, const void *p, size_t n);
+	/*
+	 * Whether to connect to the address that the name led to; one that is
+	 * refused ends it.  NULL: any.
+	 */
+	bool (*allow)(void *arg, const struct addr *a, int port);
+	void *arg;
+};
 
 /* One request.  The builder appends; whoever sends it frees it. */
 struct http_request {
@@ -21,6 +42,7 @@ struct http_request {
 	char *file_path;        /* and the file to read; ours to free */
 	char *file_name;        /* and the name to give it; ours to free */
 	struct buf fields;      /* and more fields: name NUL value NUL ... */
+	const struct http_file *into; /* NULL: the answer into memory */
 };
 
 /* How far a request came when no complete answer was had. */
@@ -35,8 +57,11 @@ struct http_answer {
 	enum http_end end;
 	long status;           /* 0 unless HTTP_ANSWERED */
 	int64_t retry_after_s; /* from Retry-After, 0 without */
-	struct buf body;
-	char why[96]; /* a word for the log when not answered */
+	struct buf body;       /* without what went into a file */
+	char *location;        /* of a redirect, absolute; ours; or NULL */
+	bool barred;           /* to an address that ${into} does not allow */
+	bool too_large;        /* for ${into} */
+	char why[96];          /* a word for the log when not answered */
 };
 
 /*

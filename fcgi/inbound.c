@@ -20,6 +20,7 @@
 #include "store_customer.h"
 #include "store_delivery.h"
 #include "store_echo.h"
+#include "store_media.h"
 #include "store_message.h"
 #include "store_webhook.h"
 #include "utf8.h"
@@ -61,13 +62,23 @@ name_fits(const char *id)
 	return id == NULL || (*id != '\0' && strlen(id) <= EXTERNAL_MAX);
 }
 
+/* Whether there is a file that the worker can fetch. */
+static bool
+has_file(const struct inbound *in, const struct channel_item *it)
+{
+	if (it->media_url != NULL)
+		return true;
+	return it->media_ref != NULL && in->ac.ch->media != NULL &&
+	       strcmp(it->kind, "sticker") != 0;
+}
+
 /* The medium in the API's form, or NULL without one; new. */
 static struct json_object *
-attachments_json(const struct channel_item *it)
+attachments_json(const struct inbound *in, const struct channel_item *it)
 {
 	struct json_object *list, *o;
 
-	if (it->media_url == NULL)
+	if (!has_file(in, it))
 		return NULL;
 	o = json_object_new_object();
 	json_put_str(o, "id", NULL);
@@ -78,6 +89,7 @@ attachments_json(const struct channel_item *it)
 	else
 		json_put_str(o, "size", NULL);
 	json_put_str(o, "url", it->media_url);
+	json_put_str(o, "state", "fetching");
 	json_put_str(o, "width", NULL);
 	json_put_str(o, "height", NULL);
 	list = json_object_new_array();
@@ -221,9 +233,12 @@ message_store(struct inbound *in, const struct channel_item *it)
 	m.sender_kind = !it->out ? "customer" : it->by_person ? "agent" : "bot";
 	m.sender_id = it->out ? 0 : customer;
 	m.content_len = it->text != NULL ? strlen(it->text) : 0;
-	m.attachments = attachments_json(it);
+	m.attachments = attachments_json(in, it);
 	m.payload = payload_json(it);
 	rc = store_message_add(in->st, NULL, &m);
+	if (rc == STORE_DONE && m.attachments != NULL)
+		rc = store_fetch_add(
+		    in->st, m.id, in->ac.id, it->media_url, it->media_ref);
 	json_object_put(m.attachments);
 	json_object_put(m.payload);
 	message_fini(&m);

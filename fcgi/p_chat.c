@@ -44,36 +44,12 @@ struct visit {
 	const char *token; /* the browser's token for it, or "" */
 };
 
-/* The customer's token that the browser keeps; NULL: none. */
-static const char *
-cookie_token(struct req *rq)
-{
-	return req_cookie(rq,
-	    auth_secure(rq) ? "__Host-" AUTH_COOKIE_CUST : AUTH_COOKIE_CUST);
-}
-
 /* Whether the browser has shown that it takes cookies. */
 static bool
 takes_cookies(struct req *rq)
 {
 	return req_cookie(rq, auth_secure(rq) ? "__Host-" AUTH_COOKIE_FORM
 					      : AUTH_COOKIE_FORM) != NULL;
-}
-
-/* Whose the browser's cookie is: true and ${who}. */
-static bool
-cookie_who(struct req *rq, struct who *who)
-{
-	const char *token = cookie_token(rq), *code;
-	struct cred c = { .addr = rq->addr, .https = rq->https };
-	char bearer[TOKEN_TEXT_SIZE + 8];
-
-	if (token == NULL || strlen(token) >= TOKEN_TEXT_SIZE)
-		return false;
-	snprintf(bearer, sizeof(bearer), "Bearer %s", token);
-	c.authorization = bearer;
-	return auth_identify(rq->st, rq->cf, &c, who, &code) == 0 &&
-	       who->kind == WHO_CUSTOMER;
 }
 
 /* From here on the request is the customer's; the form's token stays. */
@@ -109,7 +85,7 @@ current_conversation(struct req *rq, int64_t *id)
 	struct who who;
 	int64_t channel;
 
-	return cookie_who(rq, &who) &&
+	return auth_customer_cookie(rq, &who) &&
 	       store_channel_first(rq->st, "web", &channel) == STORE_DONE &&
 	       store_conversation_current(rq->st, who.id, channel, id) ==
 		   STORE_DONE;
@@ -283,7 +259,7 @@ visit_find(struct req *rq, struct rsp *rs, struct visit *vs)
 {
 	char hash[TOKEN_HASH_SIZE];
 	struct who cookie;
-	bool known = cookie_who(rq, &cookie);
+	bool known = auth_customer_cookie(rq, &cookie);
 	int rc;
 
 	*vs = (struct visit){ .token = "" };
@@ -308,7 +284,7 @@ visit_find(struct req *rq, struct rsp *rs, struct visit *vs)
 			vs->who = cookie;
 	}
 	if (known && cookie.id == vs->who.id)
-		vs->token = cookie_token(rq);
+		vs->token = auth_customer_token(rq);
 	rc = store_conversation_may(
 	    rq->st, &vs->who, vs->conversation, MAY_SEE, NULL);
 	if (rc != STORE_DONE)

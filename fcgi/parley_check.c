@@ -111,7 +111,7 @@ check_places(const struct conf *cf)
 {
 	const char *sockets[] = { cf->hint_socket, cf->api_socket,
 		cf->poll_socket, cf->pages_socket, cf->webhook_socket,
-		cf->push_api_socket };
+		cf->media_socket, cf->push_api_socket };
 	char path[PARLEY_PATH_MAX + 64];
 	size_t i;
 

@@ -916,3 +916,16 @@ req_store(struct req *rq)
 		rq->st = rq->open_store(rq);
 	return rq->st;
 }
+
+long
+req_more(struct req *rq, char *to, size_t size)
+{
+	return rq->more != NULL ? rq->more(rq, to, size) : 0;
+}
+
+void
+req_fields(struct req *rq, struct req_field *fields, size_t n)
+{
+	rq->form_fields = fields;
+	rq->nform = n;
+}

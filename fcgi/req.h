@@ -60,6 +60,7 @@ struct req {
 	struct req_mem *mem; /* strings that live as long as the request */
 	size_t mem_bytes;
 	struct store *(*open_store)(struct req *); /* serve.c's */
+	long (*more)(struct req *, char *, size_t);
 };
 
 /* req_header(rq, name): a header's value by its name in HTTP, or NULL. */
@@ -139,6 +140,19 @@ const char *req_form(struct req *rq, const char *key, size_t *len);
  * cannot be opened: answer 503 "busy".
  */
 struct store *req_store(struct req *rq);
+
+/*
+ * req_more(rq, to, size):
+ * In a ROUTE_STREAM route: the next bytes of the body.  Their number; 0 at its
+ * end; -1 it was cut short, or nothing came for too long.
+ */
+long req_more(struct req *rq, char *to, size_t size);
+
+/*
+ * req_fields(rq, fields, n): the body was a form that the handler itself took
+ * apart; borrows ${fields}, until the request ends.
+ */
+void req_fields(struct req *rq, struct req_field *fields, size_t n);
 
 /*
  * req_alloc(rq, size), req_strdup(rq, p, len):

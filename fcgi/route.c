@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STREAM_AROUND_BYTES (1u << 20) /* fields and heads about a file */
+
 /*
  * Whether the request's path has the form ${path}.  ${*score} has a bit for
  * each literal segment, the first the highest, so that literals win early.
@@ -137,8 +139,10 @@ route_body(struct req *rq, struct rsp *rs,
 	int status = 0;
 	int64_t n;
 
-	if ((rt->flags & (ROUTE_FORM | ROUTE_RAW)) == 0 &&
-	    max > (size_t)rq->cf->json_bytes_max)
+	if ((rt->flags & ROUTE_STREAM) != 0)
+		max = (size_t)rq->cf->file_bytes_max + STREAM_AROUND_BYTES;
+	else if ((rt->flags & (ROUTE_FORM | ROUTE_RAW)) == 0 &&
+		 max > (size_t)rq->cf->json_bytes_max)
 		max = (size_t)rq->cf->json_bytes_max;
 	said = req_header(rq, "Content-Length");
 	if (said != NULL && said[0] != '\0') {
@@ -148,7 +152,7 @@ route_body(struct req *rq, struct rsp *rs,
 		if (max > 0 && n > (int64_t)max)
 			return rsp_error(rs, 413, "too_large", NULL);
 	}
-	if (max == 0)
+	if (max == 0 || (rt->flags & ROUTE_STREAM) != 0)
 		return 0;
 	switch (read_body(rq, max, body)) {
 	case 0:
@@ -185,7 +189,9 @@ route_run(const struct route *routes, size_t n, struct req *rq, struct rsp *rs,
 	}
 	if ((status = route_body(rq, rs, read_body, body)) != 0)
 		return status;
-	if ((status = auth_csrf(rq, &code)) != 0)
+	if ((rq->route->flags & (ROUTE_STREAM | ROUTE_FORM)) !=
+		(ROUTE_STREAM | ROUTE_FORM) &&
+	    (status = auth_csrf(rq, &code)) != 0)
 		return rsp_error(rs, status, code, NULL);
 	seen_tidy(rq);
 	status = rq->route->handler(rq, rs);

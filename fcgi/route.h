@@ -28,6 +28,9 @@
  * ROUTE_PROVEN	the body proves where it is from: counted by what it names, and
  *		not against its sender's address, which may speak for many.
  * ROUTE_HERE	who asks for this is there (seen.h).
+ * ROUTE_STREAM	the handler reads the body itself, as it comes (req_more), up to
+ *		file_bytes_max and what surrounds it; with ROUTE_FORM it is a
+ *		form, and the handler checks its CSRF field (auth_csrf).
  */
 #define ROUTE_FORM 1u
 #define ROUTE_RAW 2u
@@ -36,6 +39,7 @@
 #define ROUTE_OPEN 16u
 #define ROUTE_PROVEN 32u
 #define ROUTE_HERE 64u
+#define ROUTE_STREAM 128u
 
 struct route {
 	const char *method; /* GET serves HEAD too */

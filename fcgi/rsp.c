@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #define JSON_TYPE "application/json; charset=utf-8"
 #define HTML_TYPE "text/html; charset=utf-8"
@@ -58,6 +59,7 @@ static const struct {
 	{ "gone", "This link has been used up or has expired." },
 	{ "too_large", "The request is too large." },
 	{ "bad_media_type", "This content type is not accepted here." },
+	{ "bad_range", "The file has no such bytes." },
 	{ "invalid", "A value is missing or not allowed." },
 	{ "upgrade_required", "This address speaks WebSocket only." },
 	{ "headers_too_large", "The request's headers are too large." },
@@ -107,6 +109,7 @@ rsp_reason(int status)
 		{ 413, "Content Too Large" },
 		{ 414, "URI Too Long" },
 		{ 415, "Unsupported Media Type" },
+		{ 416, "Range Not Satisfiable" },
 		{ 422, "Unprocessable Content" },
 		{ 426, "Upgrade Required" },
 		{ 429, "Too Many Requests" },
@@ -140,6 +143,15 @@ rsp_init(struct rsp *rs, struct req *rq)
 	rsp_reset(rs);
 }
 
+/* No file after all. */
+static void
+rsp_unfile(struct rsp *rs)
+{
+	if (rs->file)
+		close(rs->fd);
+	rs->file = false;
+}
+
 void
 rsp_reset(struct rsp *rs)
 {
@@ -148,6 +160,7 @@ rsp_reset(struct rsp *rs)
 	rs->csp = NULL;
 	rs->cache = NULL;
 	rs->code = NULL;
+	rsp_unfile(rs);
 	buf_reset(&rs->headers);
 	buf_reset(&rs->body);
 }
@@ -155,6 +168,7 @@ rsp_reset(struct rsp *rs)
 void
 rsp_fini(struct rsp *rs)
 {
+	rsp_unfile(rs);
 	buf_fini(&rs->headers);
 	buf_fini(&rs->body);
 }
@@ -270,6 +284,7 @@ rsp_error(struct rsp *rs, int status, const char *code, const char *field)
 	rs->code = code;
 	rs->cache = NULL;
 	rs->csp = NULL;
+	rsp_unfile(rs);
 	buf_reset(&rs->body);
 	if (status == 503 && strstr(rs->headers.data, "Retry-After:") == NULL)
 		rsp_header(rs, "Retry-After", "%u", 1 + randombytes_uniform(5));
@@ -339,6 +354,19 @@ rsp_raw(struct rsp *rs, int status, const char *type, const void *p, size_t len)
 	buf_append(&rs->body, p, len);
 	if (rs->body.err)
 		return rsp_error(rs, 503, "busy", NULL);
+	return rsp_done(rs, status, type);
+}
+
+int
+rsp_file(struct rsp *rs, int status, const char *type, int fd, int64_t from,
+    int64_t len)
+{
+	rsp_unfile(rs);
+	buf_reset(&rs->body);
+	rs->file = true;
+	rs->fd = fd;
+	rs->from = from;
+	rs->len = len;
 	return rsp_done(rs, status, type);
 }
 
@@ -418,14 +446,15 @@ rsp_cors(struct rsp *rs)
 		return;
 	}
 	rsp_header(rs, "Access-Control-Expose-Headers",
-	    "ETag, Retry-After, X-Event-Id, X-Event-Cursor");
+	    "Accept-Ranges, Content-Range, ETag, Retry-After, X-Event-Id, "
+	    "X-Event-Cursor");
 	if (!req_is(rq, "OPTIONS"))
 		return;
 	rsp_header(rs, "Access-Control-Allow-Methods",
 	    "GET, HEAD, POST, PUT, PATCH, DELETE");
 	rsp_header(rs, "Access-Control-Allow-Headers",
 	    "Authorization, Cache-Control, Content-Type, Idempotency-Key, "
-	    "If-None-Match, Last-Event-ID, X-CSRF-Token");
+	    "If-None-Match, If-Range, Last-Event-ID, Range, X-CSRF-Token");
 	rsp_header(rs, "Access-Control-Max-Age", "600");
 }
 
@@ -440,7 +469,8 @@ rsp_head(struct rsp *rs, struct buf *out)
 	if (rs->type != NULL)
 		buf_printf(out, "Content-Type: %s\r\n", rs->type);
 	if (rs->status != 204 && rs->status != 304)
-		buf_printf(out, "Content-Length: %zu\r\n", rs->body.len);
+		buf_printf(out, "Content-Length: %lld\r\n",
+		    rs->file ? (long long)rs->len : (long long)rs->body.len);
 	buf_printf(out, "Cache-Control: %s\r\n",
 	    rs->cache != NULL ? rs->cache : "no-store");
 	buf_puts(out, "X-Content-Type-Options: nosniff\r\n"

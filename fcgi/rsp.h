@@ -10,6 +10,7 @@
 #include "../common/buf.h"
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ struct rsp {
 			      for the default of security.md C2 */
 	const char *cache; /* Cache-Control; NULL: no-store */
 	const char *code;  /* of an error, for the log; else NULL */
+	bool file;         /* instead of the body: */
+	int fd;            /* ${len} bytes from ${from} of this */
+	int64_t from, len;
 };
 
 /* rsp_json(rs, status, o): answer ${o}, which it takes (NULL: 500). */
@@ -54,6 +58,13 @@ int rsp_text(struct rsp *rs, int status, const char *s);
 /* rsp_raw(rs, status, type, p, len): answer bytes; ${type} is static. */
 int rsp_raw(
     struct rsp *rs, int status, const char *type, const void *p, size_t len);
+
+/*
+ * rsp_file(rs, status, type, fd, from, len): answer ${len} bytes of ${fd} from
+ * ${from} on, which are read while they are written; takes ${fd}.
+ */
+int rsp_file(struct rsp *rs, int status, const char *type, int fd, int64_t from,
+    int64_t len);
 
 /* rsp_html(rs, status, page): answer a page; takes the content of ${page}. */
 int rsp_html(struct rsp *rs, int status, struct buf *page);

@@ -36,7 +36,7 @@
 #include "store.h"
 #include "store_event.h"
 
-#define PROCS_MAX 512       /* 5 pools of at most 64, and the rest */
+#define PROCS_MAX 512       /* 6 pools of at most 64, and the rest */
 #define BACKLOG 512         /* of a pool's socket */
 #define READY_MS 30000      /* to answer, all of them */
 #define SHORT_LIFE_MS 2000  /* who dies younger is held back */
@@ -179,7 +179,7 @@ static int
 look_for(const struct run *r)
 {
 	static const char *const programs[] = { "api.fcgi", "poll.fcgi",
-		"pages.fcgi", "webhook.fcgi", NULL };
+		"pages.fcgi", "webhook.fcgi", "media.fcgi", NULL };
 	char path[PARLEY_PATH_MAX + 64];
 	size_t i;
 
@@ -886,6 +886,8 @@ set_up(struct run *r)
 			       cf->pages_pool) == -1 ||
 			   add_pool(r, "webhook", "webhook.fcgi",
 			       cf->webhook_socket, cf->webhook_pool) == -1 ||
+			   add_pool(r, "media", "media.fcgi", cf->media_socket,
+			       cf->media_pool) == -1 ||
 			   add_pool(r, "push-api", "api.fcgi",
 			       cf->push_api_socket, cf->push_pool) == -1 ||
 			   add_proc(r, PUSHD, "pushd", 0, NULL, -1) == -1))

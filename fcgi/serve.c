@@ -34,6 +34,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define STREAK_MAX 64 /* requests between two looks at signals */
@@ -57,6 +58,7 @@
 #define QUEUE_LOOK_MS 50           /* then the queue is looked at */
 #define READ_BYTES 16384           /* of a body at once */
 #define DRAIN_BYTES_MAX (4u << 20) /* of a body nobody wants */
+#define DRAIN_FILE_MAX (64u << 20) /* where files are sent to */
 #define STORE_AGAIN_MS 1000        /* after a failed opening */
 
 void (*serve_tail)(struct store *st);
@@ -78,10 +80,12 @@ static struct {
 	bool body_said;     /* there is a CONTENT_LENGTH */
 	int64_t body_left;  /* of it; below 0 if more came */
 	bool body_end;
-	bool seen;        /* the asker is to be marked as there */
-	int64_t taken_us; /* when the last was taken, monotonic */
-	int64_t pace_us;  /* from one to the next while others wait */
-	int64_t empty_at; /* then nobody waited for us, monotonic ms */
+	bool seen;         /* the asker is to be marked as there */
+	int64_t taken_us;  /* when the last was taken, monotonic */
+	int64_t pace_us;   /* from one to the next while others wait */
+	int64_t empty_at;  /* then nobody waited for us, monotonic ms */
+	int64_t slow_at;   /* a stream should be through by then, monotonic */
+	bool stream_taken; /* somebody reads it by pieces */
 } sv;
 
 static volatile sig_atomic_t stop, reopen;
@@ -142,6 +146,46 @@ body_begin(void)
 		sv.body_end = true;
 }
 
+/*
+ * A file's bytes may take their time, but not for ever: this long without any,
+ * and this many a second on the whole.  Whoever is slower holds a process that
+ * others wait for.
+ */
+static void
+stream_limit(int64_t bytes)
+{
+	struct timeval tv = { .tv_sec = (time_t)sv.cf.progress_s_max };
+
+	sv.slow_at = clock_mono_ms() + 1000 * sv.cf.progress_s_max +
+		     1000 * bytes / sv.cf.stream_bytes_per_s_min;
+	if (sv.fcgi == NULL || sv.fcgi->ipcFd < 0)
+		return;
+	(void)setsockopt(
+	    sv.fcgi->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	(void)setsockopt(
+	    sv.fcgi->ipcFd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
+/* For req_more: the next bytes, 0 at the end, -1 cut short or too slow. */
+static long
+serve_more(struct req *rq, char *to, size_t size)
+{
+	size_t n;
+
+	(void)rq;
+	if (!sv.stream_taken) {
+		sv.stream_taken = true;
+		stream_limit(
+		    sv.body_said ? sv.body_left : sv.cf.file_bytes_max);
+	}
+	if (clock_mono_ms() > sv.slow_at)
+		return -1;
+	n = body_read(to, size);
+	if (n == 0 && sv.body_said && sv.body_left != 0)
+		return -1;
+	return (long)n;
+}
+
 /* For route_run: the body whole, -1 too large, -2 cut short. */
 static int
 serve_body(struct req *rq, size_t max, struct buf *out)
@@ -180,32 +224,69 @@ static void
 body_drain(void)
 {
 	char waste[READ_BYTES];
-	size_t n, all = 0;
+	size_t n, all = 0, max = DRAIN_BYTES_MAX;
+	const struct route *rt = sv.rq.route;
 
-	while (
-	    all < DRAIN_BYTES_MAX && (n = body_read(waste, sizeof(waste))) > 0)
+	if (rt != NULL && (rt->flags & ROUTE_STREAM) != 0) {
+		max = DRAIN_FILE_MAX;
+		if (!sv.stream_taken)
+			stream_limit(DRAIN_FILE_MAX);
+	}
+	while (all < max && (n = body_read(waste, sizeof(waste))) > 0) {
 		all += n;
+		if (max == DRAIN_FILE_MAX && clock_mono_ms() > sv.slow_at)
+			return;
+	}
 }
 
-static void
+/* False: nobody takes it any more. */
+static bool
 write_all(const char *p, size_t len)
 {
 	ssize_t n;
 
-	if (sv.fcgi != NULL) {
+	if (sv.fcgi != NULL)
 		/* libfcgi counts in int; answers have a ceiling below it. */
-		(void)FCGX_PutStr(p, (int)len, sv.fcgi->out);
-		return;
-	}
+		return FCGX_PutStr(p, (int)len, sv.fcgi->out) != -1;
 	while (len > 0) {
 		n = write(STDOUT_FILENO, p, len);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return;
+			return false;
 		p += n;
 		len -= (size_t)n;
 	}
+	return true;
+}
+
+/* Write the file of the answer as it is read. */
+static void
+write_file(const struct rsp *rs)
+{
+	int64_t at = rs->from, end = rs->from + rs->len;
+	char buf[4 * READ_BYTES];
+	ssize_t n;
+
+	stream_limit(rs->len);
+	while (at < end && clock_mono_ms() < sv.slow_at) {
+		size_t want = end - at < (int64_t)sizeof(buf)
+				  ? (size_t)(end - at)
+				  : sizeof(buf);
+
+		n = pread(rs->fd, buf, want, (off_t)at);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			log_error("serve: a file ended early");
+			return;
+		}
+		if (!write_all(buf, (size_t)n))
+			return;
+		at += n;
+	}
+	if (at < end)
+		log_info("serve: a reader was too slow");
 }
 
 static void
@@ -223,15 +304,19 @@ answer(void)
 		    "Content-Length: 0\r\nCache-Control: no-store\r\n\r\n");
 		buf_reset(&sv.rs.body);
 	}
+	if (sv.rs.file) {
+		if (write_all(sv.head.data, sv.head.len) && !req_is(rq, "HEAD"))
+			write_file(&sv.rs);
+		return;
+	}
 	/* One write: the head and a small body in one packet. */
 	if (!req_is(rq, "HEAD") && sv.rs.body.len <= READ_BYTES) {
 		buf_append(&sv.head, sv.rs.body.data, sv.rs.body.len);
-		write_all(sv.head.data, sv.head.len);
+		(void)write_all(sv.head.data, sv.head.len);
 		return;
 	}
-	write_all(sv.head.data, sv.head.len);
-	if (!req_is(rq, "HEAD"))
-		write_all(sv.rs.body.data, sv.rs.body.len);
+	if (write_all(sv.head.data, sv.head.len) && !req_is(rq, "HEAD"))
+		(void)write_all(sv.rs.body.data, sv.rs.body.len);
 }
 
 /* The store, opened once a process, at the first request that needs it. */
@@ -307,6 +392,8 @@ serve_one(char **env)
 	rq->cgi = sv.fcgi == NULL;
 	rq->behind_ms = serve_behind();
 	rq->open_store = serve_store;
+	rq->more = serve_more;
+	sv.stream_taken = false;
 	rsp_init(&sv.rs, rq);
 	buf_reset(&sv.body);
 	body_begin();
@@ -341,6 +428,7 @@ serve_end(void)
 		sodium_memzero(sv.body.data, sv.body.len);
 	}
 	buf_reset(&sv.body);
+	rsp_reset(&sv.rs);
 	if (serve_tail != NULL) {
 		serve_tail(sv.st);
 		if (sv.st != NULL)
@@ -429,7 +517,7 @@ serve_broken(void)
 	    "{\"success\":false,\"error\":\"The server is not set up. "
 	    "Its log and `parley check` say why.\",\"code\":\"maintenance\"}";
 
-	write_all(text, sizeof(text) - 1);
+	(void)write_all(text, sizeof(text) - 1);
 }
 
 /* The loops. */

@@ -13,6 +13,7 @@
 #include "limits.h"
 #include "store_db.h"
 #include "store_event.h"
+#include "store_media.h"
 #include "token.h"
 
 #define ANSWER_SLACK_MS 3600000 /* the clock may have gone back */
@@ -170,7 +171,8 @@ message_fini(struct message *m)
 {
 	json_object_put(m->json);
 	json_object_put(m->newer);
-	m->json = m->newer = NULL;
+	json_object_put(m->taken);
+	m->json = m->newer = m->taken = NULL;
 }
 
 /* ---- adding ------------------------------------------------------------- */
@@ -186,6 +188,8 @@ message_hash(const struct message *m, char out[TOKEN_HASH_SIZE])
 	    (long long)m->reply_to, m->kind);
 	if (m->attachments != NULL)
 		json_write(m->attachments, &b);
+	for (size_t i = 0; i < m->nfiles; i++)
+		buf_printf(&b, " %lld", (long long)m->files[i]);
 	buf_putc(&b, '\n');
 	if (m->payload != NULL)
 		json_write(m->payload, &b);
@@ -324,7 +328,8 @@ message_insert(struct store *st, const struct message *m,
 	bind_str(q, ":type", message_type(m));
 	bind_str(q, ":what", m->kind);
 	bind_strn(q, ":content", m->content, m->content_len);
-	bind_json(q, ":attachments", m->attachments);
+	bind_json(
+	    q, ":attachments", m->taken != NULL ? m->taken : m->attachments);
 	bind_json(q, ":payload", m->payload);
 	bind_id(q, ":reply", m->reply_to);
 	bind_str(q, ":client", m->client_id);
@@ -483,6 +488,26 @@ message_speaker(const struct who *who, struct message *m)
 		m->sender_kind = "system";
 }
 
+/* The sender's uploads become the message's; what they are, it is. */
+static int
+message_files(struct store *st, const struct who *who, struct message *m)
+{
+	const struct file_kind *k;
+	const char *mime = "";
+	int rc;
+
+	if (m->nfiles == 0)
+		return STORE_DONE;
+	rc = store_media_take(st, who, m->id, m->files, m->nfiles, &m->taken);
+	if (rc != STORE_DONE)
+		return rc;
+	(void)json_get_str(
+	    json_object_array_get_idx(m->taken, 0), "mime", &mime, NULL);
+	k = file_kind_find(mime);
+	m->kind = k != NULL ? k->group : "file";
+	return STORE_DONE;
+}
+
 /* Whatever the message means for its conversation, and its own event. */
 static int
 message_store(struct store *st, const struct who *who, struct message *m,
@@ -496,6 +521,8 @@ message_store(struct store *st, const struct who *who, struct message *m,
 	woken = m->incoming && strcmp(c->status, "open") != 0;
 	if ((m->id = store_event_next(st)) == -1)
 		return STORE_FAILED;
+	if ((rc = message_files(st, who, m)) != STORE_DONE)
+		return rc;
 	rc = message_insert(st, m, c, queued);
 	if (rc == STORE_DONE)
 		rc = message_conversation(st, m, c);
@@ -964,6 +991,10 @@ delete_rows(struct store *st, const struct message_row *m, const char *by)
 	    " WHERE id = :id";
 	static const char edits_sql[] =
 	    "DELETE FROM message_edits WHERE message_id = :id";
+	static const char files_sql[] =
+	    "DELETE FROM attachments WHERE message_id = :id";
+	static const char fetch_sql[] =
+	    "DELETE FROM media_fetches WHERE message_id = :id";
 	static const char inbox_sql[] =
 	    "UPDATE webhook_inbox SET body = x'' WHERE id = :id";
 	static const char delivery_sql[] =
@@ -977,6 +1008,14 @@ delete_rows(struct store *st, const struct message_row *m, const char *by)
 	if (step_done(st, q) != 1)
 		return STORE_FAILED;
 	q = store_stmt(st, edits_sql);
+	bind_int(q, ":id", m->id);
+	if (step_done(st, q) != 1)
+		return STORE_FAILED;
+	q = store_stmt(st, files_sql);
+	bind_int(q, ":id", m->id);
+	if (step_done(st, q) != 1)
+		return STORE_FAILED;
+	q = store_stmt(st, fetch_sql);
 	bind_int(q, ":id", m->id);
 	if (step_done(st, q) != 1)
 		return STORE_FAILED;
@@ -1134,8 +1173,8 @@ store_message_delete_external(
 /* ---- attachments -------------------------------------------------------- */
 
 static int
-attachment_apply(struct store *st, int64_t message, int index, const char *url,
-    const char *mime, int64_t size)
+attachment_apply(
+    struct store *st, int64_t message, int index, struct json_object *members)
 {
 	static const char get_sql[] =
 	    "SELECT attachments FROM messages WHERE id = :id";
@@ -1156,15 +1195,17 @@ attachment_apply(struct store *st, int64_t message, int index, const char *url,
 	stmt_end(q);
 	if (rc != 1)
 		return rc;
-	if (index < 0 || (size_t)index >= json_object_array_length(a) ||
-	    m.deleted) {
+	if (a == NULL || index < 0 ||
+	    (size_t)index >= json_object_array_length(a) || m.deleted) {
 		json_object_put(a);
 		return STORE_NONE;
 	}
 	o = json_object_array_get_idx(a, (size_t)index);
-	json_put_str(o, "url", url);
-	json_put_str(o, "mime", mime);
-	json_put_int(o, "size", size);
+	json_object_object_del(o, "state");
+	json_object_object_foreach(members, key, v)
+	{
+		json_put(o, key, json_object_get(v));
+	}
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", message);
 	bind_json(q, ":attachments", a);
@@ -1174,11 +1215,10 @@ attachment_apply(struct store *st, int64_t message, int index, const char *url,
 }
 
 int
-store_attachment_set(struct store *st, int64_t message, int index,
-    const char *url, const char *mime, int64_t size)
+store_attachment_set(
+    struct store *st, int64_t message, int index, struct json_object *members)
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(
-	    st, attachment_apply(st, message, index, url, mime, size));
+	return store_end(st, attachment_apply(st, message, index, members));
 }

@@ -16,6 +16,8 @@ struct message {
 	const char *kind;                /* NULL: "text" */
 	bool note;                       /* for agents only */
 	struct json_object *attachments; /* array in the API's form; borrowed */
+	const int64_t *files; /* or the sender's own uploads, by id */
+	size_t nfiles;
 	struct json_object *payload; /* postback data, place, ...; borrowed */
 	int64_t reply_to;            /* a message of the same conversation */
 	const char *client_id;       /* 1..128 bytes; NULL: none */
@@ -41,8 +43,9 @@ struct message {
 		       window does not move */
 
 	/* Filled in: */
-	int64_t id;               /* also on STORE_REPEATED */
-	struct json_object *json; /* the message for the asker; returned new */
+	int64_t id;                /* also on STORE_REPEATED */
+	struct json_object *json;  /* the message for the asker; returned new */
+	struct json_object *taken; /* attachments made of ${files} */
 	struct json_object
 	    *newer; /* STORE_NEWER: array of them; returned new */
 };
@@ -53,7 +56,8 @@ struct message {
  * the transaction.  DONE; REPEATED: this sender's client_id, or the platform's
  * id, was there with the same body: the first one; CONFLICT: with another;
  * NEWER: others than the sender wrote after ${m}->seen; INVALID: reply_to is
- * not in it; REFUSED: the conversation is merged away.
+ * not in it, or one of ${m}->files is not an unused upload of the sender's;
+ * REFUSED: the conversation is merged away.
  *
  * An outgoing message on a platform's channel gets a delivery in the same
  * transaction and starts as `queued`.  A customer's message opens a closed
@@ -61,7 +65,7 @@ struct message {
  */
 int store_message_add(
     struct store *st, const struct who *who, struct message *m);
-void message_fini(struct message *m); /* frees json and newer */
+void message_fini(struct message *m); /* frees json, newer and taken */
 
 /* store_message(st, who, id, out): one that the asker may see. */
 int store_message(struct store *st, const struct who *who, int64_t id,
@@ -100,10 +104,11 @@ int store_message_delete_external(
     struct store *st, int64_t channel, const char *external);
 
 /*
- * store_attachment_set(st, message, index, url, mime, size): where a
- * platform's medium was copied to; message_updated.
+ * store_attachment_set(st, message, index, members): what became of a
+ * platform's medium: ${members} replace those of that attachment; which has no
+ * state then unless they name one; message_updated.
  */
-int store_attachment_set(struct store *st, int64_t message, int index,
-    const char *url, const char *mime, int64_t size);
+int store_attachment_set(
+    struct store *st, int64_t message, int index, struct json_object *members);
 
 #endif

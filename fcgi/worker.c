@@ -19,6 +19,7 @@
 #include "emit.h"
 #include "inbound.h"
 #include "log.h"
+#include "media_dir.h"
 #include "sock.h"
 #include "starter.h"
 #include "store.h"
@@ -35,6 +36,7 @@
 #define SETTLE_EVERY_MS SECOND_MS
 #define INBOX_MS 50 /* of webhooks at once, then others */
 #define HOUSE_EVERY_MS (60 * SECOND_MS)
+#define FILES_EVERY_MS (6 * 3600 * SECOND_MS) /* a look at all of them */
 #define BATCHES_AT_ONCE 20            /* of a purge, then others may write */
 #define WEBHOOK_KEEP_MS (30 * DAY_MS) /* platforms repeat for three days */
 #define WAL_ALARM (64 << 20)          /* bytes */
@@ -95,13 +97,17 @@ database_open(const struct conf *cf)
 static void
 keep_house(struct store *st, const struct conf *cf)
 {
-	int64_t done, wal;
+	static int64_t files_at;
+	int64_t now = clock_now_ms(), done, wal;
 	int64_t keep_ms = cf->retention_days * DAY_MS;
 
 	PURGE(store_log_purge(st, keep_ms, cf->retention_events, &done));
 	PURGE(store_webhook_purge(st, WEBHOOK_KEEP_MS));
 	PURGE(store_idem_purge(st, DAY_MS));
 	PURGE(store_session_purge(st));
+	media_tidy(cf, st, now >= files_at);
+	if (now >= files_at)
+		files_at = now + FILES_EVERY_MS;
 	store_checkpoint(st, false);
 	if ((wal = store_wal_bytes(st)) > WAL_ALARM)
 		log_warn("write-ahead log is large bytes=%lld", (long long)wal);

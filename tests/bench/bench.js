@@ -30,7 +30,7 @@ function programs(dir, replaced) {
 	const bin = join(dir, 'bin');
 	mkdirSync(bin);
 	chmodSync(dir, 0o755);
-	for (const name of ['parley', 'pushd', 'api.fcgi', 'poll.fcgi', 'pages.fcgi', 'webhook.fcgi']) {
+	for (const name of ['parley', 'pushd', 'api.fcgi', 'poll.fcgi', 'pages.fcgi', 'webhook.fcgi', 'media.fcgi']) {
 		copyFileSync(replaced[name] ?? join(build, name), join(bin, name));
 		chmodSync(join(bin, name), 0o755);
 	}

@@ -132,6 +132,17 @@ const rows = {
     expect: (who) => (sees[name].includes(who) ? 200 : 404),
   })),
   'GET /api/unread': plain('/api/unread'),
+  'POST /api/uploads': plain('/api/uploads?name=a', 201, () => ({})),
+  // Who may see the message sees its file; an upload is its owner's.
+  'GET /media/:id/:name': [
+    ...['own', 'foreign', 'direct', 'group', 'missing'].map((name) => ({
+      name, url: (c) => `/media/${c.files[name] ?? MISSING}/a`,
+      expect: (who) => (sees[name].includes(who) ? 200 : 404),
+    })),
+    { name: 'upload', fresh: async (c) => c.upload('agent'),
+      url: (c, who, id) => `/media/${id}/a`,
+      expect: (who) => (who === 'agent' ? 200 : 404) },
+  ],
 
   'GET /api/customers': plain('/api/customers'),
   'POST /api/customers': plain('/api/customers', 201, () => ({ name: 'New' })),
@@ -206,7 +217,7 @@ test('every route has its row, every row its route', () => {
 });
 
 test('the rights matrix', async (t) => {
-  const b = await box();
+  const b = await box({ programs: ['api', 'poll', 'media'] });
   t.after(() => b.stop());
   const c = { unique: () => `t${++c.count}`, count: 0 };
   c.agent = await b.user('An');
@@ -250,6 +261,15 @@ test('the rights matrix', async (t) => {
     direct: await c.write('agent', c.direct),
     group: await c.write('agent', c.group),
   };
+
+  c.upload = (who) => made(who, '/api/uploads', { a: 'file' });
+  c.files = {};
+  for (const [name, who] of [['own', 'customer'], ['foreign', 'otherCustomer'],
+    ['direct', 'agent'], ['group', 'agent']]) {
+    c.files[name] = await c.upload(who);
+    await b.request('POST', `/api/conversations/${c[name]}/messages`,
+      { who: c[who], body: { attachments: [c.files[name]] } });
+  }
 
   for (const { method, path, who: open } of table) {
     const row = rows[`${method} ${path}`];

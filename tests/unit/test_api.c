@@ -1,7 +1,7 @@
 /*
- * The route tables of api.fcgi and poll.fcgi: no two rows meet, each says who
- * may and how much.  With --list it prints them, for the tests that go through
- * every route: PROGRAM METHOD PATH WHO.
+ * The route tables of api.fcgi, poll.fcgi and media.fcgi: no two rows meet,
+ * each says who may and how much.  With --list it prints them, for the tests
+ * that go through every route: PROGRAM METHOD PATH WHO.
  */
 
 #include <setjmp.h>
@@ -13,6 +13,7 @@
 
 int api_main(int argc, char **argv);
 int poll_main(int argc, char **argv);
+int media_main(int argc, char **argv);
 
 #define main api_main
 #define routes api_routes
@@ -22,6 +23,11 @@ int poll_main(int argc, char **argv);
 #define main poll_main
 #define routes poll_routes
 #include "../../fcgi/poll.c"
+#undef main
+#undef routes
+#define main media_main
+#define routes media_routes
+#include "../../fcgi/media.c"
 #undef main
 #undef routes
 
@@ -37,6 +43,8 @@ struct table {
 static const struct table tables[] = {
 	{ "api", api_routes, sizeof(api_routes) / sizeof(api_routes[0]) },
 	{ "poll", poll_routes, sizeof(poll_routes) / sizeof(poll_routes[0]) },
+	{ "media", media_routes,
+	    sizeof(media_routes) / sizeof(media_routes[0]) },
 };
 
 #define TABLES (sizeof(tables) / sizeof(tables[0]))

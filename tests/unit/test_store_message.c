@@ -574,7 +574,8 @@ test_attachments(void **state)
 	struct json_object
 	    *a = json_tokener_parse(
 		"[{\"name\":\"a.png\",\"url\":\"https://there/a\"}]"),
-	    *out, *x;
+	    *out, *x,
+	    *set = json_tokener_parse("{\"url\":\"/media/1/a\",\"size\":77}");
 	struct message m = {
 		.conversation = c, .kind = "image", .attachments = a
 	};
@@ -582,12 +583,10 @@ test_attachments(void **state)
 	assert_int_equal(
 	    store_message_add(f->st, &f->customer, &m), STORE_DONE);
 	message_fini(&m);
-	assert_int_equal(
-	    store_attachment_set(f->st, m.id, 0, "/media/1/a", "image/png", 77),
-	    STORE_DONE);
+	assert_int_equal(store_attachment_set(f->st, m.id, 0, set), STORE_DONE);
 	assert_string_equal(f->type, "message_updated");
-	assert_int_equal(
-	    store_attachment_set(f->st, m.id, 1, "x", "y", 1), STORE_NONE);
+	assert_int_equal(store_attachment_set(f->st, m.id, 1, set), STORE_NONE);
+	json_object_put(set);
 	assert_int_equal(
 	    store_message(f->st, &f->customer, m.id, &out), STORE_DONE);
 	json_object_object_get_ex(out, "attachments", &x);

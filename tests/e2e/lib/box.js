@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { build, root, sanitized, start, until } from './harness.js';
 import { params, fcgi, cgi } from './fcgi.js';
 
-// The routes of api.fcgi and poll.fcgi, as the programs' own tables have them:
+// The routes of api.fcgi, poll.fcgi and media.fcgi, as the programs' own tables have them:
 // [{program, method, path, who}].
 export function routes() {
   const tool = join(build, 'unit', 'test_api');
@@ -25,7 +25,7 @@ export function routes() {
 /*
  * box({env, conf, programs}): resolves when they answer.
  *   env       for the programs, e.g. {PARLEY_LIMITS: 'off'} (the default)
- *   programs  ['api', 'poll']
+ *   programs  ['api', 'poll']; 'media' answers for files
  */
 export async function box({ env = { PARLEY_LIMITS: 'off' }, conf = {},
   programs = ['api', 'poll'] } = {}) {
@@ -80,7 +80,8 @@ export class Box {
   request(method, url, { who, body, headers = {}, addr, extra, as = 'fcgi',
     program } = {}) {
     const name = program ??
-      (/^\/api(\/api)?\/events\/(long)?poll/.test(url) ? 'poll' : 'api');
+      (/^\/api(\/api)?\/events\/(long)?poll/.test(url) ? 'poll' :
+        /^\/(api\/uploads|media\/)/.test(url) ? 'media' : 'api');
     const h = { ...headers };
     let data = body;
     if (body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)) {
