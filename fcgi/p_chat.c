@@ -501,11 +501,13 @@ back_to(struct req *rq, struct rsp *rs)
  * 409, 422, 429 the page again with the text kept; 404, 410.
  */
 int
-visit_post_message(struct req *rq, struct rsp *rs)
+visit_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 {
 	struct message m = { 0 };
 	struct draft d = { .text = "" };
 	struct visit vs;
+	char hash[TOKEN_HASH_SIZE];
+	int64_t file;
 	int rc, status;
 
 	if ((status = visit_find(rq, rs, &vs)) != 0)
@@ -523,12 +525,24 @@ visit_post_message(struct req *rq, struct rsp *rs)
 		return rsp_error(rs, 503, "busy", NULL);
 	d.text = m.content;
 	d.error = view_content_fault(rq, m.content, m.content_len);
+	if (keep != NULL && m.content_len == 0)
+		d.error = NULL;
 	if (d.error != NULL)
 		return visit_show(rq, rs, 422, &vs, &d);
 	if (rate_take(rq, RATE_USER_MESSAGE, 0) != 0 ||
 	    rate_take(rq, RATE_CONVERSATION, m.conversation) != 0) {
 		d.error = "rate_limited";
 		return visit_show(rq, rs, 429, &vs, &d);
+	}
+
+	if (keep != NULL) {
+		if ((status = keep(rq, rs, &file)) != 0)
+			return status;
+		m.files = &file;
+		m.nfiles = 1;
+		/* The file is another one each time, the key is not. */
+		token_hash(m.client_id, strlen(m.client_id), hash);
+		m.hash = hash;
 	}
 
 	rc = store_message_add(rq->st, &rq->who, &m);
@@ -546,6 +560,12 @@ visit_post_message(struct req *rq, struct rsp *rs)
 	default:
 		return h_refuse(rq, rs, rc);
 	}
+}
+
+int
+visit_post_message(struct req *rq, struct rsp *rs)
+{
+	return visit_post_with(rq, rs, NULL);
 }
 
 /*

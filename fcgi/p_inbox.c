@@ -19,6 +19,7 @@
 #include "store_event.h"
 #include "store_message.h"
 #include "store_user.h"
+#include "token.h"
 
 #define ROWS 50
 #define MESSAGES 50
@@ -504,11 +505,13 @@ back_to(struct req *rq, struct rsp *rs, int64_t id)
  * was used for another text; 422 empty or too long, the text kept; 429.
  */
 int
-inbox_post_message(struct req *rq, struct rsp *rs)
+inbox_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 {
 	const char *type = req_form(rq, "type", NULL);
 	struct message m = { .conversation = rq->id[0] };
 	struct draft d = { .text = "" };
+	char hash[TOKEN_HASH_SIZE];
+	int64_t file;
 	int rc, status;
 
 	m.content = req_opt(rq, "content", 65536, "");
@@ -525,12 +528,28 @@ inbox_post_message(struct req *rq, struct rsp *rs)
 	d.text = m.content;
 	d.note = m.note;
 	d.error = view_content_fault(rq, m.content, m.content_len);
+	if (keep != NULL && m.content_len == 0)
+		d.error = NULL;
 	if (d.error != NULL)
 		return conversation_show(rq, rs, 422, &d);
 	if (rate_take(rq, RATE_USER_MESSAGE, 0) != 0 ||
 	    rate_take(rq, RATE_CONVERSATION, m.conversation) != 0) {
 		d.error = "rate_limited";
 		return conversation_show(rq, rs, 429, &d);
+	}
+
+	rc = store_conversation_may(rq->st, &rq->who, m.conversation,
+	    m.note ? MAY_NOTE : MAY_WRITE, NULL);
+	if (rc != STORE_DONE)
+		return h_refuse(rq, rs, rc);
+	if (keep != NULL) {
+		if ((status = keep(rq, rs, &file)) != 0)
+			return status;
+		m.files = &file;
+		m.nfiles = 1;
+		/* The file is another one each time, the key is not. */
+		token_hash(m.client_id, strlen(m.client_id), hash);
+		m.hash = hash;
 	}
 
 	rc = store_message_add(rq->st, &rq->who, &m);
@@ -549,6 +568,12 @@ inbox_post_message(struct req *rq, struct rsp *rs)
 		status = h_refuse(rq, rs, rc);
 		return status;
 	}
+}
+
+int
+inbox_post_message(struct req *rq, struct rsp *rs)
+{
+	return inbox_post_with(rq, rs, NULL);
 }
 
 /* Read the form of a change; fields that are not there stay. */

@@ -10,6 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * What keeps the file of a form, in the asker's name, once the asker may write
+ * there: 0 and its attachment's id, or the status of what it answered.
+ */
+typedef int post_file(struct req *rq, struct rsp *rs, int64_t *id);
+
 /* A page being made. */
 struct view {
 	struct req *rq;

@@ -499,6 +499,31 @@ words_runs(const char *text, size_t len)
 	return list;
 }
 
+/* Where it leads, and what of ours is shown in its place: see message.html. */
+static void
+put_shown(
+    const struct view *v, struct json_object *a, bool ours, const char *url)
+{
+	static const char *const groups[] = { "image", "audio", "video" };
+	const char *mime = str(a, "mime");
+	struct buf link;
+
+	buf_init(&link, 8192);
+	if (url != NULL)
+		buf_printf(&link, "%s%s", ours ? v->rq->base_path : "", url);
+	json_put_str(a, "link", url != NULL ? link.data : NULL);
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		size_t n = strlen(groups[i]);
+		bool is =
+		    ours && strncmp(mime, groups[i], n) == 0 && mime[n] == '/';
+
+		json_put_str(a, groups[i], is ? link.data : NULL);
+		if (is)
+			json_put_bool(a, "shown", true);
+	}
+	buf_fini(&link);
+}
+
 static void
 put_attachments(const struct view *v, struct json_object *m)
 {
@@ -513,9 +538,12 @@ put_attachments(const struct view *v, struct json_object *m)
 		bool http = strncasecmp(url, "http://", 7) == 0 ||
 			    strncasecmp(url, "https://", 8) == 0;
 
-		json_put_str(a, "link", ours || http ? url : NULL);
+		/* A file that is on its way may not come. */
+		if (strcmp(str(a, "state"), "failed") == 0)
+			json_put_str(a, "lost", view_text(v, "file.lost"));
 		json_put_str(
 		    a, "label", name[0] != '\0' ? name : kind_text(v, m));
+		put_shown(v, a, ours, ours || http ? url : NULL);
 	}
 }
 

@@ -61,6 +61,8 @@ who_word(unsigned who)
 		return "admin";
 	case WHO_CUST:
 		return "customer";
+	case WHO_ANY | WHO_CUST: /* a visitor's page */
+		return "visitor";
 	case WHO_MEMBER:
 		return "member";
 	case WHO_INTERNAL:
@@ -77,9 +79,11 @@ print_tables(void)
 
 	for (t = 0; t < TABLES; t++) {
 		for (i = 0; i < tables[t].n; i++)
-			printf("%s %s %s %s\n", tables[t].program,
-			    tables[t].rows[i].method, tables[t].rows[i].path,
-			    who_word(tables[t].rows[i].who));
+			if ((tables[t].rows[i].flags & ROUTE_PAGE) == 0)
+				printf("%s %s %s %s\n", tables[t].program,
+				    tables[t].rows[i].method,
+				    tables[t].rows[i].path,
+				    who_word(tables[t].rows[i].who));
 	}
 }
 

@@ -875,7 +875,8 @@ export class Push {
 
 	/* ---- requests ---- */
 
-	/* fetch(method, path, body, init): as ourselves; answers the Response */
+	/* fetch(method, path, body, init): as ourselves, a file as it is; answers
+	   the Response */
 	fetch(method, path, body, init = {}) {
 		const headers = { ...init.headers };
 
@@ -885,11 +886,13 @@ export class Push {
 			headers['X-CSRF-Token'] = document.querySelector(
 			    'meta[name=csrf]')?.content ??
 			    document.body.dataset.csrf ?? '';
+		const file = body instanceof Blob;
 		if (body !== undefined)
-			headers['Content-Type'] = 'application/json';
+			headers['Content-Type'] = file ? 'application/octet-stream' :
+			    'application/json';
 		return fetch(this.base + path, { cache: 'no-store',
 		    credentials: this.token ? 'omit' : 'same-origin', ...init,
-		    method, headers, body: body && JSON.stringify(body) });
+		    method, headers, body: file ? body : body && JSON.stringify(body) });
 	}
 
 	/* typing(conversation, on): said at most every 2 s */

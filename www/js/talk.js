@@ -12,6 +12,7 @@ const TYPING = 4000;    /* ms; an indicator nobody renews is over */
 const NEAR = 80;        /* px from the end that still count as the end */
 
 export class Talk {
+	#uploads = new Map(); /* id -> attachment, until it is sent */
 	#typists = new Map(); /* who -> timer */
 	#seen = 0;            /* newest message we said we have read */
 	#readTimer;
@@ -120,16 +121,43 @@ export class Talk {
 		$$('.file', li).forEach((e) => e.remove());
 		for (const f of files) {
 			const p = document.createElement('p');
-			const safe = /^(https?:\/\/|\/(?![/\\]))/i.test(f.url ?? '');
+			const ours = /^\/(?![/\\])/.test(f.url ?? '');
+			const safe = ours || /^https?:\/\//i.test(f.url ?? '');
 			const label = document.createElement(safe ? 'a' : 'bdi');
+			const name = f.name || t('kind.' + m.kind);
+			const shown = ours &&
+			    /^(image|audio|video)\//.exec(f.mime ?? '')?.[1];
 			p.className = 'file';
-			label.textContent = f.name || t('kind.' + m.kind);
+			label.textContent = name;
 			if (safe) {
-				label.href = f.url;
+				label.href = (ours ? page.base : '') + f.url;
 				label.rel = 'noopener noreferrer nofollow ugc';
 				label.target = '_blank';
 			}
-			p.append(label);
+			if (shown) {
+				const e = document.createElement(
+				    shown === 'image' ? 'img' : shown);
+				e.src = label.href;
+				if (shown === 'image') {
+					e.alt = name;
+					e.width = f.width;
+					e.height = f.height;
+					label.replaceChildren(e);
+				} else {
+					e.controls = true;
+					e.preload = shown === 'video' ? 'metadata' : 'none';
+					e.title = name;
+				}
+				p.append(shown === 'image' ? label : e);
+			} else {
+				p.append(label);
+			}
+			if (f.state === 'failed') {
+				const lost = document.createElement('span');
+				lost.className = 'hint';
+				lost.textContent = t('file.lost');
+				p.append(' ', lost);
+			}
 			$('.bubble', li).append(p);
 		}
 	}
@@ -380,6 +408,13 @@ export class Talk {
 			this.push.send(this.id, body);
 			this.text.focus();
 		});
+		$('#file').addEventListener('change', async (e) => {
+			const files = [...e.target.files];
+
+			e.target.value = '';
+			for (const file of files)
+				await this.#upload(file, note());
+		});
 		this.log.addEventListener('click', (e) => {
 			const id = e.target.closest('.msg')?.dataset.clientId;
 			if (e.target.closest('.retry'))
@@ -387,6 +422,35 @@ export class Talk {
 			else if (e.target.closest('.discard'))
 				this.push.discard(id);
 		});
+	}
+
+	/* Upload a file and send it as a message of its own. */
+	async #upload(file, note) {
+		const line = $('#upload') ?? document.createElement('p');
+		let why = 'failed';
+
+		line.id = 'upload';
+		line.className = 'hint';
+		line.setAttribute('role', 'status');
+		line.textContent = t('file.uploading', { name: file.name });
+		this.form.append(line);
+		try {
+			const res = await this.push.fetch('POST', '/api/uploads?name=' +
+			    encodeURIComponent(file.name), file);
+			if (res.status === 201) {
+				const f = await res.json();
+				this.#uploads.set(f.id, f);
+				this.push.send(this.id, { content: '',
+				    attachments: [f.id], ...note && { type: 'note' } });
+				line.remove();
+				return;
+			}
+			why = { 413: 'large', 415: 'kind', 507: 'quota' }[res.status] ??
+			    why;
+		} catch { /* said below */ }
+		line.className = 'notice warn';
+		line.setAttribute('role', 'alert');
+		line.textContent = t('file.' + why);
 	}
 
 	/* An entry of the outbox: the message before the server has it. */
@@ -407,7 +471,9 @@ export class Talk {
 		} else if (!li?.dataset.id) {
 			if (!li)
 				this.put({ client_id: entry.client_id, created_at: entry.at,
-				    content: entry.body.content, type: entry.body.type ??
+				    content: entry.body.content, attachments:
+				    entry.body.attachments?.map((id) =>
+				    this.#uploads.get(id)).filter(Boolean), type: entry.body.type ??
 				    'outgoing', status: 'queued', own: true,
 				    sender: page.view === 'chat' ?
 				    { kind: 'customer', id: page.customer } :

@@ -20,6 +20,7 @@ const TEXTS = {
 		lost: 'Mất kết nối', reconnecting: 'Đang kết nối lại...',
 		ended: 'Cuộc trò chuyện đã kết thúc. Bạn có thể nhắn tiếp bất cứ lúc nào.',
 		unread: (n) => `${n} tin chưa đọc`, us: 'Chúng tôi', you: 'Bạn', file: 'Tệp đính kèm',
+		attach: 'Đính kèm tệp', refused: 'Không gửi được tệp này',
 	},
 	th: {
 		title: 'แชทกับเรา', soon: 'โดยปกติเราตอบภายในไม่กี่นาที',
@@ -35,6 +36,7 @@ const TEXTS = {
 		lost: 'ออฟไลน์', reconnecting: 'กำลังเชื่อมต่อใหม่...',
 		ended: 'การสนทนาจบแล้ว เขียนต่อได้ทุกเมื่อ',
 		unread: (n) => `ยังไม่ได้อ่าน ${n} ข้อความ`, us: 'เรา', you: 'คุณ', file: 'ไฟล์แนบ',
+		attach: 'แนบไฟล์', refused: 'ส่งไฟล์นี้ไม่ได้',
 	},
 	en: {
 		title: 'Chat with us', soon: 'We usually answer within minutes',
@@ -50,6 +52,7 @@ const TEXTS = {
 		lost: 'Disconnected', reconnecting: 'Reconnecting...',
 		ended: 'The conversation has ended. Write again at any time to go on.',
 		unread: (n) => `${n} unread`, us: 'Us', you: 'You', file: 'Attachment',
+		attach: 'Attach a file', refused: 'This file could not be sent',
 	},
 };
 
@@ -124,7 +127,7 @@ form:focus-within{box-shadow:inset 0 2px var(--c)}
 .state.ok{background:#12392a;color:#b9efd0;border-color:#1d5540}
 .m.bad>p{background:#4b1f1c;color:#ffd9d5}.m.bad small{color:#ff9b93}}
 @media(max-width:480px){.panel{inset:0;width:auto;height:100dvh;border-radius:0;
-padding-bottom:env(safe-area-inset-bottom)}}`;
+padding-bottom:env(safe-area-inset-bottom)}}.m img{display:block;max-width:100%;height:auto;border-radius:8px}`;
 
 const URLS = /\bhttps?:\/\/[^\s<>"']*[^\s<>"'.,;:!?)\]}]/g;
 
@@ -170,9 +173,13 @@ export function mount(ui) {
 	const go = h('button.plain.go', { type: 'submit', 'aria-label': t.send,
 		title: t.send, disabled: true },
 	    icon('M4.4 11.9 20 4.6l-5.6 15.2-3-6zM11.4 13.8l4-4.2'));
+	const file = h('input', { type: 'file', hidden: true });
+	const clip = h('button.plain', { type: 'button', 'aria-label': t.attach,
+		title: t.attach, onclick: () => file.click() },
+	    icon('M20 11l-8 8a5 5 0 0 1-7-7l8-8a3 3 0 0 1 5 5l-8 8a1 1 0 0 1-2-2l7-7'));
 	const kept = h('p', null, t.kept);
 	const form = h('form', { noValidate: true }, name,
-	    h('div.row', null, text, go), kept);
+	    h('div.row', null, clip, file, text, go), kept);
 	const panel = h('section.panel', { role: 'dialog', hidden: true,
 		tabIndex: -1, 'aria-labelledby': 'title' }, h('header', null, h('div', null, title,
 		sub), close), state, scroll, jump, form);
@@ -210,9 +217,30 @@ export function mount(ui) {
 			...(m.attachments ?? []).map((a) => {
 				const url = a.url ? new URL(a.url, ui.base + '/') : null;
 				const label = a.name || t.file;
+				if (/^\/media\//.test(a.url))
+					return medium(a, label);
 				return url && /^https?:$/.test(url.protocol) ?
 				    link(url.href, label) : label;
 			})];
+	}
+
+	/* One of our files: fetched by token, which a link could not carry. */
+	function medium(a, label) {
+		const blob = async () => URL.createObjectURL(
+		    await (await push.fetch('GET', a.url)).blob());
+		if (!/^image\//.test(a.mime))
+			return h('a', { href: '#', onclick: async (e) => {
+				e.preventDefault();
+				const url = await blob();
+				h('a', { href: url, download: label }).click();
+				setTimeout(() => URL.revokeObjectURL(url), 60000);
+			} }, label);
+		const img = h('img', { alt: label, width: a.width, height: a.height });
+		blob().then((url) => {
+			img.onload = () => URL.revokeObjectURL(url);
+			img.src = url;
+		}, () => {});
+		return img;
 	}
 
 	function link(href, label) {
@@ -518,7 +546,8 @@ export function mount(ui) {
 		}
 		change(() => {
 			if (!el) {
-				el = draw({ content: e.body.content, created_at: e.at,
+				el = draw({ content: e.body.content,
+					attachments: e.body.files, created_at: e.at,
 					sender: { kind: 'customer' } });
 				el.client_id = e.client_id;
 				waiting.set(e.client_id, el);
@@ -530,11 +559,10 @@ export function mount(ui) {
 		}, !el);
 	}
 
-	async function submit() {
-		const content = text.value.trim();
-
-		if (content === '' || starting)
-			return;
+	/* Whether there is a conversation; makes one if it must. */
+	async function ready() {
+		if (starting)
+			return false;
 		if (!push) {
 			go.disabled = true;
 			starting = session ? resume() : begin();
@@ -546,9 +574,32 @@ export function mount(ui) {
 			}
 			starting = null;
 			go.disabled = false;
-			if (!push)
-				return;
 		}
+		return !!push;
+	}
+
+	async function attach(f) {
+		if (!f || !await ready())
+			return;
+		file.value = '';
+		try {
+			const res = await push.fetch('POST', '/api/uploads?name=' +
+			    encodeURIComponent(f.name), f), a = await res.json();
+			if (!res.ok)
+				throw a;
+			push.send(session.conversation, { content: '',
+				attachments: [a.id], files: [a] });
+			toEnd();
+		} catch {
+			said('error', t.refused);
+		}
+	}
+
+	async function submit() {
+		const content = text.value.trim();
+
+		if (content === '' || !await ready())
+			return;
 		text.value = '';
 		grow();
 		push.send(session.conversation, { content });
@@ -634,6 +685,7 @@ export function mount(ui) {
 		grow();
 		push?.typing(session.conversation, text.value !== '');
 	});
+	file.addEventListener('change', () => attach(file.files[0]));
 	form.addEventListener('submit', (e) => {
 		e.preventDefault();
 		submit();
