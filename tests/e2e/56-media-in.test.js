@@ -3,8 +3,9 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sanitized } from './lib/harness.js';
 import { Shop, until } from './lib/shop.js';
 import { startZalo } from '../standin/zalo.js';
 import { png, jpeg, mp4 } from './lib/files.js';
@@ -179,4 +180,30 @@ test('a deleted message is not fetched for', async () => {
   await until(async () => (await shop.one('SELECT count(*) FROM media_fetches')) === 0);
   assert.equal(await total(), await shop.one('SELECT count(*) FROM attachments'));
   assert.equal(stored().length, await total());
+});
+
+test('a large file passes through the worker, not into its memory', async () => {
+  const film = mp4(20 << 20);
+  const server = http.createServer((rq, rs) => rs.end(film));
+  await new Promise((ok) => server.listen(0, '127.0.0.1', ok));
+  const own = await Shop.open({ fetch_http: 'on', fetch_networks: '127.0.0.1' });
+  try {
+    await own.zalo(zalo.url);
+    await own.hook({ app_id: own.account.app_id, sender: { id: '4830000000000000091' },
+      recipient: { id: own.account.oa_id }, event_name: 'user_send_video',
+      message: { msg_id: 'm', attachments: [{ type: 'video',
+        payload: { url: `http://127.0.0.1:${server.address().port}/film.mp4` } }] },
+      timestamp: String(Date.now()) });
+    const w = own.worker();
+    let most = 0;
+    await until(async () => {
+      most = Math.max(most, Number(/RssAnon:\s+(\d+)/.exec(
+        readFileSync(`/proc/${w.pid}/status`, 'utf8'))?.[1] ?? 0));
+      return (await own.one('SELECT size FROM attachments')) === film.length;
+    }, 20000);
+    assert.ok(sanitized || most < 12288, `${most} KiB`);
+  } finally {
+    await own.close();
+    server.close();
+  }
 });

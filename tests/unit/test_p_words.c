@@ -27,7 +27,7 @@ static struct conf cf = { .www_dir = www,
 	.zone_minutes = 420,
 	.message_chars_max = 10,
 	.message_bytes_max = 40 };
-static struct req rq = { .cf = &cf, .now_ms = NOW };
+static struct req rq = { .cf = &cf, .now_ms = NOW, .base_path = "/b" };
 static struct view v = { .rq = &rq, .locale = "vi" };
 
 static const char *
@@ -212,7 +212,7 @@ messages(void **state)
 	    "\"name\":\"Tôi\"},\"created_at\":1795229790000},"
 	    "{\"id\":\"11\",\"type\":\"incoming\",\"content\":\"\","
 	    "\"kind\":\"image\",\"attachments\":[{\"url\":\"javascript:x\","
-	    "\"name\":\"a.png\"},{\"url\":\"//evil\"},{\"url\":\"/media/1\"}],"
+	    "\"name\":\"a.png\"},{\"url\":\"//evil\"},{\"url\":\"/media/1\",\"mime\":\"image/png\"}],"
 	    "\"sender\":{\"kind\":\"customer\",\"id\":\"9\"},"
 	    "\"created_at\":1795100000000}]");
 	struct json_object *list, *m, *files;
@@ -234,7 +234,9 @@ messages(void **state)
 	assert_string_equal(
 	    get(json_object_array_get_idx(files, 1), "label"), "Hình ảnh");
 	assert_string_equal(
-	    get(json_object_array_get_idx(files, 2), "link"), "/media/1");
+	    get(json_object_array_get_idx(files, 2), "link"), "/b/media/1");
+	assert_string_equal(
+	    get(json_object_array_get_idx(files, 2), "image"), "/b/media/1");
 	m = json_object_array_get_idx(list, 1);
 	assert_string_equal(get(m, "side"), "us");
 	assert_string_equal(get(m, "day"), "Hôm nay");
