@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "log.h"
 #include "store_delivery.h"
+#include "store_media.h"
 #include "store_webhook.h"
 
 #include <errno.h>
@@ -220,6 +221,8 @@ starter_due(struct store *st)
 	if (store_webhook_due(st, &at) == STORE_DONE && at < due)
 		due = at;
 	if (store_delivery_due(st, &at) == STORE_DONE && at < due)
+		due = at;
+	if (store_fetch_due(st, &at) == STORE_DONE && at < due)
 		due = at;
 	return due;
 }

@@ -392,30 +392,31 @@ claim_fill(struct store *st, int64_t id, struct fetch *f)
 	return rc;
 }
 
-/* Whether anything is due at all: asked often, without the write lock. */
-static int
-fetch_due(struct store *st)
+int
+store_fetch_due(struct store *st, int64_t *at)
 {
 	static const char sql[] =
-	    "SELECT 1 FROM media_fetches WHERE due_at <= :now"
-	    " AND lease_until <= :now LIMIT 1";
+	    "SELECT due_at FROM media_fetches WHERE lease_until <= :now"
+	    " ORDER BY due_at, message_id LIMIT 1";
 	sqlite3_stmt *q = store_stmt(st, sql);
-	int64_t one;
 
 	bind_int(q, ":now", store_now(st));
-	return step_int(st, q, &one);
+	return step_int(st, q, at);
 }
 
 int
 store_fetch_claim(
     struct store *st, const char *by, int64_t lease_ms, struct fetch *f)
 {
-	int64_t id = 0;
+	int64_t id = 0, at;
 	int rc;
 
 	memset(f, 0, sizeof *f);
-	if ((rc = fetch_due(st)) != STORE_DONE)
+	/* Asked often: without the write lock. */
+	if ((rc = store_fetch_due(st, &at)) != STORE_DONE)
 		return rc;
+	if (at > store_now(st))
+		return STORE_NONE;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	rc = claim_id(st, by, lease_ms, &id);

@@ -89,6 +89,9 @@ void fetch_fini(struct fetch *f);
 int store_fetch_add(struct store *st, int64_t message, int64_t channel,
     const char *url, const char *ref);
 
+/* store_fetch_due(st, at): when the next one is due; NONE if there is none. */
+int store_fetch_due(struct store *st, int64_t *at);
+
 /*
  * store_fetch_claim(st, by, lease_ms, f): the one due longest, of a channel
  * that is ok; ours for ${lease_ms}.  NONE: nothing is due.
