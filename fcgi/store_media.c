@@ -396,8 +396,8 @@ int
 store_fetch_due(struct store *st, int64_t *at)
 {
 	static const char sql[] =
-	    "SELECT due_at FROM media_fetches WHERE lease_until <= :now"
-	    " ORDER BY due_at, message_id LIMIT 1";
+	    "SELECT due_at FROM media_fetches WHERE due_at > 0"
+	    " AND lease_until <= :now ORDER BY due_at, message_id LIMIT 1";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":now", store_now(st));
