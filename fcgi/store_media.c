@@ -374,9 +374,9 @@ claim_fill(struct store *st, int64_t id, struct fetch *f)
 	if ((rc = step_row(st, q)) == 1) {
 		f->message = id;
 		f->channel = col_int(q, 0);
-		if (*col_str(q, 1) != '\0')
+		if (col_str(q, 1) != NULL)
 			f->url = strdup(col_str(q, 1));
-		else
+		else if (col_str(q, 2) != NULL)
 			f->ref = strdup(col_str(q, 2));
 		f->tries = col_int(q, 3);
 		col_copy(q, 4, f->kind, sizeof f->kind);

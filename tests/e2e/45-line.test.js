@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { Shop, sample, sampleJson, until } from './lib/shop.js';
 import { startLine } from '../standin/line.js';
+import { mp4, png } from './lib/files.js';
 
 const BOT = 'Uc0ffee00c0ffee00c0ffee00c0ffee00';
 const GROUP = 'C99998888777766665555444433332222';
@@ -252,4 +253,30 @@ test('two accounts at once keep to their own', async () => {
     assert.equal(c.headers.authorization, c.body.to === user(7)
       ? 'Bearer line-sample-channel-token' : 'Bearer other-token');
   assert.equal(line.sent.length, 6);
+});
+
+test('files are asked for by their messages, films once they are ready', async () => {
+  const send = async (type, id) => {
+    const got = await hook({ destination: BOT, events: [{ type: 'message',
+      mode: 'active', timestamp: Date.now(), webhookEventId: `f${id}`,
+      deliveryContext: { isRedelivery: false }, replyToken: `rt${id}`,
+      source: { type: 'user', userId: user(1) },
+      message: { type, id, contentProvider: { type: 'line' } } }] });
+    assert.equal(got.status, 200);
+  };
+  const file = async (id) => JSON.parse(await shop.one(
+    `SELECT attachments FROM messages WHERE external_id = '${id}'`))[0];
+  line.files['5300011'] = png({ width: 3, height: 2 });
+  line.files['5300012'] = mp4(50000);
+  await send('image', '5300011');
+  await send('video', '5300012');
+  await send('image', '5300013'); // gone already
+  shop.worker();
+  for (const id of ['5300011', '5300012', '5300013'])
+    await until(async () => (await file(id)).state !== 'fetching', 10000, id);
+  assert.equal((await file('5300011')).mime, 'image/png');
+  assert.equal((await file('5300012')).size, 50000);
+  assert.equal((await file('5300013')).state, 'failed');
+  const asked = line.calls.filter((c) => c.name === 'content');
+  assert.ok(asked.every((c) => /^Bearer ./.test(c.headers.authorization)));
 });
