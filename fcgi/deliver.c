@@ -285,6 +285,9 @@ job_answered(void *arg, struct http_answer *an)
 	case JOB_FETCH:
 		fetch_done(j, an);
 		return;
+	case JOB_ACT:
+		act_done(j, an);
+		return;
 	}
 }
 
@@ -376,6 +379,7 @@ deliver_take(struct deliver *dl)
 	size_t begun = 0;
 	struct job *j;
 
+	acts_take(dl);
 	if (now < dl->claim_at || dl->n >= (size_t)dl->cf->worker_jobs_max)
 		goto profiles;
 	dl->held_back = false;

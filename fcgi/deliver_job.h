@@ -13,13 +13,21 @@
 
 /*
  * What deliver.c (the list of jobs, profiles), deliver_send.c (one delivery
- * from claim to end), deliver_fetch.c (customers' files) and deliver_token.c
- * (renewing tokens) share.
+ * from claim to end), deliver_fetch.c (customers' files), deliver_token.c
+ * (renewing tokens) and deliver_act.c (typing and seen marks) share.
  */
 
 #define PROFILE_PAUSE_MS 60000 /* after a failure that may pass */
 
-enum job_kind { JOB_SEND, JOB_PROFILE, JOB_REFRESH, JOB_FETCH };
+enum job_kind { JOB_SEND, JOB_PROFILE, JOB_REFRESH, JOB_FETCH, JOB_ACT };
+
+#define TYPED_MAX 64 /* conversations that show somebody typing */
+
+/* A conversation whose customer was told that an agent types. */
+struct typed {
+	int64_t conversation; /* 0: free */
+	int64_t at;           /* monotonic ms */
+};
 
 /* One thing under way. */
 struct job {
@@ -79,6 +87,8 @@ struct deliver {
 	size_t npaces, next_pace; /* whose turn it is */
 	bool held_back;           /* a pace lets nothing begin just now */
 	int64_t claim_at, profile_at, fetch_at; /* not before, monotonic ms */
+	int64_t act_at;
+	struct typed typed[TYPED_MAX];
 };
 
 /* job_new(dl, kind, channel): in the list, or NULL.  job_free: out of it. */
@@ -118,6 +128,10 @@ void send_store(struct job *j);
 void send_held(struct job *j);
 void send_again(
     struct job *j, int64_t wait_s, const char *reason, const char *words);
+
+/* acts_take(dl): tell platforms who types, and what was seen.  act_done. */
+void acts_take(struct deliver *dl);
+void act_done(struct job *j, const struct http_answer *an);
 
 /* token_note(j): remember which token the request carries. */
 void token_note(struct job *j);

@@ -173,6 +173,10 @@ part_fill(struct job *j)
 	out->quote = d->part == 0 && d->quote_external[0] != '\0'
 			 ? d->quote_external
 			 : NULL;
+	out->quote_token = out->quote != NULL && d->quote_token[0] != '\0'
+			       ? d->quote_token
+			       : NULL;
+	out->reply_token = d->reply_token[0] != '\0' ? d->reply_token : NULL;
 	out->last_inbound_at = d->last_inbound_at;
 	out->now_ms = clock_now_ms();
 	out->tries = d->tries;

@@ -1170,6 +1170,23 @@ read_event(struct store *st, const struct who *who,
 	return rc;
 }
 
+/* An agent read further in a platform's conversation: it is to be told. */
+static int
+read_seen(struct store *st, const struct who *who, const struct conversation *c)
+{
+	static const char sql[] =
+	    "INSERT INTO seen_marks (conversation_id) VALUES (:id)"
+	    " ON CONFLICT DO NOTHING";
+	sqlite3_stmt *q;
+
+	if (who->kind != WHO_USER || c->channel == 0 ||
+	    c->platform[0] == '\0' || strcmp(c->platform, "web") == 0)
+		return STORE_DONE;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", c->id);
+	return step_done(st, q);
+}
+
 static int
 read_apply(struct store *st, const struct who *who, int64_t id, int64_t message)
 {
@@ -1181,6 +1198,8 @@ read_apply(struct store *st, const struct who *who, int64_t id, int64_t message)
 		rc = read_newest(st, who, id, &message);
 	if (rc == STORE_DONE)
 		rc = read_write(st, who, id, message);
+	if (rc == STORE_DONE)
+		rc = read_seen(st, who, &c);
 	if (rc == STORE_DONE)
 		rc = read_event(st, who, &c, message);
 	return rc;

@@ -15,6 +15,7 @@
 #include "store_message.h"
 
 #define BATCH 100
+#define REPLY_TOKEN_MS 30000
 
 void
 delivery_fini(struct delivery *d)
@@ -181,7 +182,9 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 	    " (SELECT r.external_id FROM messages r WHERE r.id = m.reply_to"
 	    "  AND r.channel_id = d.channel_id),"
 	    " c.last_inbound_at, c.sent_since, m.kind, m.content,"
-	    " m.attachments, m.payload FROM deliveries d"
+	    " m.attachments, m.payload, (SELECT k.quote_token"
+	    "  FROM message_marks k WHERE k.message_id = m.reply_to)"
+	    " FROM deliveries d"
 	    " JOIN messages m ON m.id = d.message_id"
 	    " JOIN conversations c ON c.id = d.conversation_id"
 	    " JOIN channels h ON h.id = d.channel_id WHERE d.id = :id";
@@ -212,11 +215,43 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 		d->content = strdup(col_str(q, 15));
 		d->attachments = col_json(q, 16);
 		d->payload = col_json(q, 17);
+		col_copy(q, 18, d->quote_token, sizeof d->quote_token);
 		if (d->content == NULL)
 			rc = store_failed(st, "delivery", SQLITE_NOMEM);
 	}
 	stmt_end(q);
 	return rc;
+}
+
+/* The token of the customer's newest message, offered once. */
+static int
+claim_reply_token(struct store *st, struct delivery *d)
+{
+	static const char sql[] =
+	    "SELECT message_id, reply_token FROM message_marks"
+	    " WHERE conversation_id = :conversation AND message_id > :since"
+	    " ORDER BY message_id DESC LIMIT 1";
+	static const char used_sql[] =
+	    "UPDATE message_marks SET reply_token = NULL WHERE message_id = :id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t id = 0;
+	int rc;
+
+	/* A message's id is its time. */
+	bind_int(q, ":conversation", d->conversation);
+	bind_int(q, ":since", store_now(st) - REPLY_TOKEN_MS);
+	if ((rc = step_row(st, q)) == 1) {
+		id = col_int(q, 0);
+		col_copy(q, 1, d->reply_token, sizeof d->reply_token);
+	}
+	stmt_end(q);
+	if (rc == -1)
+		return STORE_FAILED;
+	if (d->reply_token[0] == '\0')
+		return STORE_DONE;
+	q = store_stmt(st, used_sql);
+	bind_int(q, ":id", id);
+	return step_done(st, q);
 }
 
 static int
@@ -231,6 +266,8 @@ claim_apply(struct store *st, int64_t channel, const char *by, int64_t lease_ms,
 	if (claim_take(st, id, by, lease_ms) != STORE_DONE)
 		return STORE_FAILED;
 	rc = claim_fill(st, id, d);
+	if (rc == STORE_DONE)
+		rc = claim_reply_token(st, d);
 	return rc == STORE_DONE ? status_update(st, d->message) : STORE_FAILED;
 }
 

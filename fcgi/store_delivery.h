@@ -21,6 +21,9 @@ struct delivery {
 	char conversation_external[256];
 	char customer_external[256]; /* "" if not known */
 	char quote_external[256];    /* platform's id of the quoted one, "" */
+	char quote_token[512];       /* that came with the quoted one, or "" */
+	char reply_token[512]; /* that came with the customer's newest one, not
+				  30 s ago, and was not offered yet; or "" */
 	int64_t last_inbound_at, sent_since;
 	char kind[12];
 	char *content;                   /* whole text of the message; owned */

@@ -343,6 +343,29 @@ message_insert(struct store *st, const struct message *m,
 	return step_done(st, q);
 }
 
+/* The tokens that came with it, where the platform gave any. */
+static int
+message_marks(
+    struct store *st, const struct message *m, const struct conversation *c)
+{
+	static const char sql[] =
+	    "INSERT INTO message_marks (message_id, conversation_id,"
+	    " reply_token, seen_token, quote_token)"
+	    " VALUES (:id, :conversation, :reply, :seen, :quote)";
+	sqlite3_stmt *q;
+
+	if (m->reply_token == NULL && m->seen_token == NULL &&
+	    m->quote_token == NULL)
+		return STORE_DONE;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", m->id);
+	bind_int(q, ":conversation", c->id);
+	bind_str(q, ":reply", m->reply_token);
+	bind_str(q, ":seen", m->seen_token);
+	bind_str(q, ":quote", m->quote_token);
+	return step_done(st, q);
+}
+
 static int
 message_conversation(
     struct store *st, const struct message *m, const struct conversation *c)
@@ -524,6 +547,8 @@ message_store(struct store *st, const struct who *who, struct message *m,
 	if ((rc = message_files(st, who, m)) != STORE_DONE)
 		return rc;
 	rc = message_insert(st, m, c, queued);
+	if (rc == STORE_DONE)
+		rc = message_marks(st, m, c);
 	if (rc == STORE_DONE)
 		rc = message_conversation(st, m, c);
 	if (rc == STORE_DONE && queued)

@@ -36,11 +36,12 @@ struct message {
 	int64_t channel; /* with external_id: the key against doubles */
 	const char *external_id;
 	const char *reply_external; /* external id of the quoted one */
-	int64_t sent_at;            /* ms; 0: now */
-	int64_t inbox;              /* webhook_inbox.id */
-	bool echo;  /* went out elsewhere: no delivery is made */
-	bool quiet; /* with a stopped thread (standby): the reply
-		       window does not move */
+	const char *reply_token, *seen_token, *quote_token; /* or NULL */
+	int64_t sent_at;                                    /* ms; 0: now */
+	int64_t inbox; /* webhook_inbox.id */
+	bool echo;     /* went out elsewhere: no delivery is made */
+	bool quiet;    /* with a stopped thread (standby): the reply
+			  window does not move */
 
 	/* Filled in: */
 	int64_t id;                /* also on STORE_REPEATED */

@@ -239,6 +239,21 @@ CREATE TABLE message_edits(
   PRIMARY KEY(message_id, version)
 ) STRICT, WITHOUT ROWID;
 
+-- What a platform gave along with a customer's message.
+CREATE TABLE message_marks(
+  message_id      INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE,
+  conversation_id INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
+  reply_token     TEXT,                  -- lets one answer go free of charge; NULL: used, or none
+  seen_token      TEXT,                  -- lets it be marked as seen
+  quote_token     TEXT                   -- lets it be quoted
+) STRICT;
+CREATE INDEX message_marks_conversation ON message_marks(conversation_id, message_id);
+
+-- Conversations that an agent has read further since their platform was told.
+CREATE TABLE seen_marks(
+  conversation_id INTEGER PRIMARY KEY REFERENCES conversations ON DELETE CASCADE
+) STRICT;
+
 -- Who types, for a few seconds, for those who poll.
 CREATE TABLE typing(
   conversation_id INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
