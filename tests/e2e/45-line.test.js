@@ -232,6 +232,47 @@ test('tokens are made from the channel id, before they end and when refused', as
     ['first', 'second', 'third', 'fourth']);
 });
 
+test('a fresh token lets one answer go free; lost there it stays unknown', async () => {
+  await shop.parley('channel', 'set', '--id', channel, '--set', 'use_reply=1');
+  shop.worker();
+  await says(user(9), 'hi');
+  const first = await shop.agentSays(user(9), 'free');
+  await shop.reaches(first, 'sent');
+  const second = await shop.agentSays(user(9), 'not free');
+  await shop.reaches(second, 'sent');
+  assert.deepEqual(line.sent.map((m) => [m.to, m.text]),
+    [[`rt${n}`, 'free'], [user(9), 'not free']]);
+
+  // Used up elsewhere: by push instead, once.
+  await says(user(9), 'again');
+  line.used.add(`rt${n}`);
+  await shop.reaches(await shop.agentSays(user(9), 'after all'), 'sent');
+  assert.equal(line.sent.at(-1).to, user(9));
+  assert.equal(pushes().length, 2);
+
+  for (const how of [{ drop: true }, { error: 500 }]) {
+    await says(user(9), 'and again');
+    line.script('reply', how);
+    const id = await shop.agentSays(user(9), JSON.stringify(how));
+    await shop.reaches(id, 'unknown');
+  }
+  assert.equal(pushes().length, 2);
+  assert.equal(line.calls.filter((c) => c.name === 'reply').length, 4);
+});
+
+test('a quote goes by the token of what it quotes, and without when refused', async () => {
+  shop.worker();
+  await says(user(10), 'this one');
+  const [{ id }] = await shop.messages("m.content = 'this one'");
+  const quoted = { reply_to: String(id) };
+  await shop.reaches(await shop.agentSays(user(10), 'with', quoted), 'sent');
+  assert.equal(line.sent[0].messages[0].quoteToken, `q${n}`);
+  line.script('push', { error: 400, message: 'quoteToken' });
+  await shop.reaches(await shop.agentSays(user(10), 'without', quoted), 'sent');
+  assert.equal(line.sent[1].messages[0].quoteToken, undefined);
+  assert.equal(pushes().length, 3);
+});
+
 test('two accounts at once keep to their own', async () => {
   const other = `U${'b'.repeat(32)}`;
   line.tokens.add('other-token');
