@@ -123,6 +123,27 @@ test('what is not proven leaves nothing; what is repeated is there once', async 
     "SELECT count(*) FROM events WHERE type = 'new_message'"), 1);
 });
 
+test('an agent who types and reads is seen to', async () => {
+  const acts = () => fb.calls.flatMap((c) => c.body.sender_action ?? []);
+  shop.worker();
+  const mid = await page.says(USER, 'hello?');
+  await until(() => shop.one(`SELECT id FROM messages WHERE external_id = '${mid}'`));
+  await shop.agentSays(USER, 'one moment');
+  const as = (path, body) => shop.call('api.fcgi', 'POST', path, { body,
+    headers: { Authorization: `Bearer ${shop.agent}` } });
+  const c = await shop.conversation(USER);
+  assert.equal((await as(`/api/conversations/${c}/typing`, { typing: true })).status, 200);
+  await until(() => acts().includes('typing_on'));
+  await until(() => acts().includes('typing_off')); // nobody renewed it
+  await page.says(USER, 'and?');
+  const newest = await until(() => shop.one(
+    "SELECT max(id) FROM messages WHERE content = 'and?'"));
+  assert.equal((await as(`/api/conversations/${c}/read`,
+    { message_id: String(newest) })).status, 200);
+  await until(() => acts().includes('mark_seen'));
+  assert.equal(acts().filter((a) => a === 'mark_seen').length, 1);
+});
+
 test('an answer goes out once, is echoed, delivered and read', async () => {
   fb.profiles[USER] = { first_name: 'An', last_name: 'Nguyễn',
     profile_pic: 'https://p.example/a.jpg' };
