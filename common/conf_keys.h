@@ -74,7 +74,14 @@ K(platform_total_ms,	NUM,	"15000", 500, 120000, F, 0, "one whole exchange with a
 K(platform_bytes_max,	NUM,	"1048576", 4096, 16777216, F, 0, "a platform's answer")
 K(delivery_lease_ms,	NUM,	"90000", 1000, 600000, F, 0, "a worker that says nothing for so long is taken for dead; above two exchanges")
 K(echo_wait_s,		NUM,	"20", 0, 600, F, 0, "an echo may still settle a message whose answer was lost")
-K(backoff_percent,	NUM,	"100", 0, 1000, F, 0, "pauses between tries (1 s, 5 s, 30 s, 2 min, 10 min) in percent")
+K(backoff_percent,	NUM,	"100", 0, 1000, F, 0, "pauses between tries (1 s, 5 s, 30 s, 2 min, 10 min; of outgoing webhooks 5 s to 1 h) in percent")
+
+/* Outgoing webhooks. */
+K(hooks_max,		NUM,	"20", 0, 1000, F, 0, "outgoing webhooks that there may be")
+K(hook_at_once,		NUM,	"4", 1, 32, F, 0, "requests to one of them at once; events of one conversation go one after the other")
+K(hook_total_ms,	NUM,	"10000", 100, 120000, F, 0, "one whole exchange with its receiver")
+K(hook_failing_s,	NUM,	"86400", 1, 2592000, F, 0, "one that only fails for so long is switched off; an event that fails for so long is given up")
+K(hook_wait_max,	NUM,	"10000", 10, 1000000, F, 0, "events that wait for one; those beyond wait in the log")
 
 /* The event log. */
 K(retention_days,	NUM,	"7", 1, 3650, F, 0, "an event is kept while younger than this")

@@ -119,6 +119,12 @@ deliver_free(struct deliver *dl)
 	free(dl);
 }
 
+struct http_client *
+deliver_http(const struct deliver *dl)
+{
+	return dl->http;
+}
+
 size_t
 deliver_busy(const struct deliver *dl)
 {

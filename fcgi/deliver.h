@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "conf.h"
+#include "http_client.h"
 #include "store.h"
 
 /*
@@ -19,6 +20,9 @@ struct deliver;
  */
 struct deliver *deliver_new(const struct conf *cf, struct store *st);
 void deliver_free(struct deliver *dl);
+
+/* deliver_http(dl): where its requests run, for others'; borrowed. */
+struct http_client *deliver_http(const struct deliver *dl);
 
 /*
  * deliver_take(dl): begin what is due, as far as there is room.  How many.

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "log.h"
 #include "store_delivery.h"
+#include "store_hook.h"
 #include "store_media.h"
 #include "store_webhook.h"
 
@@ -223,6 +224,8 @@ starter_due(struct store *st)
 	if (store_delivery_due(st, &at) == STORE_DONE && at < due)
 		due = at;
 	if (store_fetch_due(st, &at) == STORE_DONE && at < due)
+		due = at;
+	if (store_hooks_next(st, &at) == STORE_DONE && at < due)
 		due = at;
 	return due;
 }

@@ -26,7 +26,7 @@ void starter_begin(const struct conf *cf, const char *conf_path, bool cgi);
 void starter_look(const struct conf *cf, struct store *st);
 
 /*
- * starter_due(st): when the worker is wanted, of deliveries and webhooks; a
+ * starter_due(st): when the worker is wanted, of all that waits for it; a
  * minute from now if nothing is known: it also keeps house.
  * starter_wanted(cf, at_ms): the worker's word at its end.
  */

@@ -1,7 +1,7 @@
 /*
  * The worker: what must not make anyone wait.  Its loop sends to platforms
- * (deliver.c) and keeps house.  It keeps nothing that another program needs
- * and may be killed at any moment.
+ * (deliver.c) and to others' programs (hook.c) and keeps house.  It keeps
+ * nothing that another program needs and may be killed at any moment.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "deliver.h"
 #include "emit.h"
+#include "hook.h"
 #include "inbound.h"
 #include "log.h"
 #include "media_dir.h"
@@ -25,6 +26,7 @@
 #include "store.h"
 #include "store_conversation.h"
 #include "store_event.h"
+#include "store_hook.h"
 #include "store_idem.h"
 #include "store_presence.h"
 #include "store_session.h"
@@ -105,6 +107,7 @@ keep_house(struct store *st, const struct conf *cf)
 	PURGE(store_webhook_purge(st, WEBHOOK_KEEP_MS));
 	PURGE(store_idem_purge(st, DAY_MS));
 	PURGE(store_session_purge(st));
+	PURGE(store_hook_purge(st, now - keep_ms));
 	media_tidy(cf, st, now >= files_at);
 	if (now >= files_at)
 		files_at = now + FILES_EVERY_MS;
@@ -137,11 +140,11 @@ house_due(const struct conf *cf)
 
 /* The loop; ${once}: until nothing was due for ${wait_s}. */
 static int
-work(struct store *st, const struct conf *cf, struct deliver *dl, bool once,
-    int64_t wait_s)
+work(struct store *st, const struct conf *cf, struct deliver *dl,
+    struct hooks *hk, bool once, int64_t wait_s)
 {
 	int64_t settle_at = 0, house_at = 0, end_at = 0, now;
-	size_t begun;
+	size_t begun, busy;
 	int pause_ms;
 
 	for (;;) {
@@ -155,6 +158,7 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once,
 		if (now >= settle_at) {
 			settle_at = now + SETTLE_EVERY_MS;
 			deliver_settle(dl);
+			hooks_settle(hk);
 			store_conversation_wake(st);
 			if (!cf->push_daemon)
 				(void)store_presence_expire(
@@ -169,10 +173,12 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once,
 			deliver_stop(dl);
 		}
 		store_idle(st);
-		if (begun > 0 || deliver_busy(dl) > 0 || pause_ms == 0 ||
-		    end_at == 0)
+		begun += hooks_take(hk, stopping != 0);
+		busy = deliver_busy(dl) + hooks_busy(hk);
+		store_idle(st);
+		if (begun > 0 || busy > 0 || pause_ms == 0 || end_at == 0)
 			end_at = now + wait_s * SECOND_MS;
-		if (deliver_busy(dl) == 0 &&
+		if (busy == 0 &&
 		    (stopping ||
 			(once && begun == 0 && pause_ms > 0 && now >= end_at)))
 			break;
@@ -195,8 +201,8 @@ work(struct store *st, const struct conf *cf, struct deliver *dl, bool once,
  * the lock taken and left it to us.
  */
 static int
-work_once(
-    struct store *st, const struct conf *cf, struct deliver *dl, int64_t wait_s)
+work_once(struct store *st, const struct conf *cf, struct deliver *dl,
+    struct hooks *hk, int64_t wait_s)
 {
 	char lock[4200];
 	int fd, i, rc = 0;
@@ -212,7 +218,7 @@ work_once(
 			return 1;
 		}
 		log_info("worker start once=1");
-		rc = work(st, cf, dl, true, wait_s);
+		rc = work(st, cf, dl, hk, true, wait_s);
 		if (!cf->worker_daemon)
 			starter_wanted(cf, starter_due(st));
 		close(fd);
@@ -225,6 +231,7 @@ int
 worker_run(struct conf *cf, bool once, int64_t wait_s)
 {
 	struct deliver *dl = NULL;
+	struct hooks *hk = NULL;
 	struct store *st = NULL;
 	int rc = 1;
 
@@ -234,17 +241,19 @@ worker_run(struct conf *cf, bool once, int64_t wait_s)
 		return 1;
 	emit_init(cf);
 	if ((st = database_open(cf)) == NULL ||
-	    (dl = deliver_new(cf, st)) == NULL)
+	    (dl = deliver_new(cf, st)) == NULL ||
+	    (hk = hooks_new(cf, st, deliver_http(dl))) == NULL)
 		goto out;
 	if (once) {
-		rc = work_once(st, cf, dl, wait_s);
+		rc = work_once(st, cf, dl, hk, wait_s);
 		goto out;
 	}
 	log_info("worker start once=0");
-	rc = work(st, cf, dl, false, 0);
+	rc = work(st, cf, dl, hk, false, 0);
 	log_info("worker end");
 out:
 	deliver_free(dl);
+	hooks_free(hk);
 	store_close(st);
 	emit_fini();
 	return rc;
