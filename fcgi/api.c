@@ -9,6 +9,7 @@
 #include "h_conversation.h"
 #include "h_customer.h"
 #include "h_health.h"
+#include "h_hook.h"
 #include "h_internal.h"
 #include "h_message.h"
 #include "h_stream.h"
@@ -67,6 +68,18 @@ static const struct route routes[] = {
 	{ "GET",    "/api/tags",		WHO_AGENT,    0,        tag_list, 0 },
 	{ "POST",   "/api/tags",		WHO_AGENT,    JSON_MAX, tag_post, 0 },
 	{ "DELETE", "/api/tags/:id",		WHO_AGENT,    0,        tag_delete, 0 },
+
+	{ "GET",    "/api/webhooks",		WHO_ADMIN,    0,        hook_list, 0 },
+	{ "POST",   "/api/webhooks",		WHO_ADMIN,    JSON_MAX, hook_post, 0 },
+	{ "GET",    "/api/webhooks/:id",	WHO_ADMIN,    0,        hook_get, 0 },
+	{ "PATCH",  "/api/webhooks/:id",	WHO_ADMIN,    JSON_MAX, hook_patch, 0 },
+	{ "DELETE", "/api/webhooks/:id",	WHO_ADMIN,    0,        hook_delete, 0 },
+	{ "POST",   "/api/webhooks/:id/secret",	WHO_ADMIN,    JSON_MAX, hook_post_secret, 0 },
+	{ "POST",   "/api/webhooks/:id/test",	WHO_ADMIN,    JSON_MAX, hook_post_test, 0 },
+	{ "GET",    "/api/webhooks/:id/attempts",
+						WHO_ADMIN,    0,        hook_attempts, 0 },
+	{ "POST",   "/api/webhooks/:id/attempts/:attempt/replay",
+						WHO_ADMIN,    JSON_MAX, hook_post_replay, 0 },
 
 	{ "POST",   "/chat/send",		WHO_AGENT,    JSON_MAX, chat_post_send, 0 },
 	{ "POST",   "/chat/notify",		WHO_AGENT,    JSON_MAX, chat_post_notify, 0 },

@@ -75,6 +75,15 @@ const message = ({ body }) => [
     who === x.author || who === 'admin' ? 200 : 403),
 }));
 
+const hook = { name: 'Ledger', url: 'https://hooks.example.com/', types: ['new_message'] };
+const webhook = (tail, { body, status = 200, fresh } = {}) => [
+  { name: 'own', fresh: fresh && ((c) => c.newHook()),
+    url: (c, who, id) => `/api/webhooks/${id ?? c.hook}${tail}`, body: () => body,
+    expect: () => status },
+  { name: 'missing', url: () => `/api/webhooks/${MISSING}${tail}`, body: () => body,
+    expect: () => 404 },
+];
+
 const rows = {
   'POST /api/auth/login': [
     { name: 'own', url: () => '/api/auth/login',
@@ -174,6 +183,21 @@ const rows = {
     { name: 'missing', url: () => `/api/tags/${MISSING}`, expect: () => 404 },
   ],
 
+  'GET /api/webhooks': plain('/api/webhooks'),
+  'POST /api/webhooks': plain('/api/webhooks', 201, () => hook),
+  'GET /api/webhooks/:id': webhook(''),
+  'PATCH /api/webhooks/:id': webhook('', { body: { name: 'so' } }),
+  'DELETE /api/webhooks/:id': webhook('', { fresh: true }),
+  'POST /api/webhooks/:id/secret': webhook('/secret', { body: {} }),
+  'POST /api/webhooks/:id/test': webhook('/test', { body: {}, status: 202 }),
+  'GET /api/webhooks/:id/attempts': webhook('/attempts'),
+  'POST /api/webhooks/:id/attempts/:attempt/replay': [
+    { name: 'own', url: (c) => `/api/webhooks/${c.hook}/attempts/${MISSING}/replay`,
+      body: () => ({}), expect: () => 404 },
+    { name: 'missing', url: () => `/api/webhooks/${MISSING}/attempts/1/replay`,
+      body: () => ({}), expect: () => 404 },
+  ],
+
   'POST /chat/send': [
     { name: 'own', url: () => '/chat/send', body: (c) => ({ userId: c.agent.id, message: 'hi' }),
       expect: () => 200 },
@@ -242,6 +266,8 @@ test('the rights matrix', async (t) => {
     { type: 'group', subject: 'team', participants: others.map((x) => c[x].id) });
   c.newCustomer = () => made('agent', '/api/customers', { name: 'Gone' });
   c.newTag = () => made('agent', '/api/tags', { name: c.unique() });
+  c.newHook = () => made('admin', '/api/webhooks', hook);
+  c.hook = await c.newHook();
   c.spare = async (who) => {
     if (who === 'visitor')
       return undefined;

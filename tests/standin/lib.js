@@ -10,6 +10,7 @@
 //   refusal(text, rq)             the answer to what is not well formed
 //   scripted(step, name)          the answer for {error}
 //   unnamed(answer)               takes the message's id out of an answer
+//   scriptOf(name, content)       whose script it meets, if not the name's
 //
 // In a test:
 //   const zalo = await startZalo();
@@ -91,6 +92,10 @@ export class Standin {
     this.scripts.set(name, [...(this.scripts.get(name) ?? []), ...steps]);
   }
 
+  scriptOf(name) {
+    return name;
+  }
+
   // Let the held answers go.
   release() {
     for (const go of this.held.splice(0))
@@ -164,7 +169,7 @@ export class Standin {
     // First the form of the request, so that a script cannot hide a fault.
     const what = this.check(name, rq, url, body);
     this.calls.push({ name, at: Date.now(), body: what, headers: rq.headers });
-    const step = this.scripts.get(name)?.shift() ?? {};
+    const step = this.scripts.get(this.scriptOf(name, what))?.shift() ?? {};
     if (step.error !== undefined)
       return give(rs, this.scripted(step, name), step.headers);
     if (step.status !== undefined) {
