@@ -83,6 +83,15 @@ K(hook_total_ms,	NUM,	"10000", 100, 120000, F, 0, "one whole exchange with its r
 K(hook_failing_s,	NUM,	"86400", 1, 2592000, F, 0, "one that only fails for so long is switched off; an event that fails for so long is given up")
 K(hook_wait_max,	NUM,	"10000", 10, 1000000, F, 0, "events that wait for one; those beyond wait in the log")
 
+/* Bots. */
+K(bot_jobs_max,		NUM,	"16", 1, 256, F, 0, "questions to bots' endpoints at once")
+K(bot_total_ms,		NUM,	"60000", 1000, 600000, F, 0, "one question to a bot's endpoint, answer included")
+K(bot_lease_ms,		NUM,	"15000", 100, 600000, F, 0, "a worker that says nothing for so long after bot_total_ms is taken for dead")
+K(bot_bytes_max,	NUM,	"262144", 4096, 16777216, F, 0, "answer of a bot's endpoint")
+K(bot_hour_answers_max,	NUM,	"60", 1, 100000, F, 0, "answers of a bot in one conversation in an hour, then it hands over: the other side may be a bot too")
+K(chat_wait_ms,		NUM,	"25000", 0, 55000, F, 0, "POST /chat waits so long for a bot's endpoint, then 202")
+K(chat_waits_max,	NUM,	"4", 0, 64, F, 0, "of them that wait at once, and never all processes of api.fcgi; the others get 202 at once")
+
 /* The event log. */
 K(retention_days,	NUM,	"7", 1, 3650, F, 0, "an event is kept while younger than this")
 K(retention_events,	NUM,	"10000", 100, 100000000, F, 0, "and while among this many newest")

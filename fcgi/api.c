@@ -5,6 +5,7 @@
  */
 
 #include "h_auth.h"
+#include "h_bot.h"
 #include "h_chat.h"
 #include "h_conversation.h"
 #include "h_customer.h"
@@ -64,6 +65,13 @@ static const struct route routes[] = {
 
 	{ "GET",    "/api/users",		WHO_AGENT,    0,        user_list, 0 },
 	{ "POST",   "/api/users/:id/messages",	WHO_AGENT,    JSON_MAX, message_post_user, 0 },
+	{ "GET",    "/api/bots",		WHO_ADMIN,    0,        bot_list, 0 },
+	{ "POST",   "/api/bots",		WHO_ADMIN,    JSON_MAX, bot_post, 0 },
+	{ "GET",    "/api/bots/:id",		WHO_ADMIN,    0,        bot_get, 0 },
+	{ "PATCH",  "/api/bots/:id",		WHO_ADMIN,    JSON_MAX, bot_patch, 0 },
+	{ "DELETE", "/api/bots/:id",		WHO_ADMIN,    0,        bot_delete, 0 },
+	{ "POST",   "/api/bots/:id/test",	WHO_ADMIN,    JSON_MAX, bot_post_test, 0 },
+
 	{ "GET",    "/api/presence",		WHO_AGENT,    0,        presence_get, 0 },
 	{ "GET",    "/api/tags",		WHO_AGENT,    0,        tag_list, 0 },
 	{ "POST",   "/api/tags",		WHO_AGENT,    JSON_MAX, tag_post, 0 },

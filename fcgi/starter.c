@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "store_bot.h"
 #include "store_delivery.h"
 #include "store_hook.h"
 #include "store_media.h"
@@ -224,6 +225,8 @@ starter_due(struct store *st)
 	if (store_delivery_due(st, &at) == STORE_DONE && at < due)
 		due = at;
 	if (store_fetch_due(st, &at) == STORE_DONE && at < due)
+		due = at;
+	if (store_bot_due(st, &at) == STORE_DONE && at < due)
 		due = at;
 	if (store_hooks_next(st, &at) == STORE_DONE && at < due)
 		due = at;

@@ -161,14 +161,18 @@ put_name(struct store *st, struct json_object *o, const char *key,
 	static const char agent[] = "SELECT name FROM users WHERE id = :id";
 	static const char customer[] =
 	    "SELECT name FROM customers WHERE id = :id";
+	static const char bot[] = "SELECT name FROM bots WHERE id = :id";
 	sqlite3_stmt *q;
 	int rc;
 
 	json_put_str(o, key, NULL);
 	if (id == 0 || kind == NULL ||
-	    (strcmp(kind, "agent") != 0 && strcmp(kind, "customer") != 0))
+	    (strcmp(kind, "agent") != 0 && strcmp(kind, "customer") != 0 &&
+		strcmp(kind, "bot") != 0))
 		return 0;
-	q = store_stmt(st, *kind == 'a' ? agent : customer);
+	q = store_stmt(st, *kind == 'a'   ? agent
+			   : *kind == 'b' ? bot
+					  : customer);
 	bind_int(q, ":id", id);
 	if ((rc = step_row(st, q)) == 1)
 		json_put_str(o, key, col_str(q, 0));
@@ -253,7 +257,8 @@ enum {
 	ROW_READ,
 	ROW_ID,
 	ROW_TYPE,
-	ROW_ASSIGNEE
+	ROW_ASSIGNEE,
+	ROW_CHANNEL
 };
 
 static int
@@ -307,6 +312,10 @@ put_parts(struct store *st, const struct who *who, struct json_object *o,
 		col_int(q, ROW_ASSIGNEE)) == -1 ||
 	    put_tags(st, o, id) == -1)
 		return -1;
+	if (col_int(q, ROW_CUSTOMER) != 0 && col_int(q, ROW_CHANNEL) != 0 &&
+	    (who == NULL || who->kind != WHO_CUSTOMER) &&
+	    bot_put(st, o, id, col_int(q, ROW_CHANNEL)) == -1)
+		return -1;
 	if (strcmp(type, "customer") != 0 && put_participants(st, o, id) == -1)
 		return -1;
 	if (col_int(q, ROW_LAST) != 0 && put_last(st, o, q) == -1)
@@ -340,13 +349,13 @@ conversation_json(struct store *st, const struct who *who, int64_t id,
 	    " l.deleted_at AS \"-\", c.last_message_id AS \"-\","
 	    " p.read_id AS \"-\","
 	    " c.id AS \"#id\", c.type AS type,"
-	    " c.assignee_id AS \"-\","
+	    " c.assignee_id AS \"-\", c.channel_id AS \"-\","
 	    " c.channel_id AS \"#channel_id\","
 	    " coalesce(h.platform, 'web') AS platform, NULL AS customer,"
 	    " c.subject AS subject, c.status AS status,"
 	    " c.snoozed_until AS snoozed_until, c.priority AS priority,"
 	    " c.assignee_id AS \"#assignee_id\", NULL AS assignee_name,"
-	    " c.team_id AS \"#team_id\", NULL AS \"[tags\","
+	    " c.team_id AS \"#team_id\", NULL AS bot, NULL AS \"[tags\","
 	    " NULL AS \"[participants\", NULL AS last_message,"
 	    " l.created_at AS last_message_at, 0 AS unread_count,"
 	    " c.merged_into AS \"#merged_into\","
@@ -955,22 +964,38 @@ patch_write(struct store *st, int64_t id, const struct conversation_patch *p)
 	return p->tags != NULL ? tags_set(st, false, id, p->tags) : STORE_DONE;
 }
 
+/* It is a person's now: a bot there is silent. */
+static int
+patch_hush(
+    struct store *st, const struct who *who, const struct conversation *c)
+{
+	char by[40];
+	int rc;
+
+	who_text(who, by);
+	rc = bot_hush(st, c->id, c->channel, by, "assigned");
+	return rc == STORE_NONE ? STORE_DONE : rc;
+}
+
 static int
 patch_apply(struct store *st, const struct who *who, int64_t id,
     const struct conversation_patch *p)
 {
 	static const char *const keys[] = { "status", "subject", "assignee_id",
-		"team_id", "priority", "snoozed_until", "tags", NULL };
+		"team_id", "priority", "snoozed_until", "tags", "bot", NULL };
 	struct json_object *before = NULL, *after = NULL, *changed = NULL;
+	struct conversation c;
 	int rc;
 
-	rc = store_conversation_may(st, who, id, MAY_PATCH, NULL);
+	rc = store_conversation_may(st, who, id, MAY_PATCH, &c);
 	if (rc == STORE_DONE)
 		rc = patch_check(st, p);
 	if (rc == STORE_DONE)
 		rc = conversation_json(st, NULL, id, &before);
 	if (rc == STORE_DONE)
 		rc = patch_write(st, id, p);
+	if (rc == STORE_DONE && p->assignee > 0 && c.customer != 0)
+		rc = patch_hush(st, who, &c);
 	if (rc == STORE_DONE)
 		rc = conversation_json(st, NULL, id, &after);
 	if (rc == STORE_DONE) {

@@ -213,6 +213,22 @@ int message_forget(struct store *st, int64_t id);
 /* conversation_read(st, who, id, message): the watermark alone, no event. */
 int conversation_read(
     struct store *st, const struct who *who, int64_t id, int64_t message);
+/*
+ * What messages and conversations tell bots (store_bot_ask.c), inside
+ * store_begin.
+ * bot_hear(st, m, c): a message was stored; where a bot answers, it is asked.
+ * ${c} is the conversation as it was before.
+ * bot_hush(st, conversation, channel, by, reason): a person speaks now.  NONE:
+ * no bot is there, or it was silent.
+ * bot_put(st, o, conversation, channel): `bot` of the conversation ${o}; 0, -1.
+ */
+struct message;
+int bot_hear(
+    struct store *st, const struct message *m, const struct conversation *c);
+int bot_hush(struct store *st, int64_t conversation, int64_t channel,
+    const char *by, const char *reason);
+int bot_put(struct store *st, struct json_object *o, int64_t conversation,
+    int64_t channel);
 /* json_pick(o, keys): returns new the members named, NULL ends the list. */
 struct json_object *json_pick(struct json_object *o, const char *const *keys);
 /* tags_set(st, table, id, tags): the names as the thing's tags; 1 or -1. */

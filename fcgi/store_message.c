@@ -42,7 +42,9 @@
 	"  'name', CASE m.sender_kind WHEN 'agent' THEN"                         \
 	"    (SELECT s.name FROM users s WHERE s.id = m.sender_id)"              \
 	"   WHEN 'customer' THEN"                                                \
-	"    (SELECT s.name FROM customers s WHERE s.id = m.sender_id) END)"     \
+	"    (SELECT s.name FROM customers s WHERE s.id = m.sender_id)"          \
+	"   WHEN 'bot' THEN"                                                     \
+	"    (SELECT s.name FROM bots s WHERE s.id = m.sender_id) END)"          \
 	"  AS \"{sender\","                                                      \
 	" m.type AS type, m.kind AS kind,"                                       \
 	" CASE WHEN m.deleted_at IS NULL THEN m.content END AS content,"         \
@@ -531,6 +533,35 @@ message_files(struct store *st, const struct who *who, struct message *m)
 	return STORE_DONE;
 }
 
+/*
+ * A bot is asked, or made silent by a person's words.  ${c} is what the
+ * conversation was before.
+ */
+static int
+message_bot(struct store *st, const struct who *who, const struct message *m,
+    const struct conversation *c)
+{
+	struct json_object *changed;
+	char by[40];
+	int rc;
+
+	if (c->customer == 0 || m->note)
+		return STORE_DONE;
+	if (m->incoming || strcmp(m->sender_kind, "agent") != 0)
+		return bot_hear(st, m, c);
+	if (who != NULL)
+		who_text(who, by);
+	else
+		snprintf(by, sizeof by, "platform");
+	rc = bot_hush(st, c->id, c->channel, by, "agent");
+	if (rc != STORE_DONE)
+		return rc == STORE_NONE ? STORE_DONE : rc;
+	changed = json_object_new_array();
+	json_object_array_add(changed, json_object_new_string("bot"));
+	return conversation_event(
+	    st, who, c->id, "conversation_updated", changed);
+}
+
 /* Whatever the message means for its conversation, and its own event. */
 static int
 message_store(struct store *st, const struct who *who, struct message *m,
@@ -566,6 +597,8 @@ message_store(struct store *st, const struct who *who, struct message *m,
 		rc = conversation_event(
 		    st, who, c->id, "conversation_updated", changed);
 	}
+	if (rc == STORE_DONE)
+		rc = message_bot(st, who, m, c);
 	return rc;
 }
 

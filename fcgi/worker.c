@@ -14,6 +14,7 @@
 
 #include <sodium.h>
 
+#include "bot.h"
 #include "clock.h"
 #include "deliver.h"
 #include "emit.h"
@@ -24,6 +25,7 @@
 #include "sock.h"
 #include "starter.h"
 #include "store.h"
+#include "store_bot.h"
 #include "store_conversation.h"
 #include "store_event.h"
 #include "store_hook.h"
@@ -105,6 +107,7 @@ keep_house(struct store *st, const struct conf *cf)
 
 	PURGE(store_log_purge(st, keep_ms, cf->retention_events, &done));
 	PURGE(store_webhook_purge(st, WEBHOOK_KEEP_MS));
+	PURGE(store_bot_purge(st, WEBHOOK_KEEP_MS));
 	PURGE(store_idem_purge(st, DAY_MS));
 	PURGE(store_session_purge(st));
 	PURGE(store_hook_purge(st, now - keep_ms));
@@ -141,7 +144,7 @@ house_due(const struct conf *cf)
 /* The loop; ${once}: until nothing was due for ${wait_s}. */
 static int
 work(struct store *st, const struct conf *cf, struct deliver *dl,
-    struct hooks *hk, bool once, int64_t wait_s)
+    struct hooks *hk, struct bots *bt, bool once, int64_t wait_s)
 {
 	int64_t settle_at = 0, house_at = 0, end_at = 0, now;
 	size_t begun, busy;
@@ -159,6 +162,7 @@ work(struct store *st, const struct conf *cf, struct deliver *dl,
 			settle_at = now + SETTLE_EVERY_MS;
 			deliver_settle(dl);
 			hooks_settle(hk);
+			bots_settle(bt);
 			store_conversation_wake(st);
 			if (!cf->push_daemon)
 				(void)store_presence_expire(
@@ -168,13 +172,13 @@ work(struct store *st, const struct conf *cf, struct deliver *dl,
 			/* More of it: no pause before the next round. */
 			if (inbound_run(st, INBOX_MS) == STORE_DONE)
 				pause_ms = 0;
-			begun = deliver_take(dl);
+			begun = deliver_take(dl) + bots_take(bt);
 		} else {
 			deliver_stop(dl);
 		}
 		store_idle(st);
 		begun += hooks_take(hk, stopping != 0);
-		busy = deliver_busy(dl) + hooks_busy(hk);
+		busy = deliver_busy(dl) + hooks_busy(hk) + bots_busy(bt);
 		store_idle(st);
 		if (begun > 0 || busy > 0 || pause_ms == 0 || end_at == 0)
 			end_at = now + wait_s * SECOND_MS;
@@ -202,7 +206,7 @@ work(struct store *st, const struct conf *cf, struct deliver *dl,
  */
 static int
 work_once(struct store *st, const struct conf *cf, struct deliver *dl,
-    struct hooks *hk, int64_t wait_s)
+    struct hooks *hk, struct bots *bt, int64_t wait_s)
 {
 	char lock[4200];
 	int fd, i, rc = 0;
@@ -218,7 +222,7 @@ work_once(struct store *st, const struct conf *cf, struct deliver *dl,
 			return 1;
 		}
 		log_info("worker start once=1");
-		rc = work(st, cf, dl, hk, true, wait_s);
+		rc = work(st, cf, dl, hk, bt, true, wait_s);
 		if (!cf->worker_daemon)
 			starter_wanted(cf, starter_due(st));
 		close(fd);
@@ -232,6 +236,7 @@ worker_run(struct conf *cf, bool once, int64_t wait_s)
 {
 	struct deliver *dl = NULL;
 	struct hooks *hk = NULL;
+	struct bots *bt = NULL;
 	struct store *st = NULL;
 	int rc = 1;
 
@@ -242,18 +247,20 @@ worker_run(struct conf *cf, bool once, int64_t wait_s)
 	emit_init(cf);
 	if ((st = database_open(cf)) == NULL ||
 	    (dl = deliver_new(cf, st)) == NULL ||
-	    (hk = hooks_new(cf, st, deliver_http(dl))) == NULL)
+	    (hk = hooks_new(cf, st, deliver_http(dl))) == NULL ||
+	    (bt = bots_new(cf, st, deliver_http(dl))) == NULL)
 		goto out;
 	if (once) {
-		rc = work_once(st, cf, dl, hk, wait_s);
+		rc = work_once(st, cf, dl, hk, bt, wait_s);
 		goto out;
 	}
 	log_info("worker start once=0");
-	rc = work(st, cf, dl, hk, false, 0);
+	rc = work(st, cf, dl, hk, bt, false, 0);
 	log_info("worker end");
 out:
 	deliver_free(dl);
 	hooks_free(hk);
+	bots_free(bt);
 	store_close(st);
 	emit_fini();
 	return rc;

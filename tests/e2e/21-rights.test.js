@@ -58,6 +58,12 @@ const customer = (tail, { body, status = 200, fresh } = {}) => [
     expect: () => 404 },
 ];
 
+const bot = (tail, { body } = {}) => [
+  { name: 'own', fresh: async (c) => c.newBot(), url: (c, who, id) => `/api/bots/${id}${tail}`,
+    body: () => body, expect: () => 200 },
+  { name: 'missing', url: () => `/api/bots/${MISSING}${tail}`, body: () => body, expect: () => 404 },
+];
+
 // A message by its author: in the customer's conversation, in the other
 // customer's, in the direct one of agent and admin.
 const message = ({ body }) => [
@@ -173,6 +179,13 @@ const rows = {
     { name: 'missing', url: () => `/api/users/${MISSING}/messages`,
       body: () => ({ content: 'hi' }), expect: () => 404 },
   ],
+  'GET /api/bots': plain('/api/bots'),
+  'POST /api/bots': plain('/api/bots', 201, () => ({ name: 'Robo', kind: 'rules' })),
+  'GET /api/bots/:id': bot(''),
+  'PATCH /api/bots/:id': bot('', { body: { name: 'Roba' } }),
+  'DELETE /api/bots/:id': bot(''),
+  'POST /api/bots/:id/test': bot('/test', { body: { message: 'hi' } }),
+
   'GET /api/presence': plain('/api/presence'),
   'GET /api/tags': plain('/api/tags'),
   'POST /api/tags': [{ name: '-', url: () => '/api/tags', fresh: async (c) => c.unique(),
@@ -265,6 +278,7 @@ test('the rights matrix', async (t) => {
   c.groupOf = (who, others) => made(who, '/api/conversations',
     { type: 'group', subject: 'team', participants: others.map((x) => c[x].id) });
   c.newCustomer = () => made('agent', '/api/customers', { name: 'Gone' });
+  c.newBot = () => made('admin', '/api/bots', { name: 'Robo', kind: 'rules' });
   c.newTag = () => made('agent', '/api/tags', { name: c.unique() });
   c.newHook = () => made('admin', '/api/webhooks', hook);
   c.hook = await c.newHook();

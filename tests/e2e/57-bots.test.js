@@ -1,0 +1,172 @@
+// Bots: they answer customers by rule, by a program of the shop's own, or by an
+// assistant, once each message, until a person steps in.
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { Shop, pause, until } from './lib/shop.js';
+import { startZalo } from '../standin/zalo.js';
+
+// A shop on Zalo with a worker and one bot.
+async function open(t, bot, settings = {}) {
+  const zalo = await startZalo();
+  t.after(() => zalo.close());
+  const shop = await Shop.open({ worker_poll_ms: 30, ...settings });
+  t.after(() => shop.close());
+  await shop.zalo(zalo.url);
+  await shop.parley('user', 'add', '--email', 'an@shop.example', '--name', 'An', '--role', 'admin');
+  shop.agent = (await shop.parley('token', '--user', 'an@shop.example')).trim();
+  shop.ask = (method, url, body, headers = {}) => shop.call('api.fcgi', method, url, { body,
+    headers: { Authorization: `Bearer ${shop.agent}`, ...headers } });
+  if (bot) {
+    const got = await shop.ask('POST', '/api/bots', { channels: [shop.channel], ...bot });
+    assert.equal(got.status, 201, got.text);
+    shop.bot = got.json;
+  }
+  return { shop, zalo };
+}
+
+// What the customer has been told by the bot, in order.
+const said = (shop, user) => shop.sql(`SELECT m.content FROM messages m
+  JOIN conversations c ON c.id = m.conversation_id
+  WHERE c.external_id = '${user}' AND m.sender_kind = 'bot' ORDER BY m.id`)
+  .then((rows) => rows.map((r) => r.content));
+
+// Nothing waits for an answer any more.
+const quiet = (shop) => until(async () => await shop.one(
+  "SELECT count(*) FROM bot_asks WHERE state IN ('queued', 'asking')") === 0, 20000, 'bots rest');
+
+const conversation = async (shop, user) =>
+  (await shop.ask('GET', `/api/conversations/${await shop.conversation(user)}`)).json;
+
+const rules = {
+  name: 'Robo', kind: 'rules',
+  config: {
+    greeting: 'Xin chào!', fallback: 'Mời bạn chờ.', handover: ['nhân viên', 'agent'],
+    handover_text: 'Có người tới ngay.',
+    rules: [{ keywords: ['giá', 'price'], reply: 'Mười nghìn.',
+      quick_replies: [{ title: 'Mua', payload: 'BUY' }] }],
+  },
+};
+
+test('rules answer on the platform until a person steps in', { timeout: 60_000 }, async (t) => {
+  const { shop, zalo } = await open(t, rules);
+  shop.worker();
+  await shop.customerSays('91', 'cho hoi GIA');
+  await until(() => zalo.sent.length === 1);
+  assert.match(zalo.sent[0].text, /^Xin chào!\n\nMười nghìn\./);
+  await shop.customerSays('91', 'hm');
+  await until(() => zalo.sent.length === 2);
+  assert.equal(zalo.sent[1].text, 'Mời bạn chờ.');
+
+  // Marked as a bot's, in the messages and beside the conversation.
+  let c = await conversation(shop, '91');
+  assert.deepEqual([c.bot.name, c.bot.state, c.bot.id], ['Robo', 'active', shop.bot.id]);
+  assert.equal(c.last_message.sender.kind, 'bot');
+  assert.equal(c.last_message.sender.name, 'Robo');
+
+  // Its own echo, and one of a person writing at the platform.
+  await shop.echo('91', zalo.sent[1].id, zalo.sent[1].text);
+  await quiet(shop);
+  assert.equal((await said(shop, '91')).length, 2);
+  await shop.echo('91', 'hand1', 'I am a person', '77');
+  await shop.customerSays('91', 'price');
+  await quiet(shop);
+  assert.equal((await said(shop, '91')).length, 2);
+  c = await conversation(shop, '91');
+  assert.deepEqual([c.bot.state, c.bot.handed_by, c.bot.reason], ['handed_over', 'platform', 'agent']);
+
+  // Who asks for a person: handed over by rule.
+  await shop.customerSays('92', 'gap nhan vien');
+  await until(() => zalo.sent.some((m) => m.text === 'Xin chào!\n\nCó người tới ngay.'));
+  await shop.customerSays('92', 'price');
+  await quiet(shop);
+  assert.equal((await said(shop, '92')).length, 1);
+  c = await conversation(shop, '92');
+  assert.deepEqual([c.bot.state, c.bot.handed_by, c.bot.reason],
+    ['handed_over', `bot:${shop.bot.id}`, 'rule']);
+
+  // Closed, and written into again: the bot's once more.
+  await shop.ask('PATCH', `/api/conversations/${c.id}`, { status: 'closed' });
+  await shop.customerSays('92', 'price');
+  await until(async () => (await said(shop, '92')).length === 2);
+
+  // Given to a person; then an agent's word; then it is off.
+  c = await conversation(shop, '92');
+  await shop.ask('PATCH', `/api/conversations/${c.id}`, { assignee_id: '1' });
+  await shop.customerSays('92', 'price');
+  await shop.customerSays('93', 'price');
+  await until(async () => (await said(shop, '93')).length === 1);
+  await shop.agentSays('93', 'here I am');
+  await shop.customerSays('93', 'price');
+  await quiet(shop);
+  assert.equal((await said(shop, '92')).length, 2);
+  assert.equal((await said(shop, '93')).length, 1);
+  assert.equal((await shop.ask('PATCH', `/api/bots/${shop.bot.id}`, { state: 'off' })).status, 200);
+  await shop.customerSays('94', 'price');
+  assert.equal((await conversation(shop, '94')).bot, null);
+  assert.equal(await shop.one('SELECT count(*) FROM bot_asks WHERE conversation_id = ' +
+    await shop.conversation('94')), 0);
+  assert.deepEqual(zalo.faults, []);
+});
+
+test('a bot is made, tried out, changed and deleted', async (t) => {
+  const { shop } = await open(t);
+  for (const [body, field] of [
+    [{ kind: 'rules' }, 'name'], [{ name: 'x' }, 'kind'], [{ name: 'x', kind: 'magic' }, 'kind'],
+    [{ name: 'x', kind: 'http' }, 'url'], [{ name: 'x', kind: 'assistant', config: {} }, 'base_url'],
+    [{ name: 'x', kind: 'rules', config: { rules: [{}] } }, 'rules'],
+    [{ name: 'x', kind: 'rules', config: { hours: [{ days: [1], from: '9', to: '10:00' }] } }, 'hours'],
+    [{ name: 'x', kind: 'rules', channels: ['999'] }, 'channels'],
+    [{ name: 'x', kind: 'rules', channels: 'all' }, 'channels'],
+    [{ name: 'x', kind: 'rules', secrets: { api_key: 'k' } }, 'secrets'],
+    [{ name: 'x', kind: 'rules', calls_max: -1 }, 'calls_max'],
+  ]) {
+    const got = await shop.ask('POST', '/api/bots', body);
+    assert.deepEqual([got.status, got.json.field], [422, field], JSON.stringify(body));
+  }
+  const made = await shop.ask('POST', '/api/bots', { ...rules, channels: [shop.channel] });
+  assert.equal(made.status, 201);
+  assert.deepEqual(made.json.channels, [shop.channel]);
+  assert.equal((await shop.ask('POST', '/api/bots', { ...rules, channels: [shop.channel] })).status, 409);
+
+  const url = `/api/bots/${made.json.id}`;
+  const tried = await shop.ask('POST', `${url}/test`, { message: 'Price?' });
+  assert.equal(tried.status, 200);
+  assert.equal(tried.json.text, 'Xin chào!\n\nMười nghìn.');
+  assert.deepEqual(tried.json.quick_replies, [{ title: 'Mua', payload: 'BUY' }]);
+  assert.equal((await shop.ask('POST', `${url}/test`, { message: 'an agent!' })).json.handover, true);
+  assert.equal((await shop.ask('POST', `${url}/test`, { message: '' })).status, 422);
+  assert.equal((await shop.ask('POST', '/api/bots/999/test', { message: 'x' })).status, 404);
+  assert.equal(await shop.one('SELECT count(*) FROM messages'), 0);
+
+  const changed = await shop.ask('PATCH', url, { name: 'Roba', channels: [],
+    config: { greeting: null, fallback: 'Wait.' } });
+  assert.equal(changed.json.name, 'Roba');
+  assert.deepEqual(changed.json.channels, []);
+  assert.equal(changed.json.config.greeting, undefined);
+  assert.equal((await shop.ask('POST', `${url}/test`, { message: 'x' })).json.text, 'Wait.');
+  assert.equal((await shop.ask('PATCH', url, { config: { greeting: 7 } })).json.field, 'greeting');
+  assert.equal((await shop.ask('GET', url)).json.config.fallback, 'Wait.');
+  assert.equal((await shop.ask('GET', '/api/bots')).json.items.length, 1);
+  assert.equal((await shop.ask('DELETE', url)).status, 200);
+  assert.equal((await shop.ask('DELETE', url)).status, 404);
+  assert.equal((await shop.ask('GET', url)).status, 404);
+  assert.deepEqual((await shop.sql('SELECT action FROM audit_log WHERE action LIKE \'bot%\' ORDER BY id'))
+    .map((r) => r.action), ['bot_add', 'bot_change', 'bot_delete']);
+});
+
+test('a kill between question and answer makes no second answer', { timeout: 60_000 }, async (t) => {
+  const { shop } = await open(t, rules, { bot_total_ms: 1000, bot_lease_ms: 200 });
+  const users = Array.from({ length: 8 }, (_, i) => `70${i}`);
+  for (const u of users)
+    await shop.customerSays(u, 'price');
+  for (let i = 0; i < 4; i++) {
+    const w = shop.worker();
+    await pause(40 * (i + 1));
+    w.kill('SIGKILL');
+    await w.ended;
+  }
+  shop.worker();
+  await quiet(shop);
+  for (const u of users)
+    assert.equal((await said(shop, u)).length, 1);
+});

@@ -1,0 +1,488 @@
+/* Bots: who is asked, who answers, who is silent. */
+#include "store_fixture.h"
+
+#include "store_bot.h"
+
+#define HOUR INT64_C(3600000)
+
+static const struct bot_bounds lim = {
+	.lease_ms = 1000, .day = 5, .hour_max = 3
+};
+
+static int64_t
+number(struct fixture *f, const char *sql)
+{
+	sqlite3_stmt *q;
+	int64_t n = -1;
+
+	assert_int_equal(
+	    sqlite3_prepare_v2(f->st->db, sql, -1, &q, NULL), SQLITE_OK);
+	if (sqlite3_step(q) == SQLITE_ROW)
+		n = sqlite3_column_int64(q, 0);
+	sqlite3_finalize(q);
+	return n;
+}
+
+static int64_t
+make_bot(struct fixture *f, const char *kind, int64_t channel, int64_t calls)
+{
+	struct bot_change c = BOT_CHANGE_INIT;
+	int64_t id = 0;
+
+	c.name = "Robo";
+	c.kind = kind;
+	c.channels = &channel;
+	c.nchannels = 1;
+	c.rehome = true;
+	c.calls_max = calls;
+	assert_int_equal(store_bot_add(f->st, &c, &id), STORE_DONE);
+	return id;
+}
+
+static int64_t
+talk(struct fixture *f)
+{
+	int64_t c = fixture_talk(f, &f->customer);
+
+	assert_int_equal(
+	    number(f, "SELECT channel_id FROM conversations"), f->web);
+	return c;
+}
+
+static int64_t
+say(struct fixture *f, const struct who *who, int64_t c, const char *text)
+{
+	int64_t id = 0;
+
+	assert_int_equal(fixture_say(f, who, c, text, NULL, &id), STORE_DONE);
+	return id;
+}
+
+/* Claim and answer the next; false: nothing to do. */
+static bool
+answer(struct fixture *f, const char *text, bool handover)
+{
+	struct bot_answer a = { .handover = handover, .tokens = 7 };
+	struct bot_ask k;
+
+	if (store_bot_claim(f->st, "w", &lim, &k) != STORE_DONE)
+		return false;
+	a.text = text != NULL ? strdup(text) : NULL;
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_DONE);
+	bot_answer_fini(&a);
+	bot_ask_fini(&k);
+	return true;
+}
+
+static void
+test_ask(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f), bot, m;
+	struct json_object *o = NULL, *b;
+	struct bot_ask k;
+	struct message e = { .conversation = c,
+		.content = "echo",
+		.content_len = 4,
+		.sender_kind = "bot",
+		.echo = true };
+
+	/* Nobody listens yet. */
+	say(f, &f->customer, c, "hi");
+	assert_int_equal(number(f, "SELECT count(*) FROM bot_asks"), 0);
+	bot = make_bot(f, "rules", f->web, -1);
+	m = say(f, &f->customer, c, "Giá?");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_int_equal(k.bot, bot);
+	assert_int_equal(k.message, m);
+	assert_string_equal(k.text, "Giá?");
+	assert_false(k.greeted);
+	/* It is ours: nobody else has it, and what follows waits. */
+	say(f, &f->customer, c, "still there?");
+	struct bot_ask other;
+	assert_int_equal(store_bot_claim(f->st, "x", &lim, &other), STORE_NONE);
+	struct bot_answer a = { .text = strdup("Ten."), .greets = true };
+	assert_int_equal(
+	    store_bot_end(f->st, "x", &k, &a, lim.day), STORE_NONE);
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_DONE);
+	assert_string_equal(f->type, "new_message");
+	assert_non_null(strstr(f->data, "\"kind\":\"bot\""));
+	assert_non_null(strstr(f->data, "Robo"));
+	assert_non_null(strstr(f->pub, "Ten."));
+	/* Once only. */
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_NONE);
+	bot_answer_fini(&a);
+	bot_ask_fini(&k);
+	assert_int_equal(
+	    number(
+		f, "SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
+	    1);
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_true(k.greeted);
+	bot_ask_fini(&k);
+
+	assert_int_equal(
+	    store_conversation(f->st, &f->agent, c, &o), STORE_DONE);
+	assert_int_equal(json_get_obj(o, "bot", &b), 1);
+	assert_string_equal(text_of(b, "state"), "active");
+	assert_string_equal(text_of(b, "name"), "Robo");
+	json_object_put(o);
+	o = NULL;
+	assert_int_equal(
+	    store_conversation(f->st, &f->customer, c, &o), STORE_DONE);
+	assert_false(json_object_object_get_ex(o, "bot", NULL));
+	json_object_put(o);
+
+	/* Its own words, echoes and notes ask nobody. */
+	assert_int_equal(store_message_add(f->st, NULL, &e), STORE_DONE);
+	message_fini(&e);
+	assert_int_equal(number(f, "SELECT count(*) FROM bot_asks"), 2);
+}
+
+static void
+test_standby(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f);
+	struct message m = { .conversation = c,
+		.content = "x",
+		.content_len = 1,
+		.sender_kind = "customer",
+		.sender_id = f->customer.id,
+		.incoming = true,
+		.quiet = true };
+
+	make_bot(f, "rules", f->web, -1);
+	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
+	message_fini(&m);
+	assert_int_equal(number(f, "SELECT count(*) FROM bot_asks"), 0);
+}
+
+static void
+test_take_over(void **state)
+{
+	struct fixture *f = *state;
+	struct conversation_patch p = CONVERSATION_PATCH_INIT;
+	int64_t c = talk(f);
+	struct bot_ask k;
+
+	make_bot(f, "rules", f->web, -1);
+	/* An agent's words, also while the bot thinks. */
+	say(f, &f->customer, c, "hi");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	say(f, &f->customer, c, "and?");
+	say(f, &f->agent, c, "I am here");
+	assert_string_equal(f->type, "conversation_updated");
+	assert_non_null(strstr(f->data, "\"changed\":[\"bot\"]"));
+	assert_non_null(strstr(f->data, "handed_over"));
+	struct bot_answer a = { .text = strdup("late") };
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_NONE);
+	bot_answer_fini(&a);
+	bot_ask_fini(&k);
+	say(f, &f->customer, c, "good");
+	assert_false(answer(f, "no", false));
+	assert_int_equal(
+	    number(
+		f, "SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
+	    0);
+
+	/* Until it is closed, and written into again. */
+	p.status = "closed";
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_DONE);
+	say(f, &f->customer, c, "again");
+	assert_true(answer(f, "Hello again", false));
+
+	/* Given to a person. */
+	p = (struct conversation_patch)CONVERSATION_PATCH_INIT;
+	p.assignee = f->agent.id;
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_DONE);
+	assert_non_null(strstr(f->data, "\"assignee_id\",\"bot\""));
+	say(f, &f->customer, c, "to whom?");
+	assert_false(answer(f, "no", false));
+	assert_int_equal(number(f, "SELECT count(*) FROM bot_conversations"
+				   " WHERE reason = 'assigned'"),
+	    1);
+}
+
+/* Who was there before the bot came goes on. */
+static void
+test_newcomer(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f);
+
+	say(f, &f->customer, c, "hi");
+	say(f, &f->agent, c, "hello");
+	make_bot(f, "rules", f->web, -1);
+	say(f, &f->customer, c, "and");
+	assert_false(answer(f, "no", false));
+}
+
+static void
+test_hand_over(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f), bot = make_bot(f, "assistant", f->web, -1);
+	struct bot_answer a = { .handover = true, .reason = "error" };
+	struct bot_ask k;
+	size_t sent;
+
+	say(f, &f->customer, c, "hi");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	snprintf(a.error, sizeof a.error, "HTTP 500");
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_DONE);
+	bot_ask_fini(&k);
+	assert_string_equal(f->type, "system_notification");
+	assert_non_null(strstr(f->data, "Robo: HTTP 500"));
+	assert_string_equal(f->rooms, "inbox ");
+	sent = f->sent;
+	say(f, &f->customer, c, "more");
+	assert_int_equal(f->sent, sent + 1);
+	assert_false(answer(f, "no", false));
+	assert_int_equal(
+	    number(f, "SELECT handed_by = 'bot:1' FROM bot_conversations"), 1);
+
+	/* The same trouble is not told again for an hour. */
+	c = fixture_talk(f, &f->stranger);
+	say(f, &f->stranger, c, "hi");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_DONE);
+	bot_ask_fini(&k);
+	assert_string_equal(f->type, "conversation_updated");
+	assert_int_equal(bot, 1);
+}
+
+static void
+test_lease(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f), n;
+	struct bot_answer a = { .text = strdup("late") };
+	struct bot_ask k, again;
+
+	make_bot(f, "assistant", f->web, -1);
+	say(f, &f->customer, c, "hi");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_int_equal(store_bot_expired(f->st, &n), STORE_NONE);
+	store_set_now(f->st, NOW + lim.lease_ms + 1);
+	assert_int_equal(store_bot_expired(f->st, &n), STORE_DONE);
+	assert_int_equal(n, 1);
+	assert_int_equal(store_bot_claim(f->st, "x", &lim, &again), STORE_DONE);
+	assert_int_equal(again.tries, 2);
+	/* The first is not dead after all: it comes too late. */
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_NONE);
+	assert_int_equal(
+	    store_bot_end(f->st, "x", &again, &a, lim.day), STORE_DONE);
+	assert_int_equal(
+	    number(
+		f, "SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
+	    1);
+	assert_int_equal(number(f, "SELECT calls FROM bots"), 2);
+	bot_answer_fini(&a);
+	bot_ask_fini(&k);
+	bot_ask_fini(&again);
+}
+
+static void
+test_budget(void **state)
+{
+	struct fixture *f = *state;
+	struct bot_bounds tomorrow = lim;
+	int64_t c = talk(f), bot = make_bot(f, "assistant", f->web, 2);
+	struct bot_change ch = BOT_CHANGE_INIT;
+	struct bot_ask k;
+
+	say(f, &f->customer, c, "1");
+	assert_true(answer(f, "one", false));
+	say(f, &f->customer, c, "2");
+	assert_true(answer(f, "two", false));
+	say(f, &f->customer, c, "3");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_true(k.spent);
+	assert_int_equal(store_bot_again(f->st, "w", k.id, NOW), STORE_DONE);
+	bot_ask_fini(&k);
+	assert_int_equal(number(f, "SELECT calls FROM bots"), 2);
+	assert_int_equal(number(f, "SELECT tokens FROM bots"), 14);
+	/* Another day. */
+	tomorrow.day++;
+	assert_int_equal(
+	    store_bot_claim(f->st, "w", &tomorrow, &k), STORE_DONE);
+	assert_false(k.spent);
+	assert_int_equal(store_bot_again(f->st, "w", k.id, NOW), STORE_DONE);
+	bot_ask_fini(&k);
+	assert_int_equal(number(f, "SELECT tokens FROM bots"), 0);
+	/* By tokens; 5 is as much as it may. */
+	ch.calls_max = 0;
+	ch.tokens_max = 5;
+	assert_int_equal(store_bot_set(f->st, bot, &ch), STORE_DONE);
+	assert_true(answer(f, "three", false));
+	say(f, &f->customer, c, "4");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_true(k.spent);
+	/* So many answers an hour, then it may be another bot. */
+	assert_true(k.loop);
+	bot_ask_fini(&k);
+}
+
+static void
+test_say(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f), bot = make_bot(f, "http", f->web, -1), m;
+	struct bot_answer a = { .text = strdup("mine") };
+	struct bot_answer later = { .later = true };
+	struct json_object *o = NULL;
+	struct bot_ask k;
+
+	m = say(f, &f->customer, c, "hi");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &later, lim.day), STORE_DONE);
+	bot_ask_fini(&k);
+	assert_int_equal(
+	    number(f, "SELECT count(*) FROM bot_asks WHERE state = 'later'"),
+	    1);
+	assert_int_equal(
+	    store_bot_say(f->st, bot + 1, 0, m, NULL, &a, &o), STORE_NONE);
+	assert_int_equal(
+	    store_bot_say(f->st, bot, c + 1, m, NULL, &a, &o), STORE_NONE);
+	assert_int_equal(
+	    store_bot_say(f->st, bot, 0, m, NULL, &a, &o), STORE_DONE);
+	assert_string_equal(text_of(o, "content"), "mine");
+	json_object_put(o);
+	assert_int_equal(
+	    store_bot_say(f->st, bot, 0, m, NULL, &a, &o), STORE_REPEATED);
+	json_object_put(o);
+	/* Of its own accord, under a name of its own. */
+	assert_int_equal(
+	    store_bot_say(f->st, bot, c, 0, "k", &a, &o), STORE_DONE);
+	json_object_put(o);
+	assert_int_equal(
+	    store_bot_say(f->st, bot, c, 0, "k", &a, &o), STORE_REPEATED);
+	json_object_put(o);
+	say(f, &f->agent, c, "mine now");
+	assert_int_equal(
+	    store_bot_say(f->st, bot, c, 0, "k2", &a, &o), STORE_REFUSED);
+	assert_null(o);
+	bot_answer_fini(&a);
+}
+
+static void
+test_settings(void **state)
+{
+	struct fixture *f = *state;
+	int64_t bot = make_bot(f, "assistant", f->web, 9), id, none = 999;
+	struct json_object *o = NULL, *items, *s;
+	struct bot_change c = BOT_CHANGE_INIT;
+	struct bot b;
+	char hash[] = "abc";
+
+	/* A channel has one bot. */
+	c.name = "Two";
+	c.kind = "rules";
+	c.channels = &f->web;
+	c.nchannels = 1;
+	c.rehome = true;
+	assert_int_equal(store_bot_add(f->st, &c, &id), STORE_REFUSED);
+	c.channels = &none;
+	assert_int_equal(store_bot_add(f->st, &c, &id), STORE_INVALID);
+	assert_int_equal(number(f, "SELECT count(*) FROM bots"), 1);
+
+	c = (struct bot_change)BOT_CHANGE_INIT;
+	c.secrets = json_object_new_object();
+	c.config = json_object_new_object();
+	json_put_str(c.secrets, "api_key", "s3cret");
+	json_put_str(c.config, "model", "m");
+	c.key_hash = hash;
+	assert_int_equal(store_bot_set(f->st, bot, &c), STORE_DONE);
+	assert_int_equal(store_bots(f->st, 1, &o), STORE_DONE);
+	assert_null(strstr(json_object_to_json_string(o), "s3cret"));
+	assert_null(strstr(json_object_to_json_string(o), "abc"));
+	assert_int_equal(json_get_arr(o, "items", &items), 1);
+	s = json_object_array_get_idx(items, 0);
+	assert_int_equal(json_get_obj(s, "secrets", &s), 1);
+	assert_string_equal(text_of(s, "api_key"), "set");
+	json_object_put(o);
+	/* Another member; null takes one away. */
+	json_object_object_del(c.config, "model");
+	json_put_str(c.config, "system", "be brief");
+	json_put_str(c.secrets, "api_key", NULL);
+	assert_int_equal(store_bot_set(f->st, bot, &c), STORE_DONE);
+	assert_int_equal(store_bot_get(f->st, bot, &b), STORE_DONE);
+	assert_string_equal(text_of(b.config, "model"), "m");
+	assert_string_equal(text_of(b.config, "system"), "be brief");
+	assert_int_equal(json_object_object_length(b.secrets), 0);
+	assert_int_equal(b.calls_max, 9);
+	bot_fini(&b);
+	json_object_put(c.config);
+	json_object_put(c.secrets);
+
+	assert_int_equal(store_bot_key(f->st, bot, "abc"), STORE_DONE);
+	assert_int_equal(store_bot_key(f->st, bot, "abd"), STORE_NONE);
+	assert_int_equal(store_bot_delete(f->st, bot), STORE_DONE);
+	assert_int_equal(store_bot_delete(f->st, bot), STORE_NONE);
+	assert_int_equal(store_bot_key(f->st, bot, "abc"), STORE_NONE);
+	assert_int_equal(store_bot_get(f->st, bot, &b), STORE_NONE);
+	assert_int_equal(make_bot(f, "rules", f->web, -1), bot + 1);
+}
+
+static void
+test_try(void **state)
+{
+	struct fixture *f = *state;
+	int64_t bot = make_bot(f, "rules", f->web, -1), id, reply = 1;
+	struct json_object *o = NULL;
+	struct bot_answer a = { .text = strdup("Ten.") };
+	char st[12];
+	struct bot_ask k;
+
+	assert_int_equal(store_bot_try(f->st, bot + 1, "x", &id), STORE_NONE);
+	assert_int_equal(store_bot_try(f->st, bot, "price", &id), STORE_DONE);
+	assert_int_equal(
+	    store_bot_claim_id(f->st, "h", &lim, id, &k), STORE_DONE);
+	assert_string_equal(k.text, "price");
+	assert_int_equal(
+	    store_bot_end(f->st, "h", &k, &a, lim.day), STORE_DONE);
+	assert_int_equal(
+	    store_bot_outcome(f->st, id, st, &reply, &o), STORE_DONE);
+	assert_string_equal(st, "done");
+	assert_int_equal(reply, 0);
+	assert_string_equal(text_of(o, "text"), "Ten.");
+	json_object_put(o);
+	assert_int_equal(number(f, "SELECT count(*) FROM messages"), 0);
+	store_set_now(f->st, NOW + HOUR);
+	assert_int_equal(store_bot_purge(f->st, HOUR), STORE_NONE);
+	assert_int_equal(store_bot_purge(f->st, HOUR - 1), STORE_DONE);
+	bot_answer_fini(&a);
+	bot_ask_fini(&k);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_ask),
+		T(test_standby),
+		T(test_take_over),
+		T(test_newcomer),
+		T(test_hand_over),
+		T(test_lease),
+		T(test_budget),
+		T(test_say),
+		T(test_settings),
+		T(test_try),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
