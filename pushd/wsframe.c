@@ -81,7 +81,7 @@ head_size(const struct wsframe *w)
 
 /* What the first two bytes alone can be refused for. */
 static int
-check_start(struct wsframe *w)
+check_start(const struct wsframe *w)
 {
 	int fin = w->head[0] & 0x80, opcode = w->head[0] & 0x0f;
 
@@ -306,13 +306,15 @@ possible(const struct wsframe *w)
 	if (w->message > WS_BINARY || (w->total > w->message_max))
 		return 0;
 	if (w->in == IN_HEAD)
-		return w->have < head_size(w);
+		return w->have < head_size(w) && w->ctl_len == 0 &&
+		       (w->have < 2 || check_start(w) == 0);
 	if (w->in == IN_NOTHING)
 		return 1;
 	if (w->have < 2 || w->have != head_size(w))
 		return 0;
 	if (ctl)
-		return w->left <= 125 && w->ctl_len + w->left <= 125;
+		return (w->head[0] & 0x0f) <= WS_PONG && w->left <= 125 &&
+		       w->ctl_len + w->left <= 125;
 	return w->message != 0 && w->left <= w->message_max - w->total;
 }
 
