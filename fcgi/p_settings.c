@@ -190,6 +190,33 @@ settings_page(struct req *rq, struct rsp *rs)
 	return rsp_redirect(rs, "/settings/push");
 }
 
+int
+settings_begin(struct view *v, struct req *rq, struct rsp *rs, const char *tab,
+    const char *title)
+{
+	struct json_object *nav = json_object_new_object(),
+			   *tabs = json_object_new_object();
+	struct log_state s;
+	int rc;
+
+	view_begin(v, rq, rs, "settings");
+	view_title(v, view_text(v, title));
+	json_put_str(v->model, "script", "inbox");
+	json_put_bool(nav, "settings", true);
+	json_put(v->model, "nav", nav);
+	json_put_bool(tabs, tab, true);
+	json_put(v->model, "tab", tabs);
+	rc = store_log_state(rq->st, &s);
+	if (rc == STORE_DONE && view_agent(v) == -1)
+		rc = STORE_FAILED;
+	if (rc != STORE_DONE) {
+		view_drop(v);
+		return STORE_FAILED;
+	}
+	json_put_int(v->model, "cursor", s.head);
+	return STORE_DONE;
+}
+
 /*
  * GET /settings/push
  * 200 how the live connections are, in the figures of /metrics; also where
@@ -198,32 +225,21 @@ settings_page(struct req *rq, struct rsp *rs)
 int
 settings_push_page(struct req *rq, struct rsp *rs)
 {
-	struct json_object *nav = json_object_new_object(),
-			   *at = json_object_new_object();
-	struct log_state s;
+	struct json_object *at;
 	struct view v;
 	struct buf text;
 	double up = 0;
 	int rc = STORE_FAILED;
 
-	view_begin(&v, rq, rs, "settings");
-	view_title(&v, view_text(&v, "push.title"));
-	json_put_str(v.model, "script", "inbox");
-	json_put_bool(nav, "settings", true);
-	json_put(v.model, "nav", nav);
-	words_when(&v, at, rq->now_ms);
-	json_put(v.model, "at", at);
 	if (store_read(rq->st) != STORE_FAILED) {
-		rc = store_log_state(rq->st, &s);
-		if (rc == STORE_DONE && view_agent(&v) == -1)
-			rc = STORE_FAILED;
+		rc = settings_begin(&v, rq, rs, "push", "push.title");
 		store_read_end(rq->st);
 	}
-	if (rc != STORE_DONE) {
-		view_drop(&v);
+	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
-	}
-	json_put_int(v.model, "cursor", s.head);
+	at = json_object_new_object();
+	words_when(&v, at, rq->now_ms);
+	json_put(v.model, "at", at);
 	metrics_text(rq, &text);
 	if (text.err) {
 		buf_fini(&text);

@@ -4,6 +4,7 @@
  */
 #include "p_chat.h"
 #include "p_customer.h"
+#include "p_hook.h"
 #include "p_inbox.h"
 #include "p_login.h"
 #include "p_me.h"
@@ -41,6 +42,20 @@ static const struct route routes[] = {
 
 	{ "GET",   "/settings",			WHO_ADMIN, 0,        settings_page, PAGE },
 	{ "GET",   "/settings/push",		WHO_ADMIN, 0,        settings_push_page, PAGE },
+	{ "GET",   "/settings/webhooks",	WHO_ADMIN, 0,        hooks_page, PAGE },
+	{ "POST",  "/settings/webhooks",	WHO_ADMIN, FORM_MAX, hooks_post, FORM },
+	{ "GET",   "/settings/webhooks/:id",	WHO_ADMIN, 0,        hook_page, PAGE },
+	{ "POST",  "/settings/webhooks/:id",	WHO_ADMIN, FORM_MAX, hook_post_change, FORM },
+	{ "POST",  "/settings/webhooks/:id/state",
+						WHO_ADMIN, FORM_MAX, hook_post_state, FORM },
+	{ "POST",  "/settings/webhooks/:id/test",
+						WHO_ADMIN, FORM_MAX, hook_post_ping, FORM },
+	{ "POST",  "/settings/webhooks/:id/replay",
+						WHO_ADMIN, FORM_MAX, hook_post_again, FORM },
+	{ "POST",  "/settings/webhooks/:id/secret",
+						WHO_ADMIN, FORM_MAX, hook_post_key, FORM },
+	{ "POST",  "/settings/webhooks/:id/delete",
+						WHO_ADMIN, FORM_MAX, hook_post_remove, FORM },
 
 	{ "GET",   "/chat",			VISITOR,   0,        visit_page, PAGE },
 	{ "POST",  "/chat/new",			VISITOR,   FORM_MAX, visit_post_start, FORM },

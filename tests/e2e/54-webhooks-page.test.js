@@ -1,0 +1,158 @@
+// The admin's pages about outgoing webhooks: by forms alone, in three languages,
+// for nobody else.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { launch } from './lib/chromium.js';
+import { start, until } from './lib/harness.js';
+import { startHook } from '../standin/hook.js';
+
+// PARLEY_SHOTS=folder leaves pictures there.
+const shots = process.env.PARLEY_SHOTS;
+let p, browser;
+
+before(async () => {
+	p = await start({ conf: { fetch_http: 'on', fetch_networks: '127.0.0.1',
+		backoff_percent: 1 } });
+	browser = await launch();
+	if (shots)
+		mkdirSync(shots, { recursive: true });
+});
+after(async () => {
+	await browser?.close();
+	await p?.stop();
+});
+
+async function login(who, o = {}) {
+	const context = await browser.newContext({ javaScriptEnabled: false, ...o });
+	const page = await context.newPage();
+	const { email, password } = p.logins.find((x) => x.role === who);
+	await page.goto(`${p.url}/login`);
+	await page.fill('#email', email);
+	await page.fill('#password', password);
+	await page.click('#submit');
+	return page;
+}
+
+test('an admin sets one up, tests it, sends again, switches it off, removes it', async (t) => {
+	const to = await startHook();
+	t.after(() => to.close());
+	const page = await login('admin');
+	await page.click('#nav-settings');
+	await page.click('#tab-webhooks');
+	assert.equal(new URL(page.url()).pathname, '/settings/webhooks');
+	assert.equal(await page.locator('#tab-webhooks').getAttribute('aria-current'), 'page');
+
+	// What is wrong is said, what was typed stays.
+	await page.click('#new-hook summary');
+	await page.fill('#name', 'Sổ <b>cái</b>');
+	await page.fill('#url', 'https://192.168.0.1/hook');
+	await page.check('#type_customer_created');
+	await page.click('#add');
+	assert.ok(await page.locator('#error').isVisible());
+	assert.equal(await page.inputValue('#name'), 'Sổ <b>cái</b>');
+	assert.ok(await page.isChecked('#type_customer_created'));
+	await page.fill('#url', `${to.url}/hook`);
+	await page.click('#add');
+	assert.equal(await page.locator('h1').textContent(), 'Sổ <b>cái</b>');
+	to.secrets.push(await page.locator('#secret-text').textContent());
+
+	// The same form again: the same webhook, its secret no more.
+	await page.reload();
+	assert.match(new URL(page.url()).pathname, /^\/settings\/webhooks\/\d+$/);
+	assert.equal(await page.locator('#secret').count(), 0);
+	const home = page.url();
+
+	await page.click('#test');
+	assert.ok(await page.locator('#sent').isVisible());
+	await page.click('#look');
+	assert.equal(page.url(), home);
+	await until(async () => {
+		await page.goto(home);
+		return await page.locator('#attempts li .pill.good').count() === 1;
+	}, 10_000);
+	assert.equal(to.events.length, 1);
+
+	const customer = await p.customer('Lan');
+	to.script(customer.conversation_id, { status: 500, body: '<script>alert(1)</script>' });
+	assert.equal((await customer.send(customer.conversation_id, 'hi')).status, 201);
+	await to.until(() => to.texts().includes('hi'));
+	await until(async () => {
+		await page.goto(home);
+		return await page.locator('#attempts li').count() === 4 &&
+			await page.locator('#waiting').textContent() === '0';
+	}, 10_000);
+	const bad = page.locator('#attempts li:has(.pill.bad)');
+	assert.match(await bad.locator('.said').textContent(), /<script>alert\(1\)<\/script>/);
+	if (shots)
+		await page.screenshot({ path: `${shots}/webhook.png`, fullPage: true });
+	await bad.locator('button').click();
+	await to.until(() => to.calls.filter((c) => c.body.data.content === 'hi').length === 3);
+
+	await page.goto(home);
+	await page.click('#switch');
+	assert.ok(await page.locator('#reason').isVisible());
+	await page.click('#switch');
+	assert.equal(await page.locator('#reason').count(), 0);
+	await page.click('#more summary');
+	await page.click('#new-secret');
+	assert.notEqual(await page.locator('#secret-text').textContent(), to.secrets[0]);
+	await page.goto(home);
+	await page.click('#edit summary');
+	await page.fill('#name', 'Ledger');
+	await page.click('#save');
+	assert.equal(await page.locator('h1').textContent(), 'Ledger');
+	await page.goto(`${p.url}/settings/webhooks`);
+	assert.equal(await page.locator('#hooks li').count(), 1);
+	await page.click('#hooks a');
+	await page.click('#more summary');
+	await page.click('#delete');
+	assert.equal(await page.locator('#hooks li').count(), 0);
+	assert.deepEqual(to.faults, []);
+});
+
+test('they read so in each language, wide and narrow', async () => {
+	const admin = await p.agent('admin');
+	const made = (await admin.post('/api/webhooks', { name: 'Ledger',
+		url: 'https://hooks.example.com/in', types: ['new_message', 'note'] })).json;
+	await admin.post(`/api/webhooks/${made.id}/test`, {});
+	const heads = { vi: 'Webhook', th: 'เว็บฮุก', en: 'Webhooks' };
+	for (const [lang, title] of Object.entries(heads)) {
+		assert.equal((await admin.patch('/api/me', { locale: lang })).status, 200);
+		for (const viewport of [{ width: 1280, height: 900 }, { width: 360, height: 740 }]) {
+			const page = await login('admin', { viewport,
+				colorScheme: viewport.width < 500 && lang === 'th' ? 'dark' : 'light' });
+			for (const [path, name] of [['', 'webhooks'], [`/${made.id}`, 'webhook']]) {
+				await page.goto(`${p.url}/settings/webhooks${path}`);
+				if (path === '')
+					assert.equal(await page.locator('h1').textContent(), title);
+				for (const s of await page.locator('summary').all())
+					await s.click();
+				for (const x of await page.locator('dt, h2, legend, label, button, summary, .hint')
+					.allTextContents())
+					assert.ok(x.trim().length > 0);
+				assert.ok(await page.evaluate(() => {
+					const m = document.getElementById('main');
+					return m.scrollWidth <= m.clientWidth &&
+						document.documentElement.scrollWidth <= window.innerWidth;
+				}), `${name} ${lang} at ${viewport.width}`);
+				if (shots)
+					await page.screenshot({ path: `${shots}/${name}-${lang}-${viewport.width}.png`,
+						fullPage: true });
+			}
+			await page.context().close();
+		}
+	}
+});
+
+test('nobody else sees them', async () => {
+	const agent = await p.agent('agent');
+	assert.equal((await agent.get('/settings/webhooks')).status, 403);
+	assert.equal((await agent.get('/settings/webhooks/1')).status, 403);
+	assert.equal((await p.request('GET', '/settings/webhooks')).status, 303);
+	const admin = await p.agent('admin');
+	assert.equal((await admin.get('/settings/webhooks/987654321')).status, 404);
+	const r = await admin.request('POST', '/settings/webhooks/1/delete', 'a=b',
+		{ 'content-type': 'application/x-www-form-urlencoded', 'x-csrf-token': 'none' });
+	assert.equal(r.status, 403);
+});
