@@ -70,6 +70,7 @@ static const struct route routes[] = {
 	{ "GET",    "/api/bots/:id",		WHO_ADMIN,    0,        bot_get, 0 },
 	{ "PATCH",  "/api/bots/:id",		WHO_ADMIN,    JSON_MAX, bot_patch, 0 },
 	{ "DELETE", "/api/bots/:id",		WHO_ADMIN,    0,        bot_delete, 0 },
+	{ "POST",   "/api/bots/:id/messages",	WHO_ANY,      JSON_MAX, bot_post_message, 0 },
 	{ "POST",   "/api/bots/:id/test",	WHO_ADMIN,    JSON_MAX, bot_post_test, 0 },
 
 	{ "GET",    "/api/presence",		WHO_AGENT,    0,        presence_get, 0 },

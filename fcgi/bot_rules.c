@@ -164,6 +164,70 @@ bot_says(const char *text, struct json_object *keywords)
 	return found;
 }
 
+/* ---- answers to tap ---------------------------------------------------- */
+
+/* A text of at most so many characters, without NUL. */
+static bool
+text_good(struct json_object *v, size_t chars, bool line)
+{
+	const char *s;
+	size_t len;
+
+	if (!json_object_is_type(v, json_type_string))
+		return false;
+	s = json_object_get_string(v);
+	len = (size_t)json_object_get_string_len(v);
+	return strlen(s) == len && utf8_chars(s, len) <= chars &&
+	       (!line || strpbrk(s, "\r\n") == NULL);
+}
+
+static bool
+quick_good(struct json_object *v)
+{
+	struct json_object *o, *title, *payload;
+	size_t i;
+
+	if (!json_object_is_type(v, json_type_array) ||
+	    json_object_array_length(v) > QUICK_MAX)
+		return false;
+	for (i = 0; i < json_object_array_length(v); i++) {
+		o = json_object_array_get_idx(v, i);
+		if (!json_object_is_type(o, json_type_object) ||
+		    !json_object_object_get_ex(o, "title", &title) ||
+		    !text_good(title, QUICK_TITLE_CHARS, true) ||
+		    json_object_get_string_len(title) == 0)
+			return false;
+		if (json_object_object_get_ex(o, "payload", &payload) &&
+		    (!text_good(payload, QUICK_PAYLOAD_BYTES, false) ||
+			json_object_get_string_len(payload) >
+			    QUICK_PAYLOAD_BYTES))
+			return false;
+	}
+	return true;
+}
+
+struct json_object *
+bot_quick(struct json_object *list)
+{
+	struct json_object *out, *one, *title, *payload;
+	size_t i;
+
+	if (!quick_good(list))
+		return NULL;
+	out = json_object_new_array();
+	for (i = 0; i < json_object_array_length(list); i++) {
+		one = json_object_array_get_idx(list, i);
+		json_object_object_get_ex(one, "title", &title);
+		if (!json_object_object_get_ex(one, "payload", &payload))
+			payload = title;
+		one = json_object_new_object();
+		json_put(one, "title", json_object_get(title));
+		json_put(one, "payload", json_object_get(payload));
+		json_object_array_add(out, one);
+	}
+	return out;
+}
+
 /* ---- answers ------------------------------------------------------------ */
 
 /* Put ${s} before (or behind) what it says. */
@@ -249,7 +313,7 @@ rule_answer(struct json_object *config, const struct bot_question *q,
 		answer_add(a, text_of(rule, "reply"), false);
 		if (json_get_arr(rule, "quick_replies", &quick) == 1 &&
 		    json_object_array_length(quick) > 0)
-			a->quick = json_object_get(quick);
+			a->quick = bot_quick(quick);
 		(void)json_get_bool(rule, "handover", &handover);
 		if (handover) {
 			a->reason = "rule";
@@ -305,21 +369,6 @@ static const struct setting settings[] = {
 };
 /* clang-format on */
 
-/* A text of at most so many characters, without NUL. */
-static bool
-text_good(struct json_object *v, size_t chars, bool line)
-{
-	const char *s;
-	size_t len;
-
-	if (!json_object_is_type(v, json_type_string))
-		return false;
-	s = json_object_get_string(v);
-	len = (size_t)json_object_get_string_len(v);
-	return strlen(s) == len && utf8_chars(s, len) <= chars &&
-	       (!line || strpbrk(s, "\r\n") == NULL);
-}
-
 static bool
 words_good(struct json_object *v)
 {
@@ -365,31 +414,6 @@ hours_good(struct json_object *v)
 			    day > 7)
 				return false;
 		}
-	}
-	return true;
-}
-
-static bool
-quick_good(struct json_object *v)
-{
-	struct json_object *o, *title, *payload;
-	size_t i;
-
-	if (!json_object_is_type(v, json_type_array) ||
-	    json_object_array_length(v) > QUICK_MAX)
-		return false;
-	for (i = 0; i < json_object_array_length(v); i++) {
-		o = json_object_array_get_idx(v, i);
-		if (!json_object_is_type(o, json_type_object) ||
-		    !json_object_object_get_ex(o, "title", &title) ||
-		    !text_good(title, QUICK_TITLE_CHARS, true) ||
-		    json_object_get_string_len(title) == 0)
-			return false;
-		if (json_object_object_get_ex(o, "payload", &payload) &&
-		    (!text_good(payload, QUICK_PAYLOAD_BYTES, false) ||
-			json_object_get_string_len(payload) >
-			    QUICK_PAYLOAD_BYTES))
-			return false;
 	}
 	return true;
 }

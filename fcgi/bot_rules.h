@@ -83,6 +83,12 @@ void bot_greet(struct json_object *config, const struct bot_question *q,
 void bot_rules_answer(struct json_object *config, const struct bot_question *q,
     struct bot_answer *a);
 
+/*
+ * bot_quick(list): the answers to tap as a message has them, returned new; NULL
+ * if they are none.
+ */
+struct json_object *bot_quick(struct json_object *list);
+
 /* Limits of settings. */
 struct bot_limits {
 	size_t text_chars; /* of a text that customers read */

@@ -6,7 +6,9 @@
 #include "../common/id.h"
 #include "../common/json.h"
 #include "../common/sock.h"
+#include "../common/utf8.h"
 #include "bot_here.h"
+#include "bot_prompt.h"
 #include "h.h"
 #include "starter.h"
 #include "store_bot.h"
@@ -16,6 +18,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -130,18 +133,42 @@ read_change(struct req *rq, struct bot_change *c, int64_t ids[CHANNELS_MAX])
 	(void)req_int(rq, "tokens_max", 0, INT64_MAX / 4, &c->tokens_max);
 }
 
-/* The key that an HTTP bot calls with: its text, shown once. */
+/* What an HTTP bot is known by, and what it knows us by: shown once. */
+struct made {
+	bool key, secret;
+	char key_text[TOKEN_SIZE], hash[TOKEN_HASH_SIZE];
+	char secret_text[TOKEN_SIZE];
+};
+
 static void
-key_make(char key[TOKEN_SIZE], char hash[TOKEN_HASH_SIZE])
+make_key(struct made *m, struct bot_change *c)
 {
-	token_new(key);
-	token_hash(key, strlen(key), hash);
+	m->key = true;
+	token_new(m->key_text);
+	token_hash(m->key_text, strlen(m->key_text), m->hash);
+	c->key_hash = m->hash;
 }
 
-/* The bot as it is now, with its new key if it has one. */
+/* A secret, unless it comes with one; new, the change's own. */
+static void
+make_secret(struct made *m, struct bot_change *c)
+{
+	struct json_object *o;
+
+	if (c->secrets != NULL &&
+	    json_object_object_get_ex(c->secrets, "secret", &o) && o != NULL)
+		return;
+	m->secret = true;
+	token_new(m->secret_text);
+	o = json_object_new_object();
+	json_put_str(o, "secret", m->secret_text);
+	c->secrets = o;
+}
+
+/* The bot as it is now, with what was made for it. */
 static int
 answer_bot(struct req *rq, struct rsp *rs, int status, int rc, int64_t id,
-    const char *key, const char *action)
+    const struct made *m, const char *action)
 {
 	struct json_object *o = NULL;
 	char object[32];
@@ -153,8 +180,10 @@ answer_bot(struct req *rq, struct rsp *rs, int status, int rc, int64_t id,
 	if (h_good(rc))
 		rc =
 		    store_bot_json(rq->st, id, bot_day(rq->cf, rq->now_ms), &o);
-	if (h_good(rc) && key != NULL)
-		json_put_str(o, "key", key);
+	if (h_good(rc) && m->key)
+		json_put_str(o, "key", m->key_text);
+	if (h_good(rc) && m->secret)
+		json_put_str(o, "secret", m->secret_text);
 	return h_end(rq, rs, status, rc, o);
 }
 
@@ -162,16 +191,16 @@ answer_bot(struct req *rq, struct rsp *rs, int status, int rc, int64_t id,
  * POST /api/bots    {"name", "kind": "rules"|"http"|"assistant", "state"?,
  *	"channels"?: [id], "config"?: {}, "secrets"?: {}, "calls_max"?,
  *	"tokens_max"?}
- * 201 the bot; one of kind http with the `key` it calls with, shown this once.
- * 409 conflict: a channel has another bot; 422 invalid: the member that is.
+ * 201 the bot; one of kind http with the `key` it calls with and the `secret`
+ *of our signatures, unless it was given one: shown this once. 409 conflict: a
+ *channel has another bot; 422 invalid: the member that is.
  */
 int
 bot_post(struct req *rq, struct rsp *rs)
 {
-	char key[TOKEN_SIZE], hash[TOKEN_HASH_SIZE];
 	int64_t ids[CHANNELS_MAX], id = 0;
+	struct made m = { 0 };
 	struct bot_change c;
-	bool calls;
 	int rc;
 
 	read_change(rq, &c, ids);
@@ -184,14 +213,16 @@ bot_post(struct req *rq, struct rsp *rs)
 		check_whole(rq, c.kind, NULL, &c);
 	if (rq->bad_field != NULL)
 		return h_invalid(rq, rs);
-	if ((calls = strcmp(c.kind, "http") == 0)) {
-		key_make(key, hash);
-		c.key_hash = hash;
-	}
 	if (h_begin(rq) == -1)
 		return h_refuse(rq, rs, STORE_FAILED);
+	if (strcmp(c.kind, "http") == 0) {
+		make_key(&m, &c);
+		make_secret(&m, &c);
+	}
 	rc = store_bot_add(rq->st, &c, &id);
-	return answer_bot(rq, rs, 201, rc, id, calls ? key : NULL, "bot_add");
+	if (m.secret)
+		json_object_put(c.secrets);
+	return answer_bot(rq, rs, 201, rc, id, &m, "bot_add");
 }
 
 /*
@@ -222,8 +253,8 @@ bot_get(struct req *rq, struct rsp *rs)
 int
 bot_patch(struct req *rq, struct rsp *rs)
 {
-	char key[TOKEN_SIZE], hash[TOKEN_HASH_SIZE];
 	int64_t ids[CHANNELS_MAX];
+	struct made m = { 0 };
 	struct bot_change c;
 	bool renew = false;
 	struct bot b;
@@ -245,14 +276,11 @@ bot_patch(struct req *rq, struct rsp *rs)
 			store_end(rq->st, STORE_NONE);
 			return h_invalid(rq, rs);
 		}
-		if (renew) {
-			key_make(key, hash);
-			c.key_hash = hash;
-		}
+		if (renew)
+			make_key(&m, &c);
 		rc = store_bot_set(rq->st, rq->id[0], &c);
 	}
-	return answer_bot(
-	    rq, rs, 200, rc, rq->id[0], renew ? key : NULL, "bot_change");
+	return answer_bot(rq, rs, 200, rc, rq->id[0], &m, "bot_change");
 }
 
 /*
@@ -274,6 +302,72 @@ bot_delete(struct req *rq, struct rsp *rs)
 		    rq->st, &rq->who, rq->addr, "bot_delete", object, NULL);
 	rc = store_end(rq->st, rc);
 	return h_good(rc) ? h_success(rs) : h_refuse(rq, rs, rc);
+}
+
+/* ---- by a call of its own ----------------------------------------------- */
+
+/* Whether the bot's own key came with it: as a store function. */
+static int
+by_key(struct req *rq)
+{
+	const char *p = req_header(rq, "Authorization");
+	char hash[TOKEN_HASH_SIZE];
+
+	if (p == NULL || strncasecmp(p, "Bearer ", 7) != 0)
+		return STORE_NONE;
+	p += 7;
+	p += strspn(p, " ");
+	token_hash(p, strlen(p), hash);
+	return store_bot_key(rq->st, rq->id[0], hash);
+}
+
+/*
+ * POST /api/bots/:id/messages    {"message_id" or "conversation_id", "text"?,
+ *	"quick_replies"?, "handover"?, "client_id"?}, Authorization: Bearer KEY
+ * 201 the message: the answer to the customer's message ${message_id}, once,
+ * or a word of its own, under its client_id; 200 the same again, or nothing
+ * said: {"success":true}.
+ * 401 unauthenticated: not this bot's key; 404 no such thing of its; 409
+ * conflict: a person has the conversation; idempotency_conflict; 422 invalid.
+ */
+int
+bot_post_message(struct req *rq, struct rsp *rs)
+{
+	struct bot_answer a = { 0 };
+	struct json_object *o = NULL;
+	int64_t conversation = 0, message = 0;
+	const char *client_id, *bad;
+	int rc = by_key(rq), status;
+
+	if (rc != STORE_DONE)
+		return rc == STORE_FAILED
+			   ? h_refuse(rq, rs, rc)
+			   : rsp_error(rs, 401, "unauthenticated", NULL);
+	(void)req_id(rq, "message_id", &message);
+	(void)req_id(rq, "conversation_id", &conversation);
+	client_id =
+	    req_opt(rq, "client_id", (size_t)rq->cf->client_id_bytes_max, NULL);
+	bad = bot_said(rq->json, (size_t)rq->cf->message_bytes_max, &a);
+	if (bad == NULL && a.text != NULL &&
+	    utf8_chars(a.text, strlen(a.text)) >
+		(size_t)rq->cf->message_chars_max)
+		bad = "text";
+	if (bad == NULL && a.text == NULL && !a.handover)
+		bad = "text";
+	if (rq->bad_field == NULL)
+		rq->bad_field =
+		    message == 0 && conversation == 0 ? "message_id" : bad;
+	if (rq->bad_field != NULL) {
+		bot_answer_fini(&a);
+		return h_invalid(rq, rs);
+	}
+	rc = store_bot_say(rq->st, rq->id[0], conversation, message,
+	    client_id != NULL && *client_id != '\0' ? client_id : NULL, &a, &o);
+	status = h_good(rc) && o == NULL
+		     ? h_success(rs)
+		     : h_answer(rq, rs, rc == STORE_DONE ? 201 : 200, rc, o, 0);
+	bot_answer_fini(&a);
+	return status;
 }
 
 /* ---- waiting ------------------------------------------------------------ */

@@ -11,6 +11,7 @@ int bot_post(struct req *rq, struct rsp *rs);
 int bot_get(struct req *rq, struct rsp *rs);
 int bot_patch(struct req *rq, struct rsp *rs);
 int bot_delete(struct req *rq, struct rsp *rs);
+int bot_post_message(struct req *rq, struct rsp *rs);
 int bot_post_test(struct req *rq, struct rsp *rs);
 
 /*

@@ -172,12 +172,13 @@ work(struct store *st, const struct conf *cf, struct deliver *dl,
 			/* More of it: no pause before the next round. */
 			if (inbound_run(st, INBOX_MS) == STORE_DONE)
 				pause_ms = 0;
-			begun = deliver_take(dl) + bots_take(bt);
+			begun = deliver_take(dl);
 		} else {
 			deliver_stop(dl);
 		}
 		store_idle(st);
 		begun += hooks_take(hk, stopping != 0);
+		begun += bots_take(bt, stopping != 0);
 		busy = deliver_busy(dl) + hooks_busy(hk) + bots_busy(bt);
 		store_idle(st);
 		if (begun > 0 || busy > 0 || pause_ms == 0 || end_at == 0)

@@ -184,6 +184,9 @@ const rows = {
   'GET /api/bots/:id': bot(''),
   'PATCH /api/bots/:id': bot('', { body: { name: 'Roba' } }),
   'DELETE /api/bots/:id': bot(''),
+  // The bot's own key opens it, and nobody else's.
+  'POST /api/bots/:id/messages': bot('/messages', { body: { text: 'hi' } })
+    .map((x) => ({ ...x, expect: () => 401 })),
   'POST /api/bots/:id/test': bot('/test', { body: { message: 'hi' } }),
 
   'GET /api/presence': plain('/api/presence'),

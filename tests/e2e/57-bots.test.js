@@ -3,6 +3,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Shop, pause, until } from './lib/shop.js';
+import { startAssistant } from '../standin/assistant.js';
+import { startShopbot } from '../standin/shopbot.js';
 import { startZalo } from '../standin/zalo.js';
 
 // A shop on Zalo with a worker and one bot.
@@ -169,4 +171,174 @@ test('a kill between question and answer makes no second answer', { timeout: 60_
   await quiet(shop);
   for (const u of users)
     assert.equal((await said(shop, u)).length, 1);
+});
+
+// Where the tests' endpoints are may be asked.
+const house = { fetch_networks: '127.0.0.1', fetch_http: 'on', backoff_percent: 1 };
+
+const notices = (shop) => shop.sql(`SELECT data FROM events WHERE type = 'system_notification'
+  ORDER BY id`).then((rows) => rows.map((r) => JSON.parse(r.data)));
+
+test('a program of the shop answers, at once or by a call of its own', { timeout: 60_000 },
+  async (t) => {
+    const robot = await startShopbot();
+    t.after(() => robot.close());
+    const { shop } = await open(t, { name: 'Robo', kind: 'http',
+      config: { url: `${robot.url}/bot`, history: 2, greeting: 'Hi!', handover: ['agent'] },
+      secrets: { secret: robot.secret } }, house);
+    assert.equal(shop.bot.secrets.secret, 'set');
+    assert.match(shop.bot.key, /^[\w-]{43}$/);
+    shop.worker();
+    await shop.customerSays('81', 'one');
+    await until(async () => (await said(shop, '81')).length === 1);
+    robot.say.push({ text: 'Two!', quick_replies: [{ title: 'Buy' }] });
+    await shop.customerSays('81', 'two');
+    await until(async () => (await said(shop, '81')).length === 2);
+    assert.deepEqual(await said(shop, '81'), ['Hi!\n\nyou said one', 'Two!']);
+    assert.deepEqual(JSON.parse(await shop.one(
+      "SELECT payload FROM messages WHERE content = 'Two!'")),
+    { quick_replies: [{ title: 'Buy', payload: 'Buy' }] });
+    assert.deepEqual(robot.calls[1].body.history.map((m) => [m.sender, m.content]),
+      [['customer', 'one'], ['bot', 'Hi!\n\nyou said one'], ['customer', 'two']]);
+
+    // Later, by its key; once for a message; never with another key.
+    const call = (body, key = shop.bot.key, id = shop.bot.id) => shop.call('api.fcgi', 'POST',
+      `/api/bots/${id}/messages`, { body, headers: { Authorization: `Bearer ${key}` } });
+    robot.say.push({ later: true });
+    await shop.customerSays('81', 'three');
+    await robot.until((r) => r.calls.length === 3);
+    await quiet(shop);
+    const { message_id, conversation_id } = robot.calls[2].body;
+    assert.equal((await call({ message_id, text: 'x' }, 'A'.repeat(43))).status, 401);
+    assert.equal((await call({ message_id, text: 'x' }, shop.bot.key, '999')).status, 401);
+    assert.equal((await call({ message_id: '12345', text: 'x' })).status, 404);
+    assert.equal((await call({ message_id, text: 7 })).status, 422);
+    assert.equal((await call({ text: 'to whom' })).status, 422);
+    const late = await call({ message_id, text: 'Three, at last.' });
+    assert.deepEqual([late.status, late.json.content, late.json.sender.kind],
+      [201, 'Three, at last.', 'bot']);
+    assert.equal((await call({ message_id, text: 'Three, at last.' })).status, 200);
+    assert.equal((await call({ message_id, text: 'Three again' })).status, 409);
+    assert.equal((await call({ conversation_id, client_id: 'n1', text: 'News!' })).status, 201);
+    assert.equal((await call({ conversation_id, client_id: 'n1', text: 'News!' })).status, 200);
+    assert.equal((await call({ conversation_id, client_id: 'n2', handover: true })).status, 200);
+    assert.equal((await call({ conversation_id, client_id: 'n3', text: 'still me' })).status, 409);
+    assert.deepEqual((await said(shop, '81')).slice(2), ['Three, at last.', 'News!']);
+
+    // By its word in an answer, and by rule without being asked.
+    robot.say.push({ text: 'A moment.', handover: true });
+    await shop.customerSays('82', 'help');
+    await until(async () => (await conversation(shop, '82')).bot.state === 'handed_over');
+    await shop.customerSays('83', 'an agent, please');
+    await until(async () => (await conversation(shop, '83')).bot.state === 'handed_over');
+    assert.equal(robot.calls.length, 4);
+
+    // What it says and nobody understands.
+    robot.script('ask', { status: 200, body: '{"text": 5}' });
+    await shop.customerSays('84', 'help');
+    await until(async () => (await conversation(shop, '84')).bot.reason === 'error');
+    assert.match((await notices(shop))[0].message, /^Robo: answer not understood: text$/);
+    assert.equal((await shop.ask('GET', `/api/bots/${shop.bot.id}`)).json.error,
+      'answer not understood: text');
+    const renewed = await shop.ask('PATCH', `/api/bots/${shop.bot.id}`, { new_key: true });
+    assert.notEqual(renewed.json.key, shop.bot.key);
+    assert.equal((await call({ conversation_id, text: 'old key' })).status, 401);
+    assert.deepEqual(robot.faults, []);
+  });
+
+const ai = (a, config = {}) => ({ name: 'Ada', kind: 'assistant',
+  config: { base_url: `${a.url}/v1`, model: a.model, system: 'Be brief.', history: 4, ...config },
+  secrets: { api_key: a.key } });
+
+test('an assistant answers, and people step in when it cannot', { timeout: 120_000 }, async (t) => {
+  const a = await startAssistant();
+  t.after(() => a.close());
+  const { shop } = await open(t, ai(a), { ...house, bot_total_ms: 1000 });
+  shop.worker();
+  await shop.customerSays('61', 'one');
+  await until(async () => (await said(shop, '61')).length === 1);
+  await shop.customerSays('61', 'two');
+  await until(async () => (await said(shop, '61')).length === 2);
+  assert.deepEqual(await said(shop, '61'), ['echo: one', 'echo: two']);
+  const [system, ...turns] = a.calls[1].body.messages;
+  assert.match(system.content, /^Be brief\./);
+  assert.deepEqual(turns, [{ role: 'user', content: 'one' },
+    { role: 'assistant', content: 'echo: one' }, { role: 'user', content: 'two' }]);
+  // Bounded: the last four and the new one.
+  await shop.customerSays('61', 'three');
+  await until(async () => (await said(shop, '61')).length === 3);
+  await shop.customerSays('61', 'four');
+  await until(async () => (await said(shop, '61')).length === 4);
+  assert.equal(a.calls[3].body.messages.length, 6);
+  assert.equal((await shop.ask('GET', `/api/bots/${shop.bot.id}`)).json.tokens, 100);
+
+  // By its word.
+  a.say.push('I fetch somebody. [[handover]]');
+  await shop.customerSays('62', 'angry');
+  await until(async () => (await conversation(shop, '62')).bot.state === 'handed_over');
+  assert.deepEqual(await said(shop, '62'), ['I fetch somebody.']);
+  assert.equal((await conversation(shop, '62')).bot.reason, 'bot');
+
+  // What passes is tried again, what does not is handed over, and said.
+  a.script('chat', { error: 429, headers: { 'retry-after': '1' } }, { error: 500 });
+  await shop.customerSays('63', 'patient');
+  await until(async () => (await said(shop, '63')).length === 1);
+  assert.deepEqual(await said(shop, '63'), ['echo: patient']);
+  const ends = [
+    [[{ hang: true }], /^Ada: no answer: /], [[{ drop: true }], /^Ada: no answer: /],
+    [[{ truncate: true }], /^Ada: no answer: /],
+    [[{ status: 200, body: '<html>busy</html>' }], /^Ada: answer not readable: bad_json$/],
+    [[{ status: 200, body: '{}' }], /^Ada: answer not understood: choices$/],
+    [[{ error: 401 }], /^Ada: HTTP 401$/],
+    [[{ error: 429 }, { error: 500 }, { error: 503 }], /^Ada: HTTP 503$/],
+    [[{ error: 429, headers: { 'retry-after': '3600' } }], /^Ada: HTTP 429$/],
+  ];
+  for (const [i, [steps, text]] of ends.entries()) {
+    a.script('chat', ...steps);
+    await shop.customerSays(`50${i}`, 'hello');
+    await until(async () => (await conversation(shop, `50${i}`)).bot?.reason === 'error',
+      20000, `hand-over ${i}`);
+    assert.match((await notices(shop)).at(-1).message, text);
+    assert.deepEqual(await said(shop, `50${i}`), []);
+  }
+  assert.equal(await shop.one("SELECT count(*) FROM deliveries d JOIN messages m ON m.id = d.message_id WHERE m.sender_kind <> 'bot'"), 0);
+
+  // So many calls a day.
+  const spent = (await shop.ask('GET', `/api/bots/${shop.bot.id}`)).json.calls;
+  await shop.ask('PATCH', `/api/bots/${shop.bot.id}`, { calls_max: spent + 1 });
+  await shop.customerSays('64', 'last one');
+  await until(async () => (await said(shop, '64')).length === 1);
+  await shop.customerSays('64', 'one too many');
+  await until(async () => (await conversation(shop, '64')).bot.reason === 'budget');
+  assert.match((await notices(shop)).at(-1).message, /budget/);
+  assert.deepEqual(a.faults, []);
+});
+
+test('an endpoint in the house is not asked unless the settings say so', async (t) => {
+  const a = await startAssistant();
+  t.after(() => a.close());
+  const { shop } = await open(t, ai(a), { fetch_http: 'on' });
+  shop.worker();
+  await shop.customerSays('61', 'one');
+  await until(async () => (await conversation(shop, '61')).bot?.reason === 'error');
+  assert.match((await notices(shop)).at(-1).message, /address not allowed/);
+  assert.deepEqual(a.calls, []);
+});
+
+test('a worker killed while the assistant speaks: one message', { timeout: 60_000 }, async (t) => {
+  const a = await startAssistant();
+  t.after(() => a.close());
+  const { shop } = await open(t, ai(a), { ...house, bot_total_ms: 1000, bot_lease_ms: 100 });
+  a.script('chat', { hold: true });
+  const w = shop.worker();
+  await shop.customerSays('61', 'one');
+  await a.until((x) => x.calls.length === 1);
+  w.kill('SIGKILL');
+  await w.ended;
+  a.release();
+  shop.worker();
+  await until(async () => (await said(shop, '61')).length === 1, 20000, 'the answer');
+  await quiet(shop);
+  assert.deepEqual(await said(shop, '61'), ['echo: one']);
+  assert.equal(a.calls.length, 2);
 });
