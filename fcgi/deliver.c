@@ -442,9 +442,7 @@ deliver_settle(struct deliver *dl)
 {
 	int64_t n = 0;
 
-	if (echo_settle(dl->st) == STORE_FAILED)
-		return;
-	if (store_delivery_expired(dl->st, &n) == STORE_DONE && n > 0)
+	if (echo_settle(dl->st, &n) == STORE_DONE && n > 0)
 		log_warn("deliveries lapsed n=%lld", (long long)n);
 }
 

@@ -11,7 +11,6 @@
 #include "clock.h"
 #include "deliver_job.h"
 #include "deliver_plan.h"
-#include "inbound.h"
 #include "json.h"
 #include "log.h"
 #include "media_link.h"
@@ -39,8 +38,6 @@ send_store(struct job *j)
 	if (rc == STORE_NONE)
 		log_info(
 		    "delivery settled elsewhere id=%lld", (long long)j->d.id);
-	else if (j->external_id[0] != '\0')
-		inbound_receipts(st, j->channel, j->external_id);
 	job_free(j);
 }
 

@@ -73,17 +73,40 @@ settle_one(struct store *st, const struct echo *e)
 	return rc;
 }
 
-int
-echo_settle(struct store *st)
+/* By rows of echoes, until none of the oldest has one. */
+static int
+rows_settle(struct store *st)
 {
-	struct echo list[AT_ONCE];
-	int rc = STORE_NONE;
+	struct echo list[LAPSED_AT_ONCE];
+	int rc, settled;
 	size_t got;
 
-	if (store_echo_lapsed(st, list, AT_ONCE, &got) != STORE_DONE)
-		return STORE_NONE;
-	for (size_t i = 0; i < got && rc != STORE_FAILED; i++)
-		rc = settle_one(st, &list[i]);
-	echoes_fini(list, got);
+	do {
+		settled = 0;
+		rc = store_echo_lapsed(st, list, LAPSED_AT_ONCE, &got);
+		if (rc != STORE_DONE)
+			return rc;
+		for (size_t i = 0; i < got && rc != STORE_FAILED; i++)
+			if ((rc = settle_one(st, &list[i])) == STORE_DONE)
+				settled++;
+		echoes_fini(list, got);
+	} while (rc != STORE_FAILED && settled > 0);
 	return rc;
+}
+
+int
+echo_settle(struct store *st, int64_t *n)
+{
+	int rc;
+
+	*n = 0;
+	if ((rc = store_delivery_lapsed(st)) != STORE_DONE)
+		return rc;
+	/* As one: an echo comes before all of it, or finds it unknown. */
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	rc = rows_settle(st);
+	if (rc != STORE_FAILED)
+		rc = store_delivery_expired(st, n);
+	return store_end(st, rc == STORE_FAILED ? rc : STORE_DONE);
 }

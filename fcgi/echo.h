@@ -14,9 +14,10 @@ int echo_match(struct store *st, const struct channel_account *ac,
     int64_t conversation, const char *text, int64_t at, int64_t *n);
 
 /*
- * echo_settle(st): deliveries whose time is over, by echoes that came while
- * their answer was awaited.  STORE_FAILED: try again before giving them up.
+ * echo_settle(st, n): deliveries whose time is over, by echoes that came while
+ * their answer was awaited; others as store_delivery_expired() does, ${n} of
+ * them.  The oldest, NONE: there was none.
  */
-int echo_settle(struct store *st);
+int echo_settle(struct store *st, int64_t *n);
 
 #endif

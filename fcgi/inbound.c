@@ -248,19 +248,6 @@ message_store(struct inbound *in, const struct channel_item *it)
 	return rc;
 }
 
-/*
- * A receipt for what is not known as ours waits for the send to return, even if
- * its echo is here already: that row will go.
- */
-static int
-receipt_early(struct inbound *in, const char *id, const char *status)
-{
-	char key[EXTERNAL_MAX + 32];
-
-	snprintf(key, sizeof(key), "receipt:%s:%s", status, id);
-	return store_webhook_seen(in->st, in->ac.id, key);
-}
-
 static int
 status_store(struct inbound *in, const struct channel_item *it)
 {
@@ -272,9 +259,6 @@ status_store(struct inbound *in, const struct channel_item *it)
 			continue;
 		rc = store_delivery_receipt(
 		    in->st, in->ac.id, it->ids[i], it->status);
-		if (rc != STORE_FAILED && store_echo_ours(in->st, in->ac.id,
-					      it->ids[i]) == STORE_NONE)
-			rc = receipt_early(in, it->ids[i], it->status);
 		if (rc == STORE_FAILED)
 			return rc;
 		last = rc;
@@ -536,23 +520,5 @@ inbound_run(struct store *st, int64_t max_ms)
 			rc = group_run(&in);
 		while (rc == STORE_DONE && clock_mono_ms() < end);
 	channel_row_fini(&in.row);
-	return rc;
-}
-
-int
-inbound_receipts(struct store *st, int64_t channel, const char *external_id)
-{
-	static const char *const statuses[] = { "delivered", "read" };
-	char key[EXTERNAL_MAX + 32];
-	int rc = STORE_NONE;
-
-	for (size_t i = 0; i < 2 && rc != STORE_FAILED; i++) {
-		snprintf(key, sizeof(key), "receipt:%s:%s", statuses[i],
-		    external_id);
-		rc = store_echo_seen(st, channel, key);
-		if (rc == STORE_DONE)
-			rc = store_delivery_receipt(
-			    st, channel, external_id, statuses[i]);
-	}
 	return rc;
 }

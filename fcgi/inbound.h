@@ -15,11 +15,4 @@
  */
 int inbound_run(struct store *st, int64_t max_ms);
 
-/*
- * inbound_receipts(st, channel, external_id):
- * Apply receipts that came before the answer that told us the id.
- */
-int inbound_receipts(
-    struct store *st, int64_t channel, const char *external_id);
-
 #endif

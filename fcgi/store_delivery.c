@@ -11,10 +11,12 @@
 #include "json.h"
 #include "store_conversation.h"
 #include "store_db.h"
+#include "store_echo.h"
 #include "store_event.h"
 #include "store_message.h"
+#include "store_webhook.h"
 
-#define BATCH 100
+#define RECEIPT_KEY_MAX 288 /* an id has at most 255 bytes */
 #define REPLY_TOKEN_MS 30000
 
 void
@@ -347,6 +349,9 @@ store_delivery_parts(struct store *st, int64_t id, int n)
 
 /* ---- ends --------------------------------------------------------------- */
 
+static int receipts_kept(
+    struct store *st, int64_t channel, const char *external);
+
 struct part {
 	int64_t id, message, channel;
 	int part;
@@ -437,13 +442,17 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 static int
 part_end(struct store *st, const struct part *p, const struct delivery_end *e)
 {
+	bool named = e->external_id != NULL && *e->external_id != '\0';
 	int rc;
 
 	rc = part_write(st, p, e);
-	if (rc == STORE_DONE && e->external_id != NULL &&
-	    *e->external_id != '\0')
+	if (rc == STORE_DONE && named)
 		rc = part_external(st, p, e->external_id);
-	return rc == STORE_DONE ? status_update(st, p->message) : rc;
+	if (rc == STORE_DONE)
+		rc = status_update(st, p->message);
+	if (rc == STORE_DONE && named)
+		rc = receipts_kept(st, p->channel, e->external_id);
+	return rc;
 }
 
 static int
@@ -506,14 +515,14 @@ expired_apply(struct store *st, int64_t *n)
 	static const char sql[] =
 	    "SELECT id, message_id, written_at IS NOT NULL FROM deliveries"
 	    " WHERE state = 'sending' AND lease_until < :now"
-	    " ORDER BY lease_until LIMIT 1";
+	    " ORDER BY lease_until, id LIMIT 1";
 	struct part p = { .id = 0 };
 	struct delivery_end e = { .state = "queued" };
 	sqlite3_stmt *q;
 	bool written = false;
 	int rc;
 
-	for (*n = 0; *n < BATCH; ++*n) {
+	for (*n = 0; *n < LAPSED_AT_ONCE; ++*n) {
 		q = store_stmt(st, sql);
 		bind_int(q, ":now", store_now(st));
 		if ((rc = step_row(st, q)) == 1) {
@@ -534,18 +543,25 @@ expired_apply(struct store *st, int64_t *n)
 }
 
 int
-store_delivery_expired(struct store *st, int64_t *n)
+store_delivery_lapsed(struct store *st)
 {
 	static const char sql[] =
 	    "SELECT 1 FROM deliveries WHERE state = 'sending'"
 	    " AND lease_until < :now LIMIT 1";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int64_t one;
+
+	bind_int(q, ":now", store_now(st));
+	return step_int(st, q, &one);
+}
+
+int
+store_delivery_expired(struct store *st, int64_t *n)
+{
 	int rc;
 
 	*n = 0;
-	bind_int(q, ":now", store_now(st));
-	if ((rc = step_int(st, q, &one)) != 1)
+	if ((rc = store_delivery_lapsed(st)) != STORE_DONE)
 		return rc;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -606,6 +622,29 @@ receipt_message(
 	return status_set(st, id, status, "");
 }
 
+static void
+receipt_key(char key[RECEIPT_KEY_MAX], const char *external, const char *status)
+{
+	snprintf(key, RECEIPT_KEY_MAX, "receipt:%s:%s", status, external);
+}
+
+/*
+ * The id may be that of a message whose send has not returned yet, even if an
+ * echo with it is here already: that row will go.
+ */
+static int
+receipt_keep(
+    struct store *st, int64_t channel, const char *external, const char *status)
+{
+	char key[RECEIPT_KEY_MAX];
+	int rc = receipt_message(st, channel, external, status);
+
+	if (rc == STORE_FAILED)
+		return rc;
+	receipt_key(key, external, status);
+	return store_webhook_seen(st, channel, key);
+}
+
 static int
 receipt_apply(
     struct store *st, int64_t channel, const char *external, const char *status)
@@ -627,12 +666,28 @@ receipt_apply(
 	}
 	stmt_end(q);
 	if (rc == 0)
-		return receipt_message(st, channel, external, status);
+		return receipt_keep(st, channel, external, status);
 	if (rc != 1)
 		return rc;
 	if (!receipt_moves(from, status))
 		return STORE_REPEATED;
 	return receipt_part(st, id, message, status);
+}
+
+/* Those that came before we knew the id. */
+static int
+receipts_kept(struct store *st, int64_t channel, const char *external)
+{
+	static const char *const statuses[] = { "delivered", "read" };
+	char key[RECEIPT_KEY_MAX];
+	int rc = STORE_NONE;
+
+	for (size_t i = 0; i < 2 && rc != STORE_FAILED; i++) {
+		receipt_key(key, external, statuses[i]);
+		if ((rc = store_echo_seen(st, channel, key)) == STORE_DONE)
+			rc = receipt_apply(st, channel, external, statuses[i]);
+	}
+	return rc == STORE_FAILED ? rc : STORE_DONE;
 }
 
 int

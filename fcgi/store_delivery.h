@@ -81,15 +81,18 @@ int store_delivery_echo(struct store *st, int64_t n, int64_t channel,
     const char *external_id, int64_t sent_at);
 
 /*
- * store_delivery_expired(st, n): leases that ran out: written ones become
+ * store_delivery_lapsed(st): DONE if a lease ran out.
+ * store_delivery_expired(st, n): of those the oldest: written ones become
  * unknown, others are queued again; how many.
  */
+int store_delivery_lapsed(struct store *st);
 int store_delivery_expired(struct store *st, int64_t *n);
 
 /*
  * store_delivery_receipt(st, channel, external_id, status) and
  * store_delivery_watermark(st, conversation, at, status): delivered or read.
- * NONE: unknown id; REPEATED: nothing moved.
+ * REPEATED: nothing moved.  A receipt for an id that no delivery has is kept
+ * for one that is told it later.
  */
 int store_delivery_receipt(struct store *st, int64_t channel,
     const char *external_id, const char *status);

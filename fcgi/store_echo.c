@@ -59,20 +59,6 @@ store_echo_known(struct store *st, int64_t channel, const char *external_id)
 }
 
 int
-store_echo_ours(struct store *st, int64_t channel, const char *external_id)
-{
-	static const char sql[] =
-	    "SELECT 1 FROM deliveries"
-	    " WHERE channel_id = :channel AND external_id = :external LIMIT 1";
-	sqlite3_stmt *q = store_stmt(st, sql);
-	int64_t one;
-
-	bind_int(q, ":channel", channel);
-	bind_str(q, ":external", external_id);
-	return step_int(st, q, &one);
-}
-
-int
 store_echo_seen(struct store *st, int64_t channel, const char *key)
 {
 	static const char sql[] = "SELECT 1 FROM webhook_seen"
@@ -153,7 +139,7 @@ store_echo_lapsed(struct store *st, struct echo *list, size_t max, size_t *n)
 	    " JOIN channels c ON c.id = d.channel_id"
 	    " WHERE d.state = 'sending' AND d.lease_until <= :now"
 	    " AND d.written_at IS NOT NULL"
-	    " ORDER BY d.lease_until LIMIT :max";
+	    " ORDER BY d.lease_until, d.id LIMIT :max";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":now", store_now(st));

@@ -20,11 +20,9 @@ int store_echo_thread(
 /*
  * store_echo_known(st, channel, external_id): REPEATED if a message or a
  * delivery of that channel has this id already, else NONE.
- * store_echo_ours: DONE if a delivery has it.
  */
 int store_echo_known(
     struct store *st, int64_t channel, const char *external_id);
-int store_echo_ours(struct store *st, int64_t channel, const char *external_id);
 
 /* store_echo_seen(st, channel, key): DONE if store_webhook_seen kept it. */
 int store_echo_seen(struct store *st, int64_t channel, const char *key);
@@ -46,7 +44,11 @@ void echoes_fini(struct echo *list, size_t n);
 int store_echo_waiting(struct store *st, int64_t conversation, int64_t since,
     struct echo *list, size_t max, size_t *n);
 
-/* store_echo_lapsed(st, list, max, n): those about to become unknown. */
+/*
+ * store_echo_lapsed(st, list, max, n): those about to become unknown, as many
+ * at least as store_delivery_expired() takes if ${max} is LAPSED_AT_ONCE.
+ */
+#define LAPSED_AT_ONCE 100
 int store_echo_lapsed(
     struct store *st, struct echo *list, size_t max, size_t *n);
 

@@ -411,7 +411,7 @@ an_echo_that_came_first_is_found(void **state)
 {
 	struct fixture *f = *state;
 	char external[64];
-	int64_t d;
+	int64_t d, n;
 
 	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
 	d = answer(f, "yes", "w");
@@ -426,11 +426,45 @@ an_echo_that_came_first_is_found(void **state)
 	assert_string_equal(external, "e1");
 	/* The worker died: when its time is over, the echo tells. */
 	store_set_now(f->st, store_now(f->st) + 61000);
-	assert_int_equal(echo_settle(f->st), STORE_DONE);
+	assert_int_equal(echo_settle(f->st, &n), STORE_DONE);
+	assert_int_equal(n, 0);
 	store_idle(f->st);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 2);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"
 				  " WHERE status = 'sent'"
+				  " AND external_id = 'e1'"),
+	    1);
+}
+
+/* However many there are, none becomes unknown that an echo tells of. */
+static void
+echoes_are_found_among_many(void **state)
+{
+	struct fixture *f = *state;
+	int64_t n;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	answer(f, "yes", "w");
+	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
+	/* Before it, and after the last of them another. */
+	change(f, "WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL"
+		  " SELECT n + 1 FROM i WHERE n < 150)"
+		  " INSERT INTO deliveries (uuid, message_id, part,"
+		  " conversation_id, channel_id, state, due_at, lease_by,"
+		  " lease_until, written_at, created_at, updated_at)"
+		  " SELECT 'u' || n, message_id, n, conversation_id,"
+		  " channel_id, state, due_at, lease_by, lease_until - 200 + n,"
+		  " written_at, created_at, updated_at FROM deliveries, i");
+	store_set_now(f->st, store_now(f->st) + 61000);
+	assert_int_equal(echo_settle(f->st, &n), STORE_DONE);
+	assert_int_equal(n, LAPSED_AT_ONCE);
+	assert_int_equal(echo_settle(f->st, &n), STORE_DONE);
+	assert_int_equal(n, 150 - LAPSED_AT_ONCE);
+	assert_int_equal(echo_settle(f->st, &n), STORE_NONE);
+	store_idle(f->st);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 2);
+	assert_int_equal(count(f, "SELECT count(*) FROM deliveries"
+				  " WHERE state = 'sent'"
 				  " AND external_id = 'e1'"),
 	    1);
 }
@@ -523,6 +557,7 @@ main(void)
 		T(receipts_may_come_first),
 		T(an_echo_settles_what_got_no_answer),
 		T(an_echo_that_came_first_is_found),
+		T(echoes_are_found_among_many),
 		T(who_has_no_name_gets_the_platforms),
 		T(names_of_the_account),
 	};

@@ -269,10 +269,42 @@ test_sent(void **state)
 	assert_int_equal(
 	    store_delivery_receipt(f->st, f->zalo, "out-1", "delivered"),
 	    STORE_REPEATED);
+	/* Of nothing that is known: kept, and known then. */
 	assert_int_equal(
-	    store_delivery_receipt(f->st, f->zalo, "no", "read"), STORE_NONE);
-	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "in-1", "read"),
-	    STORE_NONE); /* theirs, not ours */
+	    store_delivery_receipt(f->st, f->zalo, "no", "read"), STORE_DONE);
+	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "no", "read"),
+	    STORE_REPEATED);
+	/* Theirs, not ours. */
+	assert_int_equal(
+	    store_delivery_receipt(f->st, f->zalo, "in-1", "read"), STORE_DONE);
+	check_status(f, a, "read");
+	check_status(f, b, "sending");
+}
+
+/* Receipts before the id they name: as soon as that is told, whoever tells. */
+static void
+test_receipts_first(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a, b;
+	struct delivery_end e = { .state = "sent", .external_id = "out-1" };
+	struct delivery d;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	fixture_say(f, &f->agent, c, "two", NULL, &b);
+	store_delivery_receipt(f->st, f->zalo, "out-1", "delivered");
+	store_delivery_receipt(f->st, f->zalo, "out-2", "read");
+	store_delivery_receipt(f->st, f->zalo, "out-2", "delivered");
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, a, "delivered");
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_int_equal(
+	    store_delivery_echo(f->st, d.id, f->zalo, "out-2", NOW),
+	    STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, b, "read");
 }
 
 static void
@@ -539,6 +571,7 @@ main(void)
 		STORE_TEST(test_sent),
 		STORE_TEST(test_retry_and_failure),
 		STORE_TEST(test_leases),
+		STORE_TEST(test_receipts_first),
 		STORE_TEST(test_waits_for_echo),
 		STORE_TEST(test_echo_race),
 		STORE_TEST(test_parts),
