@@ -28,6 +28,9 @@
 //   {after: ms}        does it, answers late
 //   {noId}             does it, answers without a message id
 // hang and drop do it too, unless accepted is false.
+//
+// What is not scripted may be met at random: meets = (name) => a behaviour, or
+// nothing.  After close() it may listen(port) again: it knows what it accepted.
 import http from 'node:http';
 import { pathToFileURL } from 'node:url';
 
@@ -81,7 +84,10 @@ export class Standin {
   async listen(port = 0) {
     await new Promise((resolve, reject) => {
       this.server.once('error', reject);
-      this.server.listen(port, '127.0.0.1', resolve);
+      this.server.listen(port, '127.0.0.1', () => {
+        this.server.off('error', reject);
+        resolve();
+      });
     });
     this.url = `http://127.0.0.1:${this.server.address().port}`;
     return this;
@@ -169,7 +175,8 @@ export class Standin {
     // First the form of the request, so that a script cannot hide a fault.
     const what = this.check(name, rq, url, body);
     this.calls.push({ name, at: Date.now(), body: what, headers: rq.headers });
-    const step = this.scripts.get(this.scriptOf(name, what))?.shift() ?? {};
+    const step = this.scripts.get(this.scriptOf(name, what))?.shift() ??
+      this.meets?.(name) ?? {};
     if (step.error !== undefined)
       return give(rs, this.scripted(step, name), step.headers);
     if (step.status !== undefined) {
