@@ -11,7 +11,6 @@
 #include "p_me.h"
 #include "p_view.h"
 #include "rate.h"
-#include "store_event.h"
 #include "store_presence.h"
 #include "store_session.h"
 #include "store_setting.h"
@@ -25,28 +24,13 @@ static const char *const statuses[] = { "online", "away", "busy" };
 static int
 account_show(struct req *rq, struct rsp *rs, int status, const char *fault)
 {
-	struct json_object *nav = json_object_new_object(), *me = NULL;
+	struct json_object *me = NULL;
 	const char *chosen = "online";
-	struct log_state s;
 	struct view v;
-	int rc = STORE_FAILED;
+	int rc = view_open(&v, rq, rs, "me", "me", "me.title");
 
-	view_begin(&v, rq, rs, "me");
-	view_title(&v, view_text(&v, "me.title"));
-	json_put_str(v.model, "script", "inbox");
-	json_put_bool(nav, "me", true);
-	json_put(v.model, "nav", nav);
-	if (store_read(rq->st) != STORE_FAILED) {
-		rc = store_log_state(rq->st, &s);
-		if (rc == STORE_DONE && view_agent(&v) == -1)
-			rc = STORE_FAILED;
-		store_read_end(rq->st);
-	}
-	if (rc != STORE_DONE) {
-		view_drop(&v);
+	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
-	}
-	json_put_int(v.model, "cursor", s.head);
 	if (json_get_obj(v.model, "me", &me) == 1)
 		(void)json_get_str(me, "status", &chosen, NULL);
 	json_put(v.model, "my_statuses",

@@ -10,7 +10,6 @@
 #include "p_settings.h"
 #include "p_view.h"
 #include "p_words.h"
-#include "store_event.h"
 
 /* Beyond these a figure is marked, with a line that says why. */
 #define SLOW_EVENT_S .5
@@ -194,26 +193,14 @@ int
 settings_begin(struct view *v, struct req *rq, struct rsp *rs, const char *tab,
     const char *title)
 {
-	struct json_object *nav = json_object_new_object(),
-			   *tabs = json_object_new_object();
-	struct log_state s;
-	int rc;
+	struct json_object *tabs;
+	int rc = view_open(v, rq, rs, "settings", "settings", title);
 
-	view_begin(v, rq, rs, "settings");
-	view_title(v, view_text(v, title));
-	json_put_str(v->model, "script", "inbox");
-	json_put_bool(nav, "settings", true);
-	json_put(v->model, "nav", nav);
+	if (rc != STORE_DONE)
+		return rc;
+	tabs = json_object_new_object();
 	json_put_bool(tabs, tab, true);
 	json_put(v->model, "tab", tabs);
-	rc = store_log_state(rq->st, &s);
-	if (rc == STORE_DONE && view_agent(v) == -1)
-		rc = STORE_FAILED;
-	if (rc != STORE_DONE) {
-		view_drop(v);
-		return STORE_FAILED;
-	}
-	json_put_int(v->model, "cursor", s.head);
 	return STORE_DONE;
 }
 
@@ -229,12 +216,8 @@ settings_push_page(struct req *rq, struct rsp *rs)
 	struct view v;
 	struct buf text;
 	double up = 0;
-	int rc = STORE_FAILED;
+	int rc = settings_begin(&v, rq, rs, "push", "push.title");
 
-	if (store_read(rq->st) != STORE_FAILED) {
-		rc = settings_begin(&v, rq, rs, "push", "push.title");
-		store_read_end(rq->st);
-	}
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
 	at = json_object_new_object();

@@ -13,6 +13,7 @@
 #include "page.h"
 #include "store.h"
 #include "store_conversation.h"
+#include "store_event.h"
 #include "store_idem.h"
 #include "store_user.h"
 #include "token.h"
@@ -151,6 +152,32 @@ view_agent(struct view *v)
 	json_put_int(v->model, "unread_total", total);
 	json_object_put(unread);
 	return 0;
+}
+
+int
+view_open(struct view *v, struct req *rq, struct rsp *rs, const char *name,
+    const char *nav, const char *title)
+{
+	struct json_object *at = json_object_new_object();
+	struct log_state s;
+	int rc = STORE_FAILED;
+
+	view_begin(v, rq, rs, name);
+	view_title(v, view_text(v, title));
+	json_put_str(v->model, "script", "inbox");
+	json_put_bool(at, nav, true);
+	json_put(v->model, "nav", at);
+	if (store_read(rq->st) != STORE_FAILED) {
+		rc = store_log_state(rq->st, &s);
+		if (rc == STORE_DONE)
+			json_put_int(v->model, "cursor", s.head);
+		if (rc == STORE_DONE && view_agent(v) == -1)
+			rc = STORE_FAILED;
+		store_read_end(rq->st);
+	}
+	if (rc != STORE_DONE)
+		view_drop(v);
+	return rc;
 }
 
 void

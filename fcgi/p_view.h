@@ -53,6 +53,15 @@ void view_title(struct view *v, const char *title);
  */
 int view_agent(struct view *v);
 
+/*
+ * view_open(v, rq, rs, name, nav, title):
+ * Begin a page inside that frame: view_begin, the text ${title} as its title,
+ * ${nav} as the current link of the menu, who they are, where the event log
+ * stands.  STORE_DONE; else the page is dropped and the answer is h_refuse's.
+ */
+int view_open(struct view *v, struct req *rq, struct rsp *rs, const char *name,
+    const char *nav, const char *title);
+
 /* view_key(v, name): a new one-time key into the model. */
 void view_key(struct view *v, const char *name);
 

@@ -2,6 +2,7 @@
  * pages.fcgi: the pages, complete without a script for visitors and agents.
  * Forms post to addresses of their own and are answered by a redirect.
  */
+#include "p_channels.h"
 #include "p_chat.h"
 #include "p_customer.h"
 #include "p_hook.h"
@@ -56,6 +57,14 @@ static const struct route routes[] = {
 						WHO_ADMIN, FORM_MAX, hook_post_key, FORM },
 	{ "POST",  "/settings/webhooks/:id/delete",
 						WHO_ADMIN, FORM_MAX, hook_post_remove, FORM },
+	{ "GET",   "/settings/channels",	WHO_ADMIN, 0,        channels_page, PAGE },
+	{ "GET",   "/settings/channels/new/:platform", WHO_ADMIN, 0, channel_new_page, PAGE },
+	{ "POST",  "/settings/channels/new/:platform", WHO_ADMIN, FORM_MAX, channel_new_post, FORM },
+	{ "GET",   "/settings/channels/:id",	WHO_ADMIN, 0,        channel_page, PAGE },
+	{ "POST",  "/settings/channels/:id",	WHO_ADMIN, FORM_MAX, channel_post, FORM },
+	{ "POST",  "/settings/channels/:id/state", WHO_ADMIN, FORM_MAX, channel_post_state, FORM },
+	{ "GET",   "/settings/channels/:id/delete", WHO_ADMIN, 0,    channel_delete_page, PAGE },
+	{ "POST",  "/settings/channels/:id/delete", WHO_ADMIN, FORM_MAX, channel_post_delete, FORM },
 
 	{ "GET",   "/chat",			VISITOR,   0,        visit_page, PAGE },
 	{ "POST",  "/chat/new",			VISITOR,   FORM_MAX, visit_post_start, FORM },

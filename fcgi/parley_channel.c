@@ -13,13 +13,13 @@
 
 #include "buf.h"
 #include "channel.h"
+#include "channel_set.h"
 #include "json.h"
 #include "limits.h"
 #include "parley.h"
 #include "store.h"
 #include "store_channel.h"
 #include "store_setting.h"
-#include "token.h"
 
 #define CHANNELS_MAX 1024       /* listed */
 #define SETTINGS_MAX 32         /* --set of one channel */
@@ -84,43 +84,6 @@ read_settings(const struct channel *ch, const char *const *words, size_t n,
 		json_object_object_add(all, k->name, v);
 	}
 	return 0;
-}
-
-/* ${all} into what may be shown and what may not. */
-static void
-sort_settings(const struct channel *ch, struct json_object *all,
-    struct json_object *config, struct json_object *secrets)
-{
-	struct json_object *v;
-	size_t i;
-
-	for (i = 0; i < ch->nkeys; i++)
-		if (json_object_object_get_ex(all, ch->keys[i].name, &v))
-			json_object_object_add(
-			    (ch->keys[i].flags & CHANNEL_SECRET) != 0 ? secrets
-								      : config,
-			    ch->keys[i].name, json_object_get(v));
-}
-
-/* Make up what was not given and may be anything; into ${made}, too. */
-static void
-make_settings(
-    const struct channel *ch, struct json_object *all, struct json_object *made)
-{
-	char text[TOKEN_SIZE];
-	size_t i;
-
-	for (i = 0; i < ch->nkeys; i++) {
-		const struct channel_key *k = &ch->keys[i];
-
-		if ((k->flags & CHANNEL_MADE) == 0 ||
-		    json_object_object_get_ex(all, k->name, NULL))
-			continue;
-		token_new(text);
-		json_put_str(all, k->name, text);
-		json_put_str(made, k->name, text);
-	}
-	explicit_bzero(text, sizeof(text));
 }
 
 static void
@@ -270,14 +233,14 @@ channel_add(
 		goto out;
 	}
 	if (ch != NULL) {
-		make_settings(ch, all, made);
+		channel_set_make(ch, all, made);
 		if (channel_config_check(ch, all, &why) == -1) {
 			parley_err("%s", why.data);
 			list_settings(stderr, ch);
 			goto out;
 		}
 		channel_account_name(ch, all, &account);
-		sort_settings(ch, all, config, secrets);
+		channel_set_sort(ch, all, config, secrets);
 	}
 	if (parley_conf_load(&cf, CONF_FCGI) == -1)
 		goto out;
@@ -330,36 +293,23 @@ const struct parley_cmd parley_channel_add = { "channel add",
 
 /* --- channel set --- */
 
-/* The settings as they will be: those of ${row}, changed by ${all}. */
+/* Whether those of ${row} are good as ${all} changes them. */
 static int
 settings_good(const struct channel *ch, const struct channel_row *row,
     struct json_object *all)
 {
-	struct json_object *merged = json_object_new_object();
-	struct buf why, account;
-	int rc = -1;
+	struct buf why;
+	bool other;
+	int rc;
 
 	buf_init(&why, 4096);
-	buf_init(&account, 4096);
-	json_object_object_foreach(row->all, key, value)
-	{
-		json_object_object_add(merged, key, json_object_get(value));
-	}
-	json_object_object_foreach(all, name, fresh)
-	{
-		json_object_object_add(merged, name, json_object_get(fresh));
-	}
-	channel_account_name(ch, merged, &account);
-	if (channel_config_check(ch, merged, &why) == -1)
-		parley_err("%s", why.data);
-	else if (strcmp(account.len > 0 ? account.data : "", row->account) != 0)
+	rc = channel_set_check(ch, row->all, row->account, all, &why, &other);
+	if (rc == -1 && other)
 		parley_err("%s is another account: add a channel for it",
-		    account.data);
-	else
-		rc = 0;
+		    why.len > 0 ? why.data : "that");
+	else if (rc == -1)
+		parley_err("%s", why.data);
 	buf_fini(&why);
-	buf_fini(&account);
-	json_object_put(merged);
 	return rc;
 }
 
@@ -383,7 +333,7 @@ channel_change(struct store *st, int64_t id, const char *name,
 	if (read_settings(ch, words, nwords, all) == -1 ||
 	    settings_good(ch, &row, all) == -1)
 		goto out;
-	sort_settings(ch, all, config, secrets);
+	channel_set_sort(ch, all, config, secrets);
 	if (store_begin(st) != STORE_FAILED) {
 		rc = store_channel_set(st, id, name, config, secrets);
 		/* It may be what the platform's refusal waited for. */

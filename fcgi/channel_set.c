@@ -1,0 +1,75 @@
+/*
+ * channel_set.c: setting up an account: what is made up, what is secret, and
+ * whether it is good.  Where settings come from and go to is the callers'.
+ */
+#define _GNU_SOURCE /* explicit_bzero */
+
+#include <string.h>
+
+#include "channel_set.h"
+#include "json.h"
+#include "token.h"
+
+void
+channel_set_make(
+    const struct channel *ch, struct json_object *all, struct json_object *made)
+{
+	char text[TOKEN_SIZE];
+
+	for (size_t i = 0; i < ch->nkeys; i++) {
+		const struct channel_key *k = &ch->keys[i];
+
+		if ((k->flags & CHANNEL_MADE) == 0 ||
+		    json_object_object_get_ex(all, k->name, NULL))
+			continue;
+		token_new(text);
+		json_put_str(all, k->name, text);
+		json_put_str(made, k->name, text);
+	}
+	explicit_bzero(text, sizeof(text));
+}
+
+void
+channel_set_sort(const struct channel *ch, struct json_object *all,
+    struct json_object *config, struct json_object *secrets)
+{
+	struct json_object *v;
+
+	for (size_t i = 0; i < ch->nkeys; i++)
+		if (json_object_object_get_ex(all, ch->keys[i].name, &v))
+			json_put((ch->keys[i].flags & CHANNEL_SECRET) != 0
+				     ? secrets
+				     : config,
+			    ch->keys[i].name, json_object_get(v));
+}
+
+int
+channel_set_check(const struct channel *ch, struct json_object *old,
+    const char *account, struct json_object *change, struct buf *why,
+    bool *other)
+{
+	struct json_object *merged = json_object_new_object();
+	struct buf name;
+	int rc;
+
+	*other = false;
+	json_object_object_foreach(old, key, value)
+	{
+		json_put(merged, key, json_object_get(value));
+	}
+	json_object_object_foreach(change, changed, fresh)
+	{
+		json_put(merged, changed, json_object_get(fresh));
+	}
+	rc = channel_config_check(ch, merged, why);
+	buf_init(&name, 4096);
+	channel_account_name(ch, merged, &name);
+	if (rc == 0 && strcmp(name.len > 0 ? name.data : "", account) != 0) {
+		buf_puts(why, name.len > 0 ? name.data : "");
+		*other = true;
+		rc = -1;
+	}
+	buf_fini(&name);
+	json_object_put(merged);
+	return rc;
+}

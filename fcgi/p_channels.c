@@ -1,0 +1,954 @@
+/*
+ * p_channels.c: the admin's pages of platform accounts: connect one step by
+ * step, see how it is, change, stop, delete.  What a platform wants to know is
+ * its adapter's matter (channel.h), how its settings change channel_set.c's;
+ * their names and what to do over there are texts of www/i18n.
+ */
+#define _GNU_SOURCE /* explicit_bzero */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth.h"
+#include "channel.h"
+#include "channel_set.h"
+#include "h.h"
+#include "json.h"
+#include "p_channels.h"
+#include "p_settings.h"
+#include "p_view.h"
+#include "p_words.h"
+#include "store_channel.h"
+#include "store_setting.h"
+#include "token.h"
+
+#define ADDRESS_MAX 4096 /* bytes of one of ours */
+#define COOKIE_MADE "parley_made"
+#define MADE_S 600 /* to follow a redirect, which takes the cookie away */
+
+/* Where one sets up the other side. */
+static const struct console {
+	const char *platform, *url;
+} consoles[] = {
+	{ "facebook", "https://developers.facebook.com/apps" },
+	{ "instagram", "https://developers.facebook.com/apps" },
+	{ "whatsapp", "https://developers.facebook.com/apps" },
+	{ "zalo", "https://developers.zalo.me/apps" },
+	{ "tiktok", "https://business-api.tiktok.com/portal/apps" },
+	{ "line", "https://developers.line.biz/console" },
+	{ "telegram", "https://t.me/BotFather" },
+};
+
+/* How a setting is asked for, by the end of its name. */
+enum form {
+	TEXT,
+	TICK,   /* 1 or not */
+	NUMBER, /* with a default that mostly fits */
+	MORE,   /* likewise, a text */
+	KEPT,   /* the worker's own */
+};
+
+static const struct {
+	const char *end;
+	enum form form;
+} forms[] = {
+	{ "_human_agent", TICK },
+	{ "_allow_paid", TICK },
+	{ "_use_reply", TICK },
+	{ "_text_max", NUMBER },
+	{ "_tolerance_s", NUMBER },
+	{ "_error_class", MORE },
+	{ "_expires_at", KEPT },
+};
+
+#define N(list) (sizeof(list) / sizeof((list)[0]))
+
+/* A form that comes back. */
+struct fault {
+	const struct channel_key *key; /* at which; NULL: the whole form */
+	const char *text;              /* to be read, or NULL */
+	const char *words;             /* of channel_config_check, or NULL */
+};
+
+static enum form
+form_of(const struct channel_key *k)
+{
+	size_t n = strlen(k->name), m;
+
+	for (size_t i = 0; i < N(forms); i++)
+		if ((m = strlen(forms[i].end)) < n &&
+		    strcmp(k->name + n - m, forms[i].end) == 0)
+			return forms[i].form;
+	return k->value != NULL && *k->value != '\0' ? MORE : TEXT;
+}
+
+/* The text ${group}.${key}, or NULL; that of a setting by its name alone. */
+static struct json_object *
+text_of(const struct view *v, const char *group, const char *key)
+{
+	struct json_object *texts = view_texts(v), *g, *t = NULL;
+
+	if (texts == NULL || json_get_obj(texts, group, &g) != 1 ||
+	    !json_object_object_get_ex(g, key, &t))
+		return NULL;
+	return t;
+}
+
+static const char *
+key_text(const struct view *v, const char *group, const struct channel *ch,
+    const struct channel_key *k)
+{
+	struct json_object *t = text_of(v, group, k->name);
+
+	if (t == NULL)
+		t = text_of(v, group, k->name + strlen(ch->prefix) + 1);
+	return t != NULL ? json_object_get_string(t) : NULL;
+}
+
+/* --- what is shown ------------------------------------------------------- */
+
+/* The address at which the platform reaches us. */
+static void
+put_webhook(struct req *rq, const char *platform, int64_t id, struct buf *b)
+{
+	if (*rq->cf->base_url != '\0')
+		buf_puts(b, rq->cf->base_url);
+	else
+		buf_printf(
+		    b, "%s://%s", rq->https ? "https" : "http", rq->host);
+	buf_printf(b, "%s/webhooks/%s/%" PRId64, rq->base_path, platform, id);
+}
+
+/* The field of one setting; ${row}: of the account, or NULL. */
+static struct json_object *
+field_json(const struct view *v, const struct channel *ch,
+    const struct channel_key *k, const struct channel_row *row,
+    const struct fault *fault)
+{
+	struct json_object *o = json_object_new_object(), *stored = NULL;
+	const char *label = key_text(v, "channel_key", ch, k);
+	bool back = fault != NULL;
+	const char *typed = back ? req_form(v->rq, k->name, NULL) : NULL;
+	bool secret = (k->flags & CHANNEL_SECRET) != 0;
+	bool made = (k->flags & CHANNEL_MADE) != 0;
+	bool needed = (k->flags & CHANNEL_REQUIRED) != 0;
+	enum form form = form_of(k);
+	const char *value = NULL;
+
+	if (row != NULL &&
+	    json_object_object_get_ex(row->all, k->name, &stored))
+		value = json_object_get_string(stored);
+	json_put_str(o, "name", k->name);
+	json_put_str(o, "label", label != NULL ? label : k->help);
+	json_put_str(o, "help", key_text(v, "channel_help", ch, k));
+	/* Null where it has none: the form's own are not this field's. */
+	fault = fault != NULL && fault->key == k ? fault : NULL;
+	json_put_str(o, "fault", fault != NULL ? fault->text : NULL);
+	json_put_str(o, "words", fault != NULL ? fault->words : NULL);
+	if (form == TICK) {
+		json_put_bool(o, "tick", true);
+		json_put_bool(o, "checked",
+		    back ? typed != NULL
+			 : value != NULL && strcmp(value, "1") == 0);
+		return o;
+	}
+	json_put_bool(o, "entry", true);
+	json_put_str(o, "type", secret ? "password" : "text");
+	if (secret) {
+		/* What is secret never goes back, not even into its form. */
+		json_put_bool(o, "secret", true);
+		json_put_bool(o, "set", value != NULL);
+		json_put_bool(o, "again", typed != NULL && *typed != '\0');
+		json_put_bool(o, "make", made && value != NULL);
+		json_put_bool(o, "clear", !needed && value != NULL);
+		json_put_bool(o, "made", made && value == NULL);
+	} else {
+		json_put_str(o, "value", typed != NULL ? typed : value);
+		json_put_str(o, "usual", k->value);
+		json_put_bool(o, "number", form == NUMBER);
+	}
+	json_put_bool(o, "fixed",
+	    row != NULL && ch->account_key != NULL &&
+		strcmp(ch->account_key, k->name) == 0);
+	json_put_bool(o, "required", needed && !made && value == NULL);
+	/* A token without which one can read, not answer, says so. */
+	json_put_bool(o, "optional", !needed && !secret);
+	return o;
+}
+
+/* All of them: those that one needs, and more that mostly stay. */
+static void
+put_fields(const struct view *v, struct json_object *o,
+    const struct channel *ch, const struct channel_row *row,
+    const struct fault *fault)
+{
+	struct json_object *fields = json_object_new_array(),
+			   *more = json_object_new_array(), *field;
+
+	for (size_t i = 0; i < ch->nkeys; i++) {
+		const struct channel_key *k = &ch->keys[i];
+		enum form form = form_of(k);
+
+		if (form == KEPT)
+			continue;
+		field = field_json(v, ch, k, row, fault);
+		json_object_array_add(
+		    form == NUMBER || form == MORE ? more : fields, field);
+		if (form != TEXT && form != TICK && fault != NULL &&
+		    fault->key == k)
+			json_put_bool(o, "more_open", true);
+	}
+	json_put(o, "fields", fields);
+	json_put_bool(o, "any_more", json_object_array_length(more) > 0);
+	json_put(o, "more", more);
+}
+
+/* What stands beside the form: where, and what to do there. */
+static void
+put_guide(const struct view *v, struct json_object *o, const struct channel *ch)
+{
+	struct json_object *steps = text_of(v, "channel_get", ch->platform);
+	struct json_object *note = text_of(v, "channel_note", ch->platform);
+
+	for (size_t i = 0; i < N(consoles); i++)
+		if (strcmp(consoles[i].platform, ch->platform) == 0)
+			json_put_str(o, "console", consoles[i].url);
+	json_put(o, "steps", json_object_get(steps));
+	json_put(o, "note", json_object_get(note));
+}
+
+/* A channel's own lines: name and state. */
+static struct json_object *
+one_json(const struct channel_row *row)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_put_id(o, "id", row->id);
+	json_put_str(o, "platform", row->platform);
+	json_put_str(o, "name", row->name);
+	json_put_str(o, "account", row->account);
+	json_put_str(o, "state", row->state);
+	json_put_bool(o, "off", strcmp(row->state, "off") == 0);
+	json_put_bool(o, "reauth", strcmp(row->state, "reauth") == 0);
+	json_put_str(o, "state_text", row->state_text);
+	return o;
+}
+
+/* The key of the texts for what a line of `paste` calls ${label}. */
+static void
+paste_slug(const char *label, size_t len, char *out, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < len && i + 1 < size; i++)
+		out[i] = label[i] == ' ' ? '_'
+			 : label[i] >= 'A' && label[i] <= 'Z'
+			     ? (char)(label[i] - 'A' + 'a')
+			     : label[i];
+	out[i] = '\0';
+}
+
+/* Text that goes on from the line before. */
+static void
+paste_more(struct json_object *rows, const char *p, size_t len)
+{
+	size_t n = json_object_array_length(rows);
+	struct json_object *o = json_object_array_get_idx(rows, n - 1);
+	const char *before = "";
+	bool words = false;
+	struct buf b;
+
+	(void)json_get_bool(o, "words", &words);
+	if (words)
+		return;
+	(void)json_get_str(o, "value", &before, NULL);
+	buf_init(&b, ADDRESS_MAX);
+	buf_printf(&b, "%s %.*s", before, (int)len, p);
+	json_put_str(o, "value", b.data);
+	buf_fini(&b);
+}
+
+/*
+ * The value of a line: as it is, or what {webhook} or {SETTING} stands for.
+ * ${made}: what was made up just now; a secret of before is not shown.
+ */
+static void
+put_value(const struct view *v, struct json_object *o,
+    const struct channel_row *row, struct json_object *made, const char *p,
+    size_t len)
+{
+	bool named = len > 2 && *p == '{' && p[len - 1] == '}', known = true;
+	struct json_object *value = NULL;
+	char name[64];
+	struct buf b;
+
+	buf_init(&b, ADDRESS_MAX);
+	snprintf(name, sizeof(name), "%.*s", named ? (int)len - 2 : 0, p + 1);
+	if (!named)
+		json_put_strn(o, "value", p, len);
+	else if (strcmp(name, "webhook") == 0) {
+		put_webhook(v->rq, row->platform, row->id, &b);
+		json_put_str(o, "value", b.data);
+	} else if ((known = json_object_object_get_ex(made, name, &value)))
+		json_put(o, "value", json_object_get(value));
+	json_put_bool(o, "fresh", value != NULL);
+	json_put_bool(o, "hidden", !known);
+	buf_fini(&b);
+}
+
+/* One line of `paste`: "label  value", or what goes on from the one before. */
+static void
+put_line(const struct view *v, const struct channel_row *row,
+    struct json_object *made, const char *p, size_t len,
+    struct json_object *rows)
+{
+	struct json_object *o, *said;
+	size_t label = 0, at;
+	char slug[64], key[96];
+
+	while (label + 1 < len && strncmp(p + label, "  ", 2) != 0)
+		label++;
+	if (label + 1 >= len)
+		label = 0;
+	for (at = label; at < len && p[at] == ' ';)
+		at++;
+	if (label == 0 && at > 0 && json_object_array_length(rows) > 0) {
+		paste_more(rows, p + at, len - at);
+		return;
+	}
+	o = json_object_new_object();
+	paste_slug(p, label, slug, sizeof(slug));
+	if ((said = text_of(v, "channel_row", slug)) != NULL)
+		json_put(o, "label", json_object_get(said));
+	else
+		json_put_strn(o, "label", p, label);
+	put_value(v, o, row, made, p + at, len - at);
+	snprintf(key, sizeof(key), "%.16s_%.64s", row->platform, slug);
+	if ((said = text_of(v, "channel_value", key)) != NULL)
+		json_put(o, "value", json_object_get(said));
+	json_put_bool(o, "words", said != NULL);
+	json_object_array_add(rows, o);
+}
+
+/* What to enter over there, in rows. */
+static void
+put_paste(const struct view *v, struct json_object *o, const struct channel *ch,
+    const struct channel_row *row, struct json_object *made)
+{
+	struct json_object *rows = json_object_new_array();
+	const char *p = ch->paste;
+	size_t len;
+
+	for (; p != NULL && *p != '\0'; p += len + (p[len] == '\n')) {
+		len = strcspn(p, "\n");
+		if (strncmp(p, "  ", 2) == 0)
+			put_line(v, row, made, p + 2, len - 2, rows);
+	}
+	json_put(o, "paste", rows);
+}
+
+/* --- what was made up is shown once -------------------------------------- */
+
+/* The setting that may be made up, or NULL; adapters have one at most. */
+static const struct channel_key *
+made_key(const struct channel *ch)
+{
+	for (size_t i = 0; i < ch->nkeys; i++)
+		if ((ch->keys[i].flags & CHANNEL_MADE) != 0)
+			return &ch->keys[i];
+	return NULL;
+}
+
+/* Whether the form asks for a new one; ${fresh}: of a new account. */
+static bool
+made_asked(struct req *rq, const struct channel_key *k, bool fresh)
+{
+	const char *typed = req_form(rq, k->name, NULL);
+	char make[96];
+
+	if (typed != NULL && *typed != '\0')
+		return false;
+	snprintf(make, sizeof(make), "make_%s", k->name);
+	return fresh || req_form(rq, make, NULL) != NULL;
+}
+
+/*
+ * After a form that made something up: the browser that sent it carries it
+ * over the redirect, also when the form comes a second time.
+ */
+static void
+made_carry(struct req *rq, struct rsp *rs, const struct channel *ch, int64_t id,
+    bool fresh)
+{
+	const struct channel_key *k = ch != NULL ? made_key(ch) : NULL;
+	struct channel_row row = { 0 };
+	const char *value = NULL;
+	char cookie[96];
+
+	if (k == NULL || !made_asked(rq, k, fresh))
+		return;
+	if (store_channel_get(rq->st, id, &row) == STORE_DONE &&
+	    json_get_str(row.all, k->name, &value, NULL) == 1) {
+		snprintf(
+		    cookie, sizeof(cookie), "%" PRId64 ".%.64s", id, value);
+		rsp_cookie(rs, COOKIE_MADE, cookie, MADE_S);
+		explicit_bzero(cookie, sizeof(cookie));
+	}
+	channel_row_fini(&row);
+}
+
+/* Returns new {SETTING: value} of what the cookie brings, which ends it. */
+static struct json_object *
+made_take(struct req *rq, struct rsp *rs, const struct channel *ch,
+    const struct channel_row *row)
+{
+	struct json_object *made = json_object_new_object();
+	const struct channel_key *k = ch != NULL ? made_key(ch) : NULL;
+	const char *sent = req_cookie(
+	    rq, auth_secure(rq) ? "__Host-" COOKIE_MADE : COOKIE_MADE);
+	const char *value = NULL;
+	char want[96];
+
+	if (k == NULL || sent == NULL ||
+	    json_get_str(row->all, k->name, &value, NULL) != 1)
+		return made;
+	snprintf(want, sizeof(want), "%" PRId64 ".%.64s", row->id, value);
+	if (token_equal(sent, strlen(sent), want, strlen(want))) {
+		json_put_str(made, k->name, value);
+		rsp_cookie(rs, COOKIE_MADE, "", -1);
+	}
+	explicit_bzero(want, sizeof(want));
+	return made;
+}
+
+/* --- the list ------------------------------------------------------------ */
+
+static int
+channels_open(struct view *v, struct req *rq, struct rsp *rs)
+{
+	int rc = settings_begin(v, rq, rs, "channels", "channels.title");
+
+	if (rc == STORE_DONE)
+		view_key(v, "key");
+	return rc;
+}
+
+/*
+ * GET /settings/channels
+ * 200 the accounts and how they are, and what can be connected.
+ */
+int
+channels_page(struct req *rq, struct rsp *rs)
+{
+	struct json_object *list = NULL, *items = NULL,
+			   *platforms = json_object_new_array(), *o;
+	const struct channel *ch;
+	const char *state;
+	struct view v;
+	int rc = channels_open(&v, rq, rs);
+
+	if (rc == STORE_DONE &&
+	    (rc = store_channels(rq->st, &list)) != STORE_DONE)
+		view_drop(&v);
+	if (rc != STORE_DONE) {
+		json_object_put(platforms);
+		return h_refuse(rq, rs, rc);
+	}
+	(void)json_get_arr(list, "items", &items);
+	for (size_t i = 0; i < json_object_array_length(items); i++) {
+		o = json_object_array_get_idx(items, i);
+		state = "ok";
+		(void)json_get_str(o, "state", &state, NULL);
+		json_put_bool(o, "reauth", strcmp(state, "reauth") == 0);
+	}
+	for (size_t i = 0; (ch = channel_at(i)) != NULL; i++) {
+		o = json_object_new_object();
+		json_put_str(o, "platform", ch->platform);
+		json_object_array_add(platforms, o);
+	}
+	json_put_bool(v.model, "any", json_object_array_length(items) > 0);
+	json_put(v.model, "channels", json_object_get(items));
+	json_put(v.model, "platforms", platforms);
+	json_object_put(list);
+	return view_end(&v, 200, "channels");
+}
+
+/* --- the form ------------------------------------------------------------ */
+
+/* A faulty form's words above it. */
+static void
+put_fault(struct view *v, const struct fault *fault)
+{
+	if (fault == NULL)
+		return;
+	json_put_str(v->model, "fault",
+	    fault->key != NULL    ? view_text(v, "channels.faulty")
+	    : fault->text != NULL ? fault->text
+				  : view_text(v, "error.invalid"));
+	if (fault->key == NULL)
+		json_put_str(v->model, "words", fault->words);
+}
+
+static int
+new_show(struct req *rq, struct rsp *rs, const struct channel *ch, int status,
+    const struct fault *fault)
+{
+	const char *name = fault != NULL ? req_form(rq, "name", NULL) : NULL;
+	struct json_object *o;
+	struct view v;
+	int rc = channels_open(&v, rq, rs);
+
+	if (rc != STORE_DONE)
+		return h_refuse(rq, rs, rc);
+	o = json_object_new_object();
+	json_put_str(o, "platform", ch->platform);
+	json_put_str(o, "name", name);
+	put_guide(&v, o, ch);
+	put_fields(&v, o, ch, NULL, fault);
+	json_put(v.model, "channel", o);
+	put_fault(&v, fault);
+	return view_end(&v, status, "channel_new");
+}
+
+/*
+ * GET /settings/channels/new/:platform
+ * 200 the steps and the form for a new account; 404 no such platform.
+ */
+int
+channel_new_page(struct req *rq, struct rsp *rs)
+{
+	const struct channel *ch = channel_find(rq->arg[0]);
+
+	if (ch == NULL)
+		return h_refuse(rq, rs, STORE_NONE);
+	return new_show(rq, rs, ch, 200, NULL);
+}
+
+/* A setting as typed, without what clings to what is copied; NULL: absent. */
+static const char *
+typed_value(struct req *rq, const struct channel_key *k)
+{
+	const char *sent = req_form(rq, k->name, NULL);
+	size_t len;
+
+	return sent == NULL ? NULL : view_content(rq, sent, &len);
+}
+
+/*
+ * What the form changes, into ${all}: texts, and nulls for what is taken away.
+ * ${fresh}: a new account, which takes nothing away.
+ */
+static void
+form_read(struct req *rq, const struct channel *ch, bool fresh,
+    struct json_object *all)
+{
+	struct json_object *renewed;
+	char clear[96];
+
+	for (size_t i = 0; i < ch->nkeys; i++) {
+		const struct channel_key *k = &ch->keys[i];
+		const char *typed = typed_value(rq, k);
+		bool gone = false;
+
+		snprintf(clear, sizeof(clear), "clear_%s", k->name);
+		if (form_of(k) == KEPT)
+			continue;
+		if (form_of(k) == TICK) {
+			typed = typed != NULL ? "1" : NULL;
+			gone = typed == NULL;
+		} else if (typed != NULL && *typed == '\0') {
+			gone = (k->flags & CHANNEL_SECRET) == 0;
+			typed = NULL;
+		} else if (typed != NULL && k->value != NULL &&
+			   strcmp(typed, k->value) == 0) {
+			gone = true;
+			typed = NULL;
+		}
+		if (typed == NULL && (k->flags & CHANNEL_SECRET) != 0 &&
+		    (k->flags & CHANNEL_REQUIRED) == 0)
+			gone = req_form(rq, clear, NULL) != NULL;
+		if (typed != NULL)
+			json_put_str(all, k->name, typed);
+		else if (gone && !fresh)
+			json_put_str(all, k->name, NULL);
+	}
+	/* Nothing is known yet of how long a new token lasts. */
+	if (!fresh && ch->expires_key != NULL && ch->token_key != NULL &&
+	    json_object_object_get_ex(all, ch->token_key, &renewed))
+		json_put_str(all, ch->expires_key, NULL);
+}
+
+/* Whose fault ${why} tells of: it begins with the setting's name. */
+static const struct channel_key *
+fault_key(const struct channel *ch, const char *why)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(why, " "), why);
+	for (size_t i = 0; i < ch->nkeys; i++)
+		if (strcmp(ch->keys[i].name, name) == 0)
+			return &ch->keys[i];
+	return NULL;
+}
+
+/* A text of the reader's language outside of a page. */
+static const char *
+text_now(struct req *rq, struct rsp *rs, const char *key)
+{
+	const char *text;
+	struct view v;
+
+	view_begin(&v, rq, rs, "settings");
+	text = view_text(&v, key);
+	view_drop(&v);
+	return text;
+}
+
+static int
+audit(struct req *rq, const char *action, int64_t id)
+{
+	char object[32];
+
+	snprintf(object, sizeof(object), "channel:%" PRId64, id);
+	return store_audit(rq->st, &rq->who, rq->addr, action, object, NULL);
+}
+
+/* Store a new account once; its page in ${path}. */
+static int
+new_store(struct req *rq, const struct channel *ch, const char *key,
+    const char *name, struct json_object *all, const char **path)
+{
+	struct json_object *config = json_object_new_object(),
+			   *secrets = json_object_new_object();
+	char *url = req_alloc(rq, 64);
+	struct buf account;
+	int64_t id = 0;
+	int rc = STORE_FAILED;
+
+	buf_init(&account, ADDRESS_MAX);
+	channel_set_sort(ch, all, config, secrets);
+	channel_account_name(ch, all, &account);
+	if (url != NULL)
+		rc = once_begin(rq, key, path);
+	if (url != NULL && rc == STORE_DONE) {
+		rc = store_channel_add(rq->st, ch->platform, name,
+		    account.len > 0 ? account.data : NULL, config, secrets,
+		    &id);
+		if (rc == STORE_DONE)
+			rc = audit(rq, "channel_added", id);
+		snprintf(url, 64, "/settings/channels/%" PRId64 "?saved=1", id);
+		rc = once_end(rq, key, rc, url);
+		*path = url;
+	}
+	buf_fini(&account);
+	json_object_put(config);
+	json_object_put(secrets);
+	return rc;
+}
+
+/*
+ * POST /settings/channels/new/:platform    key, name, settings by their names
+ * 303 to the account's page, which says what to enter over there.
+ * 404 no such platform; 409 the account is connected already; 422 the form
+ * again, with the fault.
+ */
+int
+channel_new_post(struct req *rq, struct rsp *rs)
+{
+	const struct channel *ch = channel_find(rq->arg[0]);
+	const char *key = req_str(rq, "key", 1, 128), *name, *path = NULL;
+	struct json_object *all, *made;
+	struct fault fault = { 0 };
+	struct buf why;
+	int64_t id = 0;
+	int rc;
+
+	if (ch == NULL)
+		return h_refuse(rq, rs, STORE_NONE);
+	if (key == NULL)
+		return h_invalid(rq, rs);
+	if ((name = h_name(rq, "name", 1)) == NULL) {
+		fault.text = text_now(rq, rs, "channels.name_bad");
+		return new_show(rq, rs, ch, 422, &fault);
+	}
+	all = json_object_new_object();
+	made = json_object_new_object();
+	buf_init(&why, ADDRESS_MAX);
+	form_read(rq, ch, true, all);
+	channel_set_make(ch, all, made);
+	if (channel_config_check(ch, all, &why) == -1) {
+		fault.key = fault_key(ch, why.data);
+		fault.words = why.data;
+		rc = new_show(rq, rs, ch, 422, &fault);
+		goto out;
+	}
+	rc = new_store(rq, ch, key, name, all, &path);
+	if (rc == STORE_REFUSED) {
+		fault.key = ch->account_key != NULL
+				? channel_key_find(ch, ch->account_key)
+				: NULL;
+		fault.text = text_now(rq, rs, "channels.taken");
+		rc = new_show(rq, rs, ch, 409, &fault);
+	} else if (rc != STORE_DONE && rc != STORE_REPEATED) {
+		rc = h_refuse(rq, rs, rc);
+	} else {
+		if (sscanf(path, "/settings/channels/%" SCNd64, &id) == 1)
+			made_carry(rq, rs, ch, id, true);
+		rc = rsp_redirect(rs, path);
+	}
+out:
+	buf_fini(&why);
+	json_object_put(all);
+	json_object_put(made);
+	return rc;
+}
+
+/* --- one account --------------------------------------------------------- */
+
+/* The page of one; ${row} is taken. */
+static int
+one_show(struct req *rq, struct rsp *rs, struct channel_row *row, int status,
+    const struct fault *fault)
+{
+	const struct channel *ch = channel_find(row->platform);
+	const char *name = fault != NULL ? req_form(rq, "name", NULL) : NULL;
+	struct json_object *o, *made;
+	struct view v;
+	int rc = channels_open(&v, rq, rs);
+
+	if (rc != STORE_DONE) {
+		channel_row_fini(row);
+		return h_refuse(rq, rs, rc);
+	}
+	o = one_json(row);
+	json_put_str(o, "typed_name", name != NULL ? name : row->name);
+	if (ch != NULL) {
+		made = made_take(rq, rs, ch, row);
+		json_put_bool(o, "adapter", true);
+		put_guide(&v, o, ch);
+		put_fields(&v, o, ch, row, fault);
+		put_paste(&v, o, ch, row, made);
+		json_object_put(made);
+		json_put_bool(o, "unreachable",
+		    strncmp(rq->cf->base_url, "https://", 8) != 0);
+	}
+	json_put(v.model, "channel", o);
+	view_title(&v, row->name);
+	put_fault(&v, fault);
+	channel_row_fini(row);
+	return view_end(&v, status, "channel");
+}
+
+/* The account of the address: STORE_DONE, or the answer is given. */
+static int
+one_get(struct req *rq, struct rsp *rs, struct channel_row *row, int *status)
+{
+	int rc = rq->id[0] > 0 ? store_channel_get(rq->st, rq->id[0], row)
+			       : STORE_NONE;
+
+	if (rc != STORE_DONE) {
+		if (rq->id[0] > 0)
+			channel_row_fini(row);
+		*status = h_refuse(rq, rs, rc);
+	}
+	return rc;
+}
+
+/*
+ * GET /settings/channels/:id
+ * 200 the account: how it is, what to enter over there, its settings; 404.
+ */
+int
+channel_page(struct req *rq, struct rsp *rs)
+{
+	struct channel_row row;
+	int status;
+
+	if (one_get(rq, rs, &row, &status) != STORE_DONE)
+		return status;
+	return one_show(rq, rs, &row, 200, NULL);
+}
+
+/* Store what changed once. */
+static int
+one_store(struct req *rq, const struct channel *ch,
+    const struct channel_row *row, const char *key, const char *name,
+    struct json_object *all, const char *path)
+{
+	struct json_object *config = json_object_new_object(),
+			   *secrets = json_object_new_object();
+	const char *before = NULL;
+	int rc;
+
+	if (ch != NULL) {
+		channel_set_sort(ch, all, config, secrets);
+		/* The worker keeps it there. */
+		if (ch->expires_key != NULL &&
+		    json_object_object_get_ex(config, ch->expires_key, NULL))
+			json_put_str(secrets, ch->expires_key, NULL);
+	}
+	rc = once_begin(rq, key, &before);
+	if (rc == STORE_DONE) {
+		rc = store_channel_set(rq->st, row->id, name, config, secrets);
+		/* It may be what the platform's refusal waited for. */
+		if (rc == STORE_DONE && strcmp(row->state, "reauth") == 0)
+			rc = store_channel_state(rq->st, row->id, "ok", NULL);
+		if (rc == STORE_DONE)
+			rc = audit(rq, "channel_changed", row->id);
+		rc = once_end(rq, key, rc, path);
+	}
+	json_object_put(config);
+	json_object_put(secrets);
+	return rc;
+}
+
+/*
+ * POST /settings/channels/:id    key, name, settings by their names
+ * An empty secret stays; make_NAME makes up a new one, clear_NAME takes one
+ * away.
+ * 303 back; 404; 422 the page again, with the fault.
+ */
+int
+channel_post(struct req *rq, struct rsp *rs)
+{
+	const char *key = req_str(rq, "key", 1, 128), *name;
+	const struct channel_key *k;
+	const struct channel *ch;
+	struct json_object *all;
+	struct fault fault = { 0 };
+	struct channel_row row;
+	char path[64], token[TOKEN_SIZE];
+	bool other = false;
+	struct buf why;
+	int rc, status;
+
+	if (key == NULL)
+		return h_invalid(rq, rs);
+	if (one_get(rq, rs, &row, &status) != STORE_DONE)
+		return status;
+	if ((name = h_name(rq, "name", 1)) == NULL) {
+		fault.text = text_now(rq, rs, "channels.name_bad");
+		return one_show(rq, rs, &row, 422, &fault);
+	}
+	ch = channel_find(row.platform);
+	all = json_object_new_object();
+	buf_init(&why, ADDRESS_MAX);
+	if (ch != NULL)
+		form_read(rq, ch, false, all);
+	if (ch != NULL && (k = made_key(ch)) != NULL &&
+	    made_asked(rq, k, false)) {
+		token_new(token);
+		json_put_str(all, k->name, token);
+		explicit_bzero(token, sizeof(token));
+	}
+	if (ch != NULL && channel_set_check(ch, row.all, row.account, all, &why,
+			      &other) == -1) {
+		fault.key = other && ch->account_key != NULL
+				? channel_key_find(ch, ch->account_key)
+			    : other ? NULL
+				    : fault_key(ch, why.data);
+		fault.text = other ? text_now(rq, rs, "channels.other") : NULL;
+		fault.words = other ? NULL : why.data;
+		rc = one_show(rq, rs, &row, 422, &fault);
+		goto out;
+	}
+	snprintf(path, sizeof(path), "/settings/channels/%" PRId64 "?saved=1",
+	    row.id);
+	rc = one_store(rq, ch, &row, key, name, all, path);
+	channel_row_fini(&row);
+	if (rc == STORE_DONE || rc == STORE_REPEATED) {
+		made_carry(rq, rs, ch, rq->id[0], false);
+		rc = rsp_redirect(rs, path);
+	} else {
+		rc = h_refuse(rq, rs, rc);
+	}
+out:
+	buf_fini(&why);
+	json_object_put(all);
+	return rc;
+}
+
+/*
+ * POST /settings/channels/:id/state    key, state=ok|off
+ * ok lets one that is off, or that its platform refused, go on.
+ * 303 back; 404; 422.
+ */
+int
+channel_post_state(struct req *rq, struct rsp *rs)
+{
+	const char *key = req_str(rq, "key", 1, 128), *url = NULL;
+	const char *state = h_word(rq, "state", "ok|off");
+	char path[64];
+	int rc;
+
+	if (key == NULL || state == NULL)
+		return h_invalid(rq, rs);
+	if (rq->id[0] <= 0)
+		return h_refuse(rq, rs, STORE_NONE);
+	snprintf(path, sizeof(path), "/settings/channels/%" PRId64 "?saved=1",
+	    rq->id[0]);
+	rc = once_begin(rq, key, &url);
+	if (rc == STORE_DONE) {
+		rc = store_channel_state(rq->st, rq->id[0], state, NULL);
+		if (rc == STORE_DONE)
+			rc = audit(rq,
+			    strcmp(state, "ok") == 0 ? "channel_on"
+						     : "channel_off",
+			    rq->id[0]);
+		rc = once_end(rq, key, rc, path);
+	}
+	if (rc != STORE_DONE && rc != STORE_REPEATED)
+		return h_refuse(rq, rs, rc);
+	return rsp_redirect(rs, path);
+}
+
+/*
+ * GET /settings/channels/:id/delete
+ * 200 the question whether it is meant; 404.
+ */
+int
+channel_delete_page(struct req *rq, struct rsp *rs)
+{
+	struct channel_row row;
+	struct view v;
+	int rc, status;
+
+	if (one_get(rq, rs, &row, &status) != STORE_DONE)
+		return status;
+	if ((rc = channels_open(&v, rq, rs)) != STORE_DONE) {
+		channel_row_fini(&row);
+		return h_refuse(rq, rs, rc);
+	}
+	json_put(v.model, "channel", one_json(&row));
+	view_title(&v, row.name);
+	channel_row_fini(&row);
+	return view_end(&v, 200, "channel_delete");
+}
+
+/*
+ * POST /settings/channels/:id/delete    key
+ * Conversations stay; secrets go.  303 to the list; 404.
+ */
+int
+channel_post_delete(struct req *rq, struct rsp *rs)
+{
+	const char *key = req_str(rq, "key", 1, 128), *url = NULL;
+	static const char path[] = "/settings/channels?saved=1";
+	int rc;
+
+	if (key == NULL)
+		return h_invalid(rq, rs);
+	if (rq->id[0] <= 0)
+		return h_refuse(rq, rs, STORE_NONE);
+	rc = once_begin(rq, key, &url);
+	if (rc == STORE_DONE) {
+		rc = store_channel_delete(rq->st, rq->id[0]);
+		if (rc == STORE_DONE)
+			rc = audit(rq, "channel_deleted", rq->id[0]);
+		rc = once_end(rq, key, rc, path);
+	}
+	if (rc != STORE_DONE && rc != STORE_REPEATED)
+		return h_refuse(rq, rs, rc);
+	return rsp_redirect(rs, path);
+}
