@@ -5,7 +5,8 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -148,7 +149,7 @@ test('events come signed, of the chosen types, notes only where they are chosen'
 });
 
 test('whatever it answers: again under the same id, in order, others go on', async (t) => {
-  const shop = await shopOf(t, { hook_total_ms: 400, backoff_percent: 0 });
+  const shop = await shopOf(t, { hook_total_ms: 2000, backoff_percent: 0 });
   const [a, b] = [await shop.visitor('A'), await shop.visitor('B')];
   const to = await hookOf(t, shop);
   to.script(a.conversation, { status: 500, body: '<b>oh\u0000no</b>' }, { status: 429 },
@@ -262,16 +263,16 @@ test('only failures: off, with a notice; on again it goes on; a replay goes at o
 });
 
 test('one event that never goes is given up, later ones of it go', async (t) => {
-  const shop = await shopOf(t, { hook_failing_s: 1 });
+  const shop = await shopOf(t, { hook_failing_s: 3, backoff_percent: 0 });
   const [a, b] = [await shop.visitor('A'), await shop.visitor('B')];
   const to = await hookOf(t, shop);
-  to.script(a.conversation, ...Array(500).fill({ status: 500 }));
+  to.script(a.conversation, ...Array(5000).fill({ status: 500 }));
   await a.say('poison');
   await a.say('after it');
   const worker = shop.worker();
   for (let i = 0; await shop.one(
     "SELECT count(*) FROM webhook_sends WHERE state = 'failed'") === 0; i++) {
-    assert.ok(i < 200);
+    assert.ok(i < 1000);
     await b.say(`b${i}`); // all is well otherwise
     await to.until(() => to.texts(b.conversation).length === i + 1);
   }
@@ -320,6 +321,27 @@ test('where it must not go', async (t) => {
   await stop(shop.worker('--once'), 0);
   assert.deepEqual((await to.attempts()).map((x) => x.error), ['address', 'address']);
   assert.equal(to.calls.length, 0);
+});
+
+test('no daemon, no cron: a request is enough', async (t) => {
+  const shop = await shopOf(t, { worker_daemon: 'off', worker_every_s: 1 });
+  const a = await shop.visitor('A');
+  const to = await hookOf(t, shop);
+  await a.say('who tells them?');
+  await until(async () => { // each look is a request
+    await to.state();
+    return to.texts().length === 1;
+  }, 20_000);
+  // The worker goes when there is nothing more to do.
+  await until(async () => (await readdir('/proc')).every((pid) => {
+    try {
+      return !/^\d+$/.test(pid) ||
+        !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(shop.conf);
+    } catch {
+      return true; // it has ended
+    }
+  }), 20_000);
+  assert.deepEqual(to.faults, []);
 });
 
 test('the example of the manual checks signatures', async (t) => {
