@@ -266,8 +266,7 @@ job_before(void *arg)
 
 	if (j->kind != JOB_SEND || !j->visible)
 		return 0;
-	return store_delivery_written(j->dl->st, j->d.id, j->dl->by) ==
-		       STORE_DONE
+	return store_delivery_written(j->dl->st, j->d.id, j->by) == STORE_DONE
 		   ? 0
 		   : -1;
 }
@@ -337,7 +336,10 @@ account_take(struct deliver *dl, struct pace *p)
 
 	if (j == NULL)
 		return false;
-	if (store_delivery_claim(dl->st, p->channel, dl->by,
+	/* After its lease ran out another job of ours may have it. */
+	snprintf(j->by, sizeof(j->by), "%s:%llu", dl->by,
+	    (unsigned long long)++dl->claims);
+	if (store_delivery_claim(dl->st, p->channel, j->by,
 		dl->cf->delivery_lease_ms, &j->d) != STORE_DONE) {
 		job_free(j);
 		return false;
@@ -442,6 +444,10 @@ deliver_settle(struct deliver *dl)
 {
 	int64_t n = 0;
 
+	/* After the store's failures first what is known. */
+	for (struct job *j = dl->jobs; j != NULL; j = j->next)
+		if (j->ending)
+			return;
 	if (echo_settle(dl->st, &n) == STORE_DONE && n > 0)
 		log_warn("deliveries lapsed n=%lld", (long long)n);
 }

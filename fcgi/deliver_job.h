@@ -17,7 +17,8 @@
  * (renewing tokens) and deliver_act.c (typing and seen marks) share.
  */
 
-#define PROFILE_PAUSE_MS 60000 /* after a failure that may pass */
+#define DELIVER_WAIT_S_MAX 3600 /* whatever a platform asks for */
+#define PROFILE_PAUSE_MS 60000  /* after a failure that may pass */
 
 enum job_kind { JOB_SEND, JOB_PROFILE, JOB_REFRESH, JOB_FETCH, JOB_ACT };
 
@@ -45,13 +46,15 @@ struct job {
 	char *token; /* the one the last request carried */
 
 	/* JOB_SEND */
+	char by[80]; /* the name of this claim */
 	struct delivery d;
 	struct channel_out out;
 	bool paced; /* counted among its account's */
 	char *text; /* of this part, or where its file may be fetched */
 	char *path; /* of its file */
 	struct attachment file;
-	bool visible, bared, paid;
+	bool visible, keyed, bared, paid;
+	bool busy;   /* the store could not give its file just now */
 	bool ending; /* the outcome is known but not yet stored */
 	char state[12], external_id[256], error[400];
 	int64_t due_at, wait_until;
@@ -79,7 +82,8 @@ struct deliver {
 	const struct conf *cf;
 	struct store *st;
 	struct http_client *http;
-	char by[64]; /* our name in leases */
+	char by[64];     /* our name in leases */
+	uint64_t claims; /* so far; each has a name of its own */
 	struct job *jobs;
 	size_t n;
 	unsigned turn;

@@ -27,9 +27,10 @@ send_store(struct job *j)
 		.external_id =
 		    j->external_id[0] != '\0' ? j->external_id : NULL,
 		.error = j->error[0] != '\0' ? j->error : NULL,
+		.doubt = j->d.doubt,
 		.due_at = j->due_at,
 		.wait_until = j->wait_until };
-	int rc = store_delivery_end(st, j->d.id, j->dl->by, &e);
+	int rc = store_delivery_end(st, j->d.id, j->by, &e);
 
 	if (rc == STORE_FAILED) {
 		j->ending = true;
@@ -51,34 +52,6 @@ end_as(struct job *j, const char *state, const char *error)
 	send_store(j);
 }
 
-/* Again later, as long as there are tries left. */
-void
-send_again(struct job *j, int64_t wait_s, const char *reason, const char *words)
-{
-	int64_t ms = deliver_pause_ms(
-	    j->d.tries, j->dl->cf->backoff_percent, randombytes_random());
-	char error[400];
-
-	snprintf(error, sizeof(error), "%s%s%s", reason,
-	    *reason != '\0' && *words != '\0' ? ": " : "", words);
-	if (ms == -1) {
-		end_as(j, "failed", error);
-		return;
-	}
-	if (ms < 1000 * wait_s)
-		ms = 1000 * wait_s;
-	j->due_at = clock_now_ms() + ms;
-	end_as(j, "queued", "");
-}
-
-/* Back into the queue as it was: the account must be mended first. */
-void
-send_held(struct job *j)
-{
-	j->due_at = clock_now_ms();
-	end_as(j, "queued", "");
-}
-
 /* It left, and nobody knows what became of it. */
 static void
 end_unknown(struct job *j, const char *words)
@@ -98,6 +71,44 @@ end_unknown(struct job *j, const char *words)
 	end_as(j, "unknown", error);
 }
 
+/* It is not tried again: failed, unless an earlier try may have arrived. */
+static void
+end_failed(struct job *j, const char *error)
+{
+	if (j->d.doubt)
+		end_unknown(j, error);
+	else
+		end_as(j, "failed", error);
+}
+
+/* Again later, as long as there are tries left. */
+void
+send_again(struct job *j, int64_t wait_s, const char *reason, const char *words)
+{
+	int64_t ms = deliver_pause_ms(
+	    j->d.tries, j->dl->cf->backoff_percent, randombytes_random());
+	char error[400];
+
+	snprintf(error, sizeof(error), "%s%s%s", reason,
+	    *reason != '\0' && *words != '\0' ? ": " : "", words);
+	if (ms == -1) {
+		end_failed(j, error);
+		return;
+	}
+	if (ms < 1000 * wait_s)
+		ms = 1000 * wait_s;
+	j->due_at = clock_now_ms() + ms;
+	end_as(j, "queued", "");
+}
+
+/* Back into the queue as it was: the account must be mended first. */
+void
+send_held(struct job *j)
+{
+	j->due_at = clock_now_ms();
+	end_as(j, "queued", "");
+}
+
 /* --- sending --- */
 
 static const char *
@@ -107,6 +118,19 @@ member_text(struct json_object *o, const char *key)
 	size_t len;
 
 	return json_get_str(o, key, &p, &len) == 1 ? p : NULL;
+}
+
+/*
+ * When the address of a file is from: the same at each try, since it is part of
+ * what goes out under one key, until half of its life is over.
+ */
+static int64_t
+link_at(const struct job *j)
+{
+	int64_t half = 500 * j->dl->cf->media_link_life_s;
+	int64_t since = clock_now_ms() - j->d.first_at;
+
+	return j->d.first_at + (since > 0 ? since / half * half : 0);
 }
 
 /*
@@ -122,6 +146,7 @@ file_fill(struct job *j, struct json_object *file)
 	const struct file_kind *k;
 	struct buf b;
 	int64_t id;
+	int rc;
 
 	out->mime = member_text(file, "mime");
 	k = out->mime != NULL ? file_kind_find(out->mime) : NULL;
@@ -133,14 +158,16 @@ file_fill(struct job *j, struct json_object *file)
 		out->media_url = j->text;
 		return 0;
 	}
-	if (store_media_get(j->dl->st, NULL, id, &j->file) != STORE_DONE)
+	rc = store_media_get(j->dl->st, NULL, id, &j->file);
+	j->busy = rc == STORE_FAILED;
+	if (rc != STORE_DONE)
 		return -1;
 	buf_init(&b, FETCH_URL_MAX);
 	buf_printf(&b, "%s/%s", cf->media_dir, j->file.path);
 	j->path = b.err ? NULL : strdup(b.data);
 	buf_reset(&b);
 	if (cf->base_url[0] != '\0')
-		media_link(cf, id, j->file.name, clock_now_ms(), &b);
+		media_link(cf, id, j->file.name, link_at(j), &b);
 	if (b.len > 0 && !b.err)
 		j->text = strdup(b.data);
 	buf_fini(&b);
@@ -204,12 +231,32 @@ send_go(struct job *j)
 	rc = j->ac.ch->send(&j->ac, &j->out, &rq);
 	/* What must not be sent twice; a key sees to that over there. */
 	j->visible = rc == 2 || (rc == 0 && !j->ac.ch->keyed);
+	j->keyed = rc == 0 && j->ac.ch->keyed;
 	if (rc == -1) {
 		end_as(j, "failed", "unsupported");
 	} else if (job_start(j, &rq) == -1) {
 		send_again(j, 0, "", "not begun");
 	}
 	http_request_fini(&rq);
+}
+
+/* Whether the token that was refused is the account's still. */
+static bool
+token_same(struct job *j)
+{
+	char *token = j->token;
+	bool same;
+
+	j->token = NULL;
+	if (!job_account(j)) {
+		j->token = token;
+		return true;
+	}
+	token_note(j);
+	same =
+	    token == NULL || j->token == NULL || strcmp(token, j->token) == 0;
+	free(token);
+	return same;
 }
 
 void
@@ -221,6 +268,12 @@ send_done(struct job *j, const struct http_answer *an)
 	j->ac.ch->answer(&j->ac, &j->out, an, &rs);
 	if (rs.cls == CHANNEL_UNKNOWN && !j->visible)
 		rs.cls = CHANNEL_RETRY;
+	if (rs.cls == CHANNEL_RETRY && j->keyed &&
+	    (an->end == HTTP_LOST ||
+		(an->end == HTTP_ANSWERED && an->status >= 500)))
+		j->d.doubt = true;
+	if (rs.wait_s < 0 || rs.wait_s > DELIVER_WAIT_S_MAX)
+		rs.wait_s = DELIVER_WAIT_S_MAX;
 	if (rs.cls != CHANNEL_SENT && rs.cls != CHANNEL_MORE)
 		log_info("delivery answer id=%lld code=%s reason=%s",
 		    (long long)j->d.id, rs.code, rs.reason);
@@ -253,7 +306,10 @@ send_done(struct job *j, const struct http_answer *an)
 			token_wait(j);
 			return;
 		}
-		token_refused(j->dl, j->channel, rs.message);
+		/* An admin may have set another while the answer was on its
+		   way. */
+		if (token_same(j))
+			token_refused(j->dl, j->channel, rs.message);
 		send_held(j);
 		return;
 	case CHANNEL_UNKNOWN:
@@ -278,18 +334,21 @@ send_begin(struct job *j)
 	int n;
 
 	if (!job_account(j)) {
-		end_as(j, "failed", "unsupported");
+		end_failed(j, "unsupported");
 		return;
 	}
 	reply = j->ac.ch->window(
 	    &j->ac, d->last_inbound_at, before, clock_now_ms());
 	if (reply.state == CHANNEL_WINDOW_CLOSED && !reply.asked) {
-		end_as(j, "failed", "window_closed");
+		end_failed(j, "window_closed");
 		return;
 	}
 	j->paid = reply.state == CHANNEL_WINDOW_PAID;
 	if ((n = part_fill(j)) == 0) {
-		end_as(j, "failed", "empty");
+		if (j->busy)
+			send_again(j, 0, "", "the store is busy");
+		else
+			end_failed(j, "empty");
 		return;
 	}
 	if (d->part == 0 && n > 1 &&

@@ -391,8 +391,8 @@ message_post_user(struct req *rq, struct rsp *rs)
 /*
  * PATCH /api/messages/:id    {"content": 1..10000 characters}
  * 200 the message; what it said before stays in its history.
- * 403 forbidden: neither author nor admin; 404; 409 conflict: deleted, or not
- * a text; 422 invalid: content.
+ * 403 forbidden: neither author nor admin; 404; 409 conflict: deleted, not a
+ * text, or its platform may have it already; 422 invalid: content.
  */
 int
 message_patch(struct req *rq, struct rsp *rs)

@@ -176,7 +176,8 @@ channel_write(struct store *st, const struct channel_row *c, const char *name,
 {
 	static const char sql[] =
 	    "UPDATE channels SET name = coalesce(:name, name),"
-	    " config = :config, secrets = :secrets, updated_at = :now"
+	    " config = :config, secrets = :secrets, hold_until = 0,"
+	    " updated_at = :now"
 	    " WHERE id = :id";
 	struct json_object *cf = json_patch(c->config, config);
 	struct json_object *sc = json_patch(c->secrets, secrets);

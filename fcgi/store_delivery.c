@@ -185,7 +185,8 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 	    "  AND r.channel_id = d.channel_id),"
 	    " c.last_inbound_at, c.sent_since, m.kind, m.content,"
 	    " m.attachments, m.payload, (SELECT k.quote_token"
-	    "  FROM message_marks k WHERE k.message_id = m.reply_to)"
+	    "  FROM message_marks k WHERE k.message_id = m.reply_to),"
+	    " d.first_at, d.doubt"
 	    " FROM deliveries d"
 	    " JOIN messages m ON m.id = d.message_id"
 	    " JOIN conversations c ON c.id = d.conversation_id"
@@ -218,11 +219,27 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 		d->attachments = col_json(q, 16);
 		d->payload = col_json(q, 17);
 		col_copy(q, 18, d->quote_token, sizeof d->quote_token);
+		d->first_at = col_int(q, 19);
+		d->doubt = col_int(q, 20) != 0;
 		if (d->content == NULL)
 			rc = store_failed(st, "delivery", SQLITE_NOMEM);
 	}
 	stmt_end(q);
 	return rc;
+}
+
+/* It is taken up: nobody changes what it says any more. */
+static int
+claim_first(struct store *st, struct delivery *d)
+{
+	static const char sql[] = "UPDATE deliveries SET first_at = :now"
+				  " WHERE id = :id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	d->first_at = store_now(st);
+	bind_int(q, ":id", d->id);
+	bind_int(q, ":now", d->first_at);
+	return step_done(st, q);
 }
 
 /* The token of the customer's newest message, offered once. */
@@ -268,8 +285,12 @@ claim_apply(struct store *st, int64_t channel, const char *by, int64_t lease_ms,
 	if (claim_take(st, id, by, lease_ms) != STORE_DONE)
 		return STORE_FAILED;
 	rc = claim_fill(st, id, d);
-	if (rc == STORE_DONE)
-		rc = claim_reply_token(st, d);
+	/* An earlier try may have arrived: this one has to carry its key. */
+	if (rc == STORE_DONE && d->first_at == 0) {
+		rc = claim_first(st, d);
+		if (rc == STORE_DONE)
+			rc = claim_reply_token(st, d);
+	}
 	return rc == STORE_DONE ? status_update(st, d->message) : STORE_FAILED;
 }
 
@@ -424,8 +445,8 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	    " lease_by = CASE WHEN :wait IS NULL THEN NULL ELSE lease_by END,"
 	    " lease_until = :wait, written_at = CASE"
 	    "  WHEN :wait IS NULL AND :state <> 'unknown' THEN NULL"
-	    "  ELSE coalesce(written_at, :now) END, updated_at = :now"
-	    " WHERE id = :id";
+	    "  ELSE coalesce(written_at, :now) END,"
+	    " doubt = max(doubt, :doubt), updated_at = :now WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":id", p->id);
@@ -435,6 +456,27 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	bind_id(q, ":due", e->due_at);
 	bind_id(q, ":sent", e->sent_at);
 	bind_id(q, ":wait", e->wait_until);
+	bind_int(q, ":doubt", e->doubt);
+	bind_int(q, ":now", store_now(st));
+	return step_done(st, q);
+}
+
+/*
+ * A text's second half never arrives without its first: what comes behind a
+ * part that failed, or that may have, fails too, and is sent again with it.
+ */
+static int
+part_rest(struct store *st, const struct part *p)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET state = 'failed', error = 'an earlier part"
+	    " of the message was not sent', updated_at = :now"
+	    " WHERE message_id = :message AND part > :part"
+	    " AND state = 'queued'";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":message", p->message);
+	bind_int(q, ":part", p->part);
 	bind_int(q, ":now", store_now(st));
 	return step_done(st, q);
 }
@@ -446,6 +488,9 @@ part_end(struct store *st, const struct part *p, const struct delivery_end *e)
 	int rc;
 
 	rc = part_write(st, p, e);
+	if (rc == STORE_DONE && e->wait_until == 0 &&
+	    status_rank(e->state) <= status_rank("unknown"))
+		rc = part_rest(st, p);
 	if (rc == STORE_DONE && named)
 		rc = part_external(st, p, e->external_id);
 	if (rc == STORE_DONE)
@@ -513,7 +558,8 @@ static int
 expired_apply(struct store *st, int64_t *n)
 {
 	static const char sql[] =
-	    "SELECT id, message_id, written_at IS NOT NULL FROM deliveries"
+	    "SELECT id, message_id, written_at IS NOT NULL, part"
+	    " FROM deliveries"
 	    " WHERE state = 'sending' AND lease_until < :now"
 	    " ORDER BY lease_until, id LIMIT 1";
 	struct part p = { .id = 0 };
@@ -529,6 +575,7 @@ expired_apply(struct store *st, int64_t *n)
 			p.id = col_int(q, 0);
 			p.message = col_int(q, 1);
 			written = col_int(q, 2) != 0;
+			p.part = (int)col_int(q, 3);
 		}
 		stmt_end(q);
 		if (rc != 1)

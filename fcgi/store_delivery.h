@@ -17,13 +17,16 @@ struct delivery {
 	int part;
 	int64_t tries; /* this one counted */
 	int64_t created_at;
+	int64_t first_at; /* its first claim, this one or one before */
+	bool doubt;       /* an earlier try may have arrived */
 	char platform[12];
 	char conversation_external[256];
 	char customer_external[256]; /* "" if not known */
 	char quote_external[256];    /* platform's id of the quoted one, "" */
 	char quote_token[512];       /* that came with the quoted one, or "" */
 	char reply_token[512]; /* that came with the customer's newest one, not
-				  30 s ago, and was not offered yet; or "" */
+				  30 s ago, and was not offered yet; or "".
+				  At the first claim only */
 	int64_t last_inbound_at, sent_since;
 	char kind[12];
 	char *content;                   /* whole text of the message; owned */
@@ -36,7 +39,8 @@ void delivery_fini(struct delivery *d);
  * store_delivery_claim(st, channel, by, lease_ms, d):
  * The channel's delivery that is due longest, with nothing older of its
  * conversation still to go; it is `sending` and ours for ${lease_ms}.
- * STORE_NONE: nothing is due, or the channel is not ok or must wait.
+ * STORE_NONE: nothing is due, or the channel is not ok or must wait.  ${by} is
+ * a name for this one claim: who claims twice is two.
  */
 int store_delivery_claim(struct store *st, int64_t channel, const char *by,
     int64_t lease_ms, struct delivery *d);
@@ -59,6 +63,7 @@ struct delivery_end {
 	const char *state; /* sent, failed, unknown; queued: again later */
 	const char *external_id; /* sent */
 	const char *error;       /* for agents; NULL: none */
+	bool doubt;              /* what was tried may have arrived */
 	int64_t due_at;          /* queued: not before */
 	int64_t sent_at;         /* sent: the platform's time, 0: now */
 	int64_t wait_until;      /* unknown: an echo may still settle it; it
@@ -68,6 +73,7 @@ struct delivery_end {
  * store_delivery_end(st, id, by, e): DONE, or NONE if it is not ours (an echo
  * has settled it, or the lease ran out).  With external_id that an echo row
  * already holds, that row goes and this message takes its id (the echo race).
+ * Where it failed or is unknown, the message's later parts fail, too.
  */
 int store_delivery_end(
     struct store *st, int64_t id, const char *by, const struct delivery_end *e);

@@ -776,6 +776,20 @@ edit_event(
 	return rc;
 }
 
+/* Whether a platform has it, or may get it any moment. */
+static int
+edit_late(struct store *st, int64_t message)
+{
+	static const char sql[] =
+	    "SELECT 1 FROM deliveries WHERE message_id = :id"
+	    " AND first_at IS NOT NULL LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t one;
+
+	bind_int(q, ":id", message);
+	return step_int(st, q, &one);
+}
+
 static int
 edit_apply(struct store *st, const struct who *who, int64_t id, int64_t version,
     const char *content, size_t len)
@@ -791,6 +805,8 @@ edit_apply(struct store *st, const struct who *who, int64_t id, int64_t version,
 		return STORE_REFUSED;
 	if (who != NULL && strcmp(m.kind, "text") != 0)
 		return STORE_REFUSED;
+	if (who != NULL && (rc = edit_late(st, id)) != STORE_NONE)
+		return rc == STORE_DONE ? STORE_REFUSED : rc;
 	if (version == 0)
 		version = m.version + 1;
 	else if (version <= m.version)

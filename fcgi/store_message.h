@@ -83,11 +83,12 @@ int store_messages(struct store *st, const struct who *who,
 
 /*
  * store_message_edit(st, who, id, content, len, out): the author or an admin;
- * the old text goes to its history; message_updated.  REFUSED: deleted, or not
- * a text.  store_message_delete: content, attachments, history, the texts in
- * events already logged, in the raw webhook and in its deliveries go in one
- * transaction; message_deleted.  REPEATED: it was.
- * store_message_edits: returns new [{version,content,edited_at,edited_by}].
+ * the old text goes to its history; message_updated.  REFUSED: deleted, not
+ * a text, or taken up to be sent to its platform.  store_message_delete:
+ * content, attachments, history, the texts in events already logged, in the raw
+ * webhook and in its deliveries go in one transaction; message_deleted.
+ * REPEATED: it was. store_message_edits: returns new
+ * [{version,content,edited_at,edited_by}].
  */
 int store_message_edit(struct store *st, const struct who *who, int64_t id,
     const char *content, size_t len, struct json_object **out);

@@ -362,6 +362,8 @@ CREATE TABLE deliveries(
   external_id   TEXT,                    -- the platform's id of this part
   error         TEXT,
   sent_at       INTEGER,                 -- the platform's time, else ours
+  first_at      INTEGER,                 -- first taken up to be sent; from here its content stands
+  doubt         INTEGER NOT NULL DEFAULT 0, -- 1: an earlier try may have arrived
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
   UNIQUE(message_id, part)

@@ -2,8 +2,9 @@
 // address that nobody guesses. And through both web servers.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { Shop } from './lib/shop.js';
+import { Shop, until } from './lib/shop.js';
 import { start } from './lib/harness.js';
+import { startCustom, signed } from '../standin/custom.js';
 import { startZalo } from '../standin/zalo.js';
 import { png, mp4, jpeg } from './lib/files.js';
 
@@ -53,6 +54,37 @@ test('an agent\'s files reach the platform', async (t) => {
   assert.equal((await shop.call('media.fcgi', 'GET', link[1])).status, 404);
   worker.kill('SIGTERM');
   assert.equal(await worker.ended, 0);
+});
+
+test('under one key a file has one address at each try', async (t) => {
+  const crm = await startCustom();
+  const shop = await Shop.open({ base_url: 'https://chat.example' });
+  t.after(async () => {
+    await shop.close();
+    await crm.close();
+  });
+  const channel = await shop.connect('custom', { secret: crm.secret, out_url: `${crm.url}/` });
+  const event = Buffer.from(JSON.stringify({ event_id: 'e1', type: 'message',
+    conversation_id: 'c1', user: { id: 'u1' }, sent_at: Date.now(),
+    message: { id: 'm1', kind: 'text', text: 'hi' } }));
+  const at = String(Math.floor(Date.now() / 1000));
+  assert.equal((await shop.call('webhook.fcgi', 'POST', `/webhooks/custom/${channel}`,
+    { body: event, headers: { 'Content-Type': 'application/json',
+      'X-Parley-Timestamp': at, 'X-Parley-Signature': signed(crm.secret, at, event) } })).status,
+  200);
+  crm.script('message', {}, { drop: true }, { error: 503 });
+  shop.worker();
+  await until(() => shop.conversation('c1'));
+  await shop.reaches(await shop.agentSays('c1', 'this one'), 'sent');
+  const up = await shop.call('media.fcgi', 'POST', '/api/uploads?name=a.png',
+    { body: png({ width: 8, height: 8 }), headers: { Authorization: `Bearer ${shop.agent}` } });
+  // A second at least is between the tries.
+  const id = await shop.agentSays('c1', '', { attachments: [up.json.id] });
+  await shop.reaches(id, 'sent');
+  const tries = crm.calls.filter((c) => c.body.message.media);
+  assert.equal(tries.length, 3);
+  assert.equal(crm.sent.length, 2);
+  assert.deepEqual(crm.faults, []);
 });
 
 for (const [web, mode] of [['apache', 'fcgi'], ['lighttpd', 'fcgi'], ['apache', 'cgi'],

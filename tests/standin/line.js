@@ -130,11 +130,13 @@ class Line extends Standin {
 
   #push({ to, messages }, key) {
     const before = this.keys.get(key);
+    const text = JSON.stringify(messages);
+    must((before?.text ?? text) === text, 'the same key for another message');
     if (before !== undefined)
       return reply(409, { message: 'The retry key is already accepted',
-        ...before }, { 'x-line-accepted-request-id': key });
+        ...before.answer }, { 'x-line-accepted-request-id': key });
     const answer = this.#accept(to, messages);
-    this.keys.set(key, answer);
+    this.keys.set(key, { text, answer });
     return answer;
   }
 

@@ -356,6 +356,87 @@ test_retry_and_failure(void **state)
 	delivery_fini(&d);
 }
 
+/* What comes behind a part that failed waits for that one. */
+static void
+test_parts_in_order(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a, b, n;
+	struct delivery_end e = { .state = "failed", .error = "refused" };
+	struct delivery d;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_int_equal(store_delivery_parts(f->st, d.id, 3), STORE_DONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	assert_non_null(strstr(f->data, "\"error\":\"refused\""));
+	delivery_fini(&d);
+	assert_int_equal(
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
+	check_status(f, a, "failed");
+	/* The next message need not wait; by hand all goes again, in order. */
+	fixture_say(f, &f->agent, c, "two", NULL, &b);
+	assert_int_equal(
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
+	assert_int_equal(d.message, b);
+	e = (struct delivery_end){ .state = "sent", .external_id = "o" };
+	store_delivery_end(f->st, d.id, "w", &e);
+	delivery_fini(&d);
+	assert_int_equal(
+	    store_delivery_resend(f->st, &f->agent, a, NULL), STORE_DONE);
+	for (int i = 0; i < 2; i++) {
+		char id[8];
+
+		assert_int_equal(
+		    store_delivery_claim(f->st, f->zalo, "w", 1000, &d),
+		    STORE_DONE);
+		assert_int_equal(d.part, i);
+		snprintf(id, sizeof id, "p%d", i);
+		e.external_id = id;
+		if (i == 0)
+			store_delivery_end(f->st, d.id, "w", &e);
+		else
+			store_delivery_written(f->st, d.id, "w");
+		delivery_fini(&d);
+	}
+	/* Nor after one that may not have arrived. */
+	store_set_now(f->st, NOW + 1001);
+	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
+	check_status(f, a, "failed");
+}
+
+/* A platform has what was said when it was taken up. */
+static void
+test_edited_in_time(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a;
+	struct delivery_end e = { .state = "failed", .error = "refused" };
+	struct json_object *out = NULL;
+	struct delivery d;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	assert_int_equal(
+	    store_message_edit(f->st, &f->agent, a, "two", 3, &out),
+	    STORE_DONE);
+	json_object_put(out);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_string_equal(d.content, "two");
+	delivery_fini(&d);
+	assert_int_equal(
+	    store_message_edit(f->st, &f->agent, a, "three", 5, &out),
+	    STORE_REFUSED);
+	store_delivery_end(f->st, d.id, "w", &e);
+	assert_int_equal(
+	    store_delivery_resend(f->st, &f->agent, a, NULL), STORE_DONE);
+	assert_int_equal(
+	    store_message_edit(f->st, &f->agent, a, "four", 4, &out),
+	    STORE_REFUSED);
+	check_status(f, a, "queued");
+}
+
 /* A lease that ran out: written is unknown, else it is queued again. */
 static void
 test_leases(void **state)
@@ -570,6 +651,8 @@ main(void)
 		STORE_TEST(test_webhook_parallel),
 		STORE_TEST(test_sent),
 		STORE_TEST(test_retry_and_failure),
+		STORE_TEST(test_parts_in_order),
+		STORE_TEST(test_edited_in_time),
 		STORE_TEST(test_leases),
 		STORE_TEST(test_receipts_first),
 		STORE_TEST(test_waits_for_echo),
