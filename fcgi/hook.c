@@ -74,14 +74,14 @@ hooks_new(const struct conf *cf, struct store *st, struct http_client *http)
 }
 
 static void
-post_free(struct post *p)
+post_free(struct hooks *hk, struct post *p)
 {
-	struct post **link = &p->hk->posts;
+	struct post **link = &hk->posts;
 
 	while (*link != p)
 		link = &(*link)->next;
 	*link = p->next;
-	p->hk->n--;
+	hk->n--;
 	sodium_memzero(p->s.secret, sizeof(p->s.secret));
 	hook_send_fini(&p->s);
 	buf_fini(&p->answer);
@@ -94,7 +94,7 @@ hooks_free(struct hooks *hk)
 	if (hk == NULL)
 		return;
 	while (hk->posts != NULL)
-		post_free(hk->posts);
+		post_free(hk, hk->posts);
 	free(hk);
 }
 
@@ -145,7 +145,7 @@ hook_sign(const char *secret, const char *time, const char *body, size_t len,
 	crypto_auth_hmacsha256_update(&h, (const unsigned char *)".", 1);
 	crypto_auth_hmacsha256_update(&h, (const unsigned char *)body, len);
 	crypto_auth_hmacsha256_final(&h, mac);
-	memcpy(out, "v1=", 3);
+	memcpy(out, "v1=", sizeof("v1="));
 	sodium_bin2hex(out + 3, HOOK_SIGN_SIZE - 3, mac, sizeof(mac));
 }
 
@@ -377,7 +377,7 @@ ends_store(struct hooks *hk)
 	for (p = hk->posts; p != NULL; p = next) {
 		next = p->next;
 		if (p->ending && (rc == STORE_DONE || now >= p->lost_at))
-			post_free(p);
+			post_free(hk, p);
 	}
 }
 

@@ -678,7 +678,7 @@ store_hooks_due(struct store *st, struct hook_due *due, size_t most, size_t *n)
 	    "   AND d.state = 'queued' AND d.due_at <= :now))"
 	    " ORDER BY w.id LIMIT :most";
 	sqlite3_stmt *q = store_stmt(st, sql);
-	int rc;
+	int rc = 0;
 
 	*n = 0;
 	bind_int(q, ":now", store_now(st));

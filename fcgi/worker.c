@@ -40,7 +40,7 @@
 #define SETTLE_EVERY_MS SECOND_MS
 #define INBOX_MS 50 /* of webhooks at once, then others */
 #define HOUSE_EVERY_MS (60 * SECOND_MS)
-#define FILES_EVERY_MS (6 * 3600 * SECOND_MS) /* a look at all of them */
+#define FILES_EVERY_MS (6LL * 3600 * SECOND_MS) /* a look at all of them */
 #define BATCHES_AT_ONCE 20            /* of a purge, then others may write */
 #define WEBHOOK_KEEP_MS (30 * DAY_MS) /* platforms repeat for three days */
 #define WAL_ALARM (64 << 20)          /* bytes */
