@@ -566,6 +566,21 @@ channel_quick_lines(struct buf *b, struct json_object *quick)
 			buf_printf(b, "%s- %s", b->len > 0 ? "\n" : "", title);
 }
 
+void
+channel_named(struct channel_batch *b, struct json_object *o, const char *id,
+    const char *name, struct channel_result *rs)
+{
+	const char *t = channel_some(b, o, id);
+
+	rs->message[0] = rs->message_id[0] = '\0';
+	rs->cls = t != NULL ? CHANNEL_SENT : CHANNEL_UNKNOWN;
+	if (t == NULL)
+		return;
+	channel_copy(rs->message_id, sizeof(rs->message_id), t, strlen(t));
+	if ((t = channel_some(b, o, name)) != NULL)
+		channel_copy(rs->message, sizeof(rs->message), t, strlen(t));
+}
+
 static int
 hex_digit(char c)
 {

@@ -311,6 +311,18 @@ struct channel {
 	    const char *conversation, struct http_request *rq);
 	enum channel_class (*profiled)(const struct channel_account *ac,
 	    const struct http_answer *an, struct channel_profile *pf);
+
+	/*
+	 * probe(ac, now_ms, rq): the cheapest request that proves the token,
+	 * changes nothing and names the account.  1, or 0: the settings have
+	 * nothing to ask with.
+	 * probed(ac, an, rs): as answer(); on SENT, message is the account's
+	 * name and message_id its id over there, "" where it is not told.
+	 */
+	int (*probe)(const struct channel_account *ac, int64_t now_ms,
+	    struct http_request *rq);
+	void (*probed)(const struct channel_account *ac,
+	    const struct http_answer *an, struct channel_result *rs);
 };
 
 /* channel_find(platform): the adapter, or NULL. */
@@ -439,6 +451,13 @@ void channel_form(struct buf *b, const char *name, const char *value);
  * each, behind what ${b} holds: for platforms that have no such thing.
  */
 void channel_quick_lines(struct buf *b, struct json_object *quick);
+
+/*
+ * channel_named(b, o, id, name, rs): what probed() tells, from two members of
+ * ${o}; without ${id} UNKNOWN: that was no answer.
+ */
+void channel_named(struct channel_batch *b, struct json_object *o,
+    const char *id, const char *name, struct channel_result *rs);
 
 /* channel_hex_equal(hex, len, bytes, n): constant time, any letter case. */
 bool channel_hex_equal(

@@ -455,17 +455,42 @@ message_json(const struct channel_out *out)
 	return o;
 }
 
+/* Whether there is where to post to, and what to sign it with. */
+static bool
+can_post(const struct channel_account *ac)
+{
+	return *channel_conf(ac, "custom_out_url") != '\0' &&
+	       *channel_conf(ac, "custom_secret") != '\0';
+}
+
+/* ${root}, taken, signed. */
+static void
+signed_request(const struct channel_account *ac, struct json_object *root,
+    int64_t now_ms, struct http_request *rq)
+{
+	const char *secret = channel_conf(ac, "custom_secret");
+	char time[24], sig[3 + 2 * crypto_auth_hmacsha256_BYTES + 1] = "v1=";
+	unsigned char mac[crypto_auth_hmacsha256_BYTES];
+
+	json_write(root, &rq->body);
+	json_object_put(root);
+	snprintf(time, sizeof(time), "%lld", (long long)(now_ms / 1000));
+	mac_make(secret, time, rq->body.data, rq->body.len, mac);
+	sodium_bin2hex(sig + 3, sizeof(sig) - 3, mac, sizeof(mac));
+	rq->method = "POST";
+	buf_puts(&rq->url, channel_conf(ac, "custom_out_url"));
+	http_request_header(rq, "Content-Type", "application/json");
+	http_request_header(rq, "X-Parley-Timestamp", time);
+	http_request_header(rq, "X-Parley-Signature", sig);
+}
+
 static int
 custom_send(const struct channel_account *ac, const struct channel_out *out,
     struct http_request *rq)
 {
-	const char *secret = channel_conf(ac, "custom_secret");
-	const char *url = channel_conf(ac, "custom_out_url");
-	char time[24], sig[3 + 2 * crypto_auth_hmacsha256_BYTES + 1] = "v1=";
-	unsigned char mac[crypto_auth_hmacsha256_BYTES];
 	struct json_object *root;
 
-	if (*url == '\0' || *secret == '\0' || out->conversation == NULL ||
+	if (!can_post(ac) || out->conversation == NULL ||
 	    (out->text == NULL && out->media_url == NULL))
 		return -1;
 	root = json_object_new_object();
@@ -473,17 +498,7 @@ custom_send(const struct channel_account *ac, const struct channel_out *out,
 	json_put_str(root, "conversation_id", out->conversation);
 	json_put_int(root, "outbound_id", out->number);
 	json_put(root, "message", message_json(out));
-	json_write(root, &rq->body);
-	json_object_put(root);
-
-	snprintf(time, sizeof(time), "%lld", (long long)(out->now_ms / 1000));
-	mac_make(secret, time, rq->body.data, rq->body.len, mac);
-	sodium_bin2hex(sig + 3, sizeof(sig) - 3, mac, sizeof(mac));
-	rq->method = "POST";
-	buf_puts(&rq->url, url);
-	http_request_header(rq, "Content-Type", "application/json");
-	http_request_header(rq, "X-Parley-Timestamp", time);
-	http_request_header(rq, "X-Parley-Signature", sig);
+	signed_request(ac, root, out->now_ms, rq);
 	http_request_header(
 	    rq, "Idempotency-Key", out->uuid != NULL ? out->uuid : "");
 	return rq->url.err || rq->headers.err || rq->body.err ? -1 : 0;
@@ -554,6 +569,34 @@ custom_answer(const struct channel_account *ac, struct channel_out *out,
 	channel_batch_fini(&b);
 }
 
+/* --- the account itself --- */
+
+static int
+custom_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	struct json_object *root;
+
+	if (!can_post(ac))
+		return 0;
+	root = json_object_new_object();
+	json_put_str(root, "type", "ping");
+	signed_request(ac, root, now_ms, rq);
+	return rq->url.err || rq->headers.err || rq->body.err ? 0 : 1;
+}
+
+static void
+custom_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	struct channel_out out = { .kind = "text" };
+
+	custom_answer(ac, &out, an, rs);
+	rs->message_id[0] = '\0';
+	if (rs->cls == CHANNEL_SENT)
+		rs->message[0] = '\0';
+}
+
 const struct channel channel_custom = {
 	.platform = "custom",
 	.prefix = "custom",
@@ -579,4 +622,6 @@ const struct channel channel_custom = {
 	.text_max = custom_text_max,
 	.send = custom_send,
 	.answer = custom_answer,
+	.probe = custom_probe,
+	.probed = custom_probed,
 };

@@ -72,6 +72,21 @@ facebook_profiled(const struct channel_account *ac,
 	return cls;
 }
 
+static int
+facebook_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	(void)now_ms;
+	return meta_page_probe(ac, "id,name", rq);
+}
+
+static void
+facebook_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	meta_page_probed(ac, an, "id", "name", rs);
+}
+
 const struct channel channel_facebook = {
 	.platform = "facebook",
 	.prefix = "fb",
@@ -101,4 +116,6 @@ const struct channel channel_facebook = {
 	.act = meta_page_act,
 	.profile = facebook_profile,
 	.profiled = facebook_profiled,
+	.probe = facebook_probe,
+	.probed = facebook_probed,
 };

@@ -69,6 +69,37 @@ instagram_profiled(const struct channel_account *ac,
 	return cls;
 }
 
+/* A Page's token names the Page, one of Instagram's the account. */
+static bool
+by_page(const struct channel_account *ac)
+{
+	return *channel_conf(ac, "ig_page_id") != '\0';
+}
+
+static int
+instagram_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	(void)now_ms;
+	return meta_page_probe(
+	    ac, by_page(ac) ? "id,name" : "user_id,username", rq);
+}
+
+static void
+instagram_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	if (!by_page(ac)) {
+		meta_page_probed(ac, an, "user_id", "username", rs);
+		return;
+	}
+	meta_page_probed(ac, an, "id", "name", rs);
+	/* Not the account's id, but it must be the Page's. */
+	if (rs->cls == CHANNEL_SENT &&
+	    strcmp(rs->message_id, channel_conf(ac, "ig_page_id")) == 0)
+		rs->message_id[0] = '\0';
+}
+
 const struct channel channel_instagram = {
 	.platform = "instagram",
 	.prefix = "ig",
@@ -96,4 +127,6 @@ const struct channel channel_instagram = {
 	.act = meta_page_act,
 	.profile = instagram_profile,
 	.profiled = instagram_profiled,
+	.probe = instagram_probe,
+	.probed = instagram_probed,
 };

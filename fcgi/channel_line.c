@@ -862,6 +862,36 @@ line_profiled(const struct channel_account *ac, const struct http_answer *an,
 	return cls;
 }
 
+/* --- the account itself --- */
+
+static int
+line_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	(void)now_ms;
+	if (*channel_conf(ac, "line_channel_token") == '\0')
+		return 0;
+	rq->method = "GET";
+	api_request(ac, "line_api_base", "/v2/bot/info", rq);
+	return rq->url.err || rq->headers.err ? 0 : 1;
+}
+
+static void
+line_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	struct channel_out out = { .kind = "text" };
+	struct channel_batch b;
+
+	line_answer(ac, &out, an, rs);
+	if (rs->cls != CHANNEL_SENT)
+		return;
+	channel_batch_init(&b);
+	(void)channel_json(an->body.data, an->body.len, &b.root);
+	channel_named(&b, b.root, "userId", "displayName", rs);
+	channel_batch_fini(&b);
+}
+
 const struct channel channel_line = {
 	.platform = "line",
 	.prefix = "line",
@@ -895,4 +925,6 @@ const struct channel channel_line = {
 	.media_answer = line_media_answer,
 	.profile = line_profile,
 	.profiled = line_profiled,
+	.probe = line_probe,
+	.probed = line_probed,
 };

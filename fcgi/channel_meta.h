@@ -112,4 +112,14 @@ enum channel_class meta_page_profiled(const struct channel_account *ac,
     const struct http_answer *an, struct channel_batch *b,
     struct channel_profile *pf);
 
+/*
+ * meta_page_probe(ac, fields, rq) / meta_page_probed(ac, an, id, name, rs):
+ * Ask for ${fields} of whose token it is; of those, what names the account.
+ */
+int meta_page_probe(const struct channel_account *ac, const char *fields,
+    struct http_request *rq);
+void meta_page_probed(const struct channel_account *ac,
+    const struct http_answer *an, const char *id, const char *name,
+    struct channel_result *rs);
+
 #endif

@@ -668,3 +668,30 @@ meta_page_profiled(const struct channel_account *ac,
 		    pf->avatar_url, sizeof(pf->avatar_url), url, strlen(url));
 	return CHANNEL_SENT;
 }
+
+/* --- the account itself --- */
+
+int
+meta_page_probe(const struct channel_account *ac, const char *fields,
+    struct http_request *rq)
+{
+	if (*channel_conf(ac, ac->ch->token_key) == '\0')
+		return 0;
+	rq->method = "GET";
+	meta_url(ac, rq, "me", NULL);
+	buf_printf(&rq->url, "?fields=%s", fields);
+	meta_query_token(ac, rq, '&');
+	return rq->url.err ? 0 : 1;
+}
+
+void
+meta_page_probed(const struct channel_account *ac, const struct http_answer *an,
+    const char *id, const char *name, struct channel_result *rs)
+{
+	struct channel_batch b;
+
+	channel_batch_init(&b);
+	if (!meta_refused(ac, an, 1, page_rules, PAGE_RULES, rs, &b))
+		channel_named(&b, b.root, id, name, rs);
+	channel_batch_fini(&b);
+}

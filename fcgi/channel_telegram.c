@@ -1041,6 +1041,30 @@ telegram_profiled(const struct channel_account *ac,
 	return rs.cls;
 }
 
+/* --- the account itself --- */
+
+static int
+telegram_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	(void)now_ms;
+	return method_request(ac, rq, "getMe", json_object_new_object()) ? 1
+									 : 0;
+}
+
+static void
+telegram_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	struct channel_batch b;
+
+	answer_read(ac, an, &b, rs);
+	if (rs->cls == CHANNEL_SENT)
+		channel_named(
+		    &b, channel_obj(b.root, "result"), "id", "first_name", rs);
+	channel_batch_fini(&b);
+}
+
 const struct channel channel_telegram = {
 	.platform = "telegram",
 	.prefix = "tg",
@@ -1068,4 +1092,6 @@ const struct channel channel_telegram = {
 	.media_answer = telegram_media_answer,
 	.profile = telegram_profile,
 	.profiled = telegram_profiled,
+	.probe = telegram_probe,
+	.probed = telegram_probed,
 };

@@ -32,6 +32,8 @@ static const struct channel_key tiktok_keys[] = {
 	    "the business account's id (open_id)" },
 	{ "tiktok_access_token", NULL, CHANNEL_SECRET, "the access token" },
 	{ "tiktok_refresh_token", NULL, CHANNEL_SECRET, "the refresh token" },
+	{ "tiktok_refresh_expires_at", "0", 0,
+	    "when the refresh token ends, in ms; 0: not known" },
 	{ "tiktok_token_expires_at", "0", 0,
 	    "end of the access token, ms; 0 not known" },
 	{ "tiktok_api_base", "https://business-api.tiktok.com", 0,
@@ -779,6 +781,9 @@ tiktok_refreshed(const struct channel_account *ac, const struct http_answer *an,
 		json_put_str(set, "tiktok_refresh_token", refresh);
 	end_text(channel_text(&b, data, "expires_in"), now_ms, at, sizeof(at));
 	json_put_str(set, "tiktok_token_expires_at", at);
+	end_text(channel_text(&b, data, "refresh_token_expires_in"), now_ms, at,
+	    sizeof(at));
+	json_put_str(set, "tiktok_refresh_expires_at", at);
 out:
 	channel_batch_fini(&b);
 	return set;
@@ -957,12 +962,44 @@ tiktok_profiled(const struct channel_account *ac, const struct http_answer *an,
 	return cls;
 }
 
+/* --- the account itself --- */
+
+/* What the token allows: there is no name in it. */
+static int
+tiktok_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	const char *token = channel_conf(ac, "tiktok_access_token");
+	struct json_object *o;
+
+	(void)now_ms;
+	if (*token == '\0')
+		return 0;
+	rq->method = "POST";
+	channel_url(ac, "tiktok_api_base", API "/tt_user/token_info/get/", rq);
+	o = json_object_new_object();
+	json_put_str(o, "app_id", channel_conf(ac, "tiktok_app_id"));
+	json_put_str(o, "access_token", token);
+	return json_request(o, rq) == 0 ? 1 : 0;
+}
+
+static void
+tiktok_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	struct channel_out out = { .kind = "text" };
+
+	tiktok_answer(ac, &out, an, rs);
+	rs->message_id[0] = '\0';
+}
+
 const struct channel channel_tiktok = {
 	.platform = "tiktok",
 	.prefix = "tiktok",
 	.account_key = "tiktok_business_id",
 	.token_key = "tiktok_access_token",
 	.expires_key = "tiktok_token_expires_at",
+	.renewal_key = "tiktok_refresh_expires_at",
 	.methods = "GET, POST",
 	.paste = "TikTok has no page for it; tell its API, with your app's id"
 		 " and secret:\n"
@@ -989,4 +1026,6 @@ const struct channel channel_tiktok = {
 	.media_answer = tiktok_media_answer,
 	.profile = tiktok_profile,
 	.profiled = tiktok_profiled,
+	.probe = tiktok_probe,
+	.probed = tiktok_probed,
 };

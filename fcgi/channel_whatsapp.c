@@ -641,6 +641,34 @@ out:
 	return rs.cls;
 }
 
+/* --- the account itself --- */
+
+static int
+whatsapp_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	(void)now_ms;
+	if (*channel_conf(ac, "wa_token") == '\0')
+		return 0;
+	rq->method = "GET";
+	meta_url(ac, rq, meta_account(ac), NULL);
+	buf_puts(&rq->url, "?fields=id,verified_name");
+	meta_bearer(ac, rq);
+	return rq->url.err || rq->headers.err ? 0 : 1;
+}
+
+static void
+whatsapp_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	struct channel_batch b;
+
+	channel_batch_init(&b);
+	if (!meta_refused(ac, an, 1, whatsapp_rules, WHATSAPP_RULES, rs, &b))
+		channel_named(&b, b.root, "id", "verified_name", rs);
+	channel_batch_fini(&b);
+}
+
 const struct channel channel_whatsapp = {
 	.platform = "whatsapp",
 	.prefix = "wa",
@@ -667,4 +695,6 @@ const struct channel channel_whatsapp = {
 	.act = whatsapp_act,
 	.media = whatsapp_media,
 	.media_answer = whatsapp_media_answer,
+	.probe = whatsapp_probe,
+	.probed = whatsapp_probed,
 };

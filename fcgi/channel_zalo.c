@@ -20,6 +20,7 @@
 #define PAID_MS (INT64_C(7) * 24 * HOUR_MS) /* then nothing but templates */
 #define FREE_COUNT 8                        /* free messages in the free time */
 #define RATE_WAIT_S 60
+#define REFRESH_LIFE_MS (90 * 24 * HOUR_MS) /* three months, never told */
 #define TOLERANCE_MAX_S (30LL * 86400)
 #define IMAGE_MAX (1 << 20) /* bytes an upload may have */
 #define FILE_MAX (5 << 20)
@@ -34,6 +35,8 @@ static const struct channel_key zalo_keys[] = {
 	{ "zalo_access_token", NULL, CHANNEL_SECRET, "the access token" },
 	{ "zalo_refresh_token", NULL, CHANNEL_SECRET,
 	    "the refresh token; it works once" },
+	{ "zalo_refresh_expires_at", "0", 0,
+	    "when the refresh token ends, in ms; 0: not known" },
 	{ "zalo_token_expires_at", "0", 0,
 	    "end of the access token, ms; 0 not known" },
 	{ "zalo_api_base", "https://openapi.zalo.me", 0, "address of the API" },
@@ -868,6 +871,8 @@ zalo_refreshed(const struct channel_account *ac, const struct http_answer *an,
 		? (long long)(now_ms + 1000 * life_s)
 		: 0LL);
 	json_put_str(set, "zalo_token_expires_at", at);
+	snprintf(at, sizeof(at), "%lld", (long long)(now_ms + REFRESH_LIFE_MS));
+	json_put_str(set, "zalo_refresh_expires_at", at);
 out:
 	channel_batch_fini(&b);
 	return set;
@@ -924,12 +929,43 @@ zalo_profiled(const struct channel_account *ac, const struct http_answer *an,
 	return CHANNEL_SENT;
 }
 
+/* --- the account itself --- */
+
+static int
+zalo_probe(
+    const struct channel_account *ac, int64_t now_ms, struct http_request *rq)
+{
+	(void)now_ms;
+	if (*channel_conf(ac, "zalo_access_token") == '\0')
+		return 0;
+	rq->method = "GET";
+	api_request(ac, rq, "/v2.0/oa/getoa");
+	return rq->url.err || rq->headers.err ? 0 : 1;
+}
+
+static void
+zalo_probed(const struct channel_account *ac, const struct http_answer *an,
+    struct channel_result *rs)
+{
+	struct channel_out out = { .kind = "text" };
+	struct channel_batch b;
+
+	zalo_answer(ac, &out, an, rs);
+	if (rs->cls != CHANNEL_SENT)
+		return;
+	channel_batch_init(&b);
+	(void)channel_json(an->body.data, an->body.len, &b.root);
+	channel_named(&b, channel_obj(b.root, "data"), "oa_id", "name", rs);
+	channel_batch_fini(&b);
+}
+
 const struct channel channel_zalo = {
 	.platform = "zalo",
 	.prefix = "zalo",
 	.account_key = "zalo_oa_id",
 	.token_key = "zalo_access_token",
 	.expires_key = "zalo_token_expires_at",
+	.renewal_key = "zalo_refresh_expires_at",
 	.methods = "GET, POST",
 	.paste =
 	    "At developers.zalo.me, in the application's webhook settings:\n"
@@ -953,4 +989,6 @@ const struct channel channel_zalo = {
 	.refreshed = zalo_refreshed,
 	.profile = zalo_profile,
 	.profiled = zalo_profiled,
+	.probe = zalo_probe,
+	.probed = zalo_probed,
 };
