@@ -567,6 +567,31 @@ channel_quick_lines(struct buf *b, struct json_object *quick)
 }
 
 void
+channel_paste(const struct channel *ch, const char *webhook,
+    struct json_object *made, struct buf *out)
+{
+	const char *p = ch->paste, *end;
+	struct json_object *v;
+	char name[64];
+
+	for (; p != NULL && *p != '\0'; p = end + 1) {
+		if (*p != '{' || (end = strchr(p, '}')) == NULL ||
+		    (size_t)(end - p) > sizeof(name)) {
+			buf_putc(out, *p);
+			end = p;
+			continue;
+		}
+		snprintf(name, sizeof(name), "%.*s", (int)(end - p - 1), p + 1);
+		if (strcmp(name, "webhook") == 0)
+			buf_puts(out, webhook);
+		else if (json_object_object_get_ex(made, name, &v))
+			buf_puts(out, json_object_get_string(v));
+		else
+			buf_printf(out, "(your %s)", name);
+	}
+}
+
+void
 channel_named(struct channel_batch *b, struct json_object *o, const char *id,
     const char *name, struct channel_result *rs)
 {

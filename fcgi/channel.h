@@ -364,6 +364,14 @@ void channel_account_name(
     const struct channel *ch, struct json_object *config, struct buf *out);
 
 /*
+ * channel_paste(ch, webhook, made, out):
+ * What an admin enters over there, in lines; settings that are not in ${made}
+ * are not told: who gave them has them, and they may be secrets.
+ */
+void channel_paste(const struct channel *ch, const char *webhook,
+    struct json_object *made, struct buf *out);
+
+/*
  * channel_reply_json(platform, config, last_inbound_at, sent_since, now_ms):
  * The reply window as agents are told of it; returns new {"state": "open",
  * "paid" or "closed", "free_until": ms or null, "until": ms, "free_left": n or

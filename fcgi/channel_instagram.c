@@ -18,6 +18,8 @@ static const struct channel_key instagram_keys[] = {
 	    CHANNEL_SECRET | CHANNEL_REQUIRED | CHANNEL_MADE,
 	    "a word that both sides know; made up where not given" },
 	{ "ig_token", NULL, CHANNEL_SECRET, "a long-lived access token" },
+	{ "ig_token_expires_at", "0", 0,
+	    "when that token ends, in ms; 0: not known" },
 	{ "ig_api_base", "https://graph.instagram.com", 0,
 	    "address of the API; https://graph.facebook.com with a Page" },
 	{ "ig_api_version", "v25.0", 0, "its version" },
@@ -105,6 +107,7 @@ const struct channel channel_instagram = {
 	.prefix = "ig",
 	.account_key = "ig_account_id",
 	.token_key = "ig_token",
+	.expires_key = "ig_token_expires_at",
 	.methods = "GET, POST",
 	.paste =
 	    "At developers.facebook.com, in the application under Instagram,"

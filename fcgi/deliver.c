@@ -293,6 +293,9 @@ job_answered(void *arg, struct http_answer *an)
 	case JOB_ACT:
 		act_done(j, an);
 		return;
+	case JOB_TEST:
+		test_done(j, an);
+		return;
 	}
 }
 
@@ -388,6 +391,7 @@ deliver_take(struct deliver *dl)
 	struct job *j;
 
 	acts_take(dl);
+	tests_take(dl);
 	if (now < dl->claim_at || dl->n >= (size_t)dl->cf->worker_jobs_max)
 		goto profiles;
 	dl->held_back = false;

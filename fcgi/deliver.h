@@ -39,6 +39,13 @@ int deliver_run(struct deliver *dl, int wait_ms);
  */
 size_t deliver_busy(const struct deliver *dl);
 
+/*
+ * deliver_test(dl, channel): begin a test of that account, as was wanted
+ * (store_test_want) or not; its result is stored.  0, or -1: it is gone, or
+ * has no adapter.
+ */
+int deliver_test(struct deliver *dl, int64_t channel);
+
 /* deliver_settle(dl): what left and was never answered, its time being over. */
 void deliver_settle(struct deliver *dl);
 

@@ -14,13 +14,21 @@
 /*
  * What deliver.c (the list of jobs, profiles), deliver_send.c (one delivery
  * from claim to end), deliver_fetch.c (customers' files), deliver_token.c
- * (renewing tokens) and deliver_act.c (typing and seen marks) share.
+ * (renewing tokens), deliver_act.c (typing and seen marks) and deliver_test.c
+ * (whether an account works) share.
  */
 
 #define DELIVER_WAIT_S_MAX 3600 /* whatever a platform asks for */
 #define PROFILE_PAUSE_MS 60000  /* after a failure that may pass */
 
-enum job_kind { JOB_SEND, JOB_PROFILE, JOB_REFRESH, JOB_FETCH, JOB_ACT };
+enum job_kind {
+	JOB_SEND,
+	JOB_PROFILE,
+	JOB_REFRESH,
+	JOB_FETCH,
+	JOB_ACT,
+	JOB_TEST,
+};
 
 #define TYPED_MAX 64 /* conversations that show somebody typing */
 
@@ -57,6 +65,7 @@ struct job {
 	bool busy;   /* the store could not give its file just now */
 	bool ending; /* the outcome is known but not yet stored */
 	char state[12], external_id[256], error[400];
+	char trouble[400]; /* why this try failed; "": it did not */
 	int64_t due_at, wait_until;
 
 	/* JOB_PROFILE */
@@ -91,7 +100,7 @@ struct deliver {
 	size_t npaces, next_pace; /* whose turn it is */
 	bool held_back;           /* a pace lets nothing begin just now */
 	int64_t claim_at, profile_at, fetch_at; /* not before, monotonic ms */
-	int64_t act_at;
+	int64_t act_at, test_at;
 	struct typed typed[TYPED_MAX];
 };
 
@@ -120,6 +129,15 @@ void fetch_go(struct job *j);
 void fetch_done(struct job *j, const struct http_answer *an);
 void fetch_again(struct job *j, int64_t wait_s);
 void fetch_end(struct job *j);
+
+/*
+ * tests_take(dl): begin the tests that are wanted.  test_go(j): ask.
+ * test_done: the answer.  test_missed: there is no new token.
+ */
+void tests_take(struct deliver *dl);
+void test_go(struct job *j);
+void test_done(struct job *j, const struct http_answer *an);
+void test_missed(struct job *j);
 
 /* send_begin(j): a claimed delivery.  send_done: its request was answered. */
 void send_begin(struct job *j);

@@ -14,6 +14,7 @@
 #include "json.h"
 #include "log.h"
 #include "media_link.h"
+#include "store_channel_health.h"
 #include "store_echo.h"
 
 /* --- how a delivery ends --- */
@@ -30,8 +31,14 @@ send_store(struct job *j)
 		.doubt = j->d.doubt,
 		.due_at = j->due_at,
 		.wait_until = j->wait_until };
-	int rc = store_delivery_end(st, j->d.id, j->by, &e);
+	int rc = STORE_FAILED;
 
+	if (store_begin(st) != STORE_FAILED) {
+		rc = store_delivery_end(st, j->d.id, j->by, &e);
+		if (rc == STORE_DONE && j->trouble[0] != '\0')
+			rc = store_channel_error(st, j->channel, j->trouble);
+		rc = store_end(st, rc);
+	}
 	if (rc == STORE_FAILED) {
 		j->ending = true;
 		return;
@@ -68,6 +75,7 @@ end_unknown(struct job *j, const char *words)
 	j->wait_until = clock_now_ms() + 1000 * j->dl->cf->echo_wait_s;
 	snprintf(error, sizeof(error), "no answer%s%s",
 	    *words != '\0' ? ": " : "", words);
+	snprintf(j->trouble, sizeof(j->trouble), "%s", error);
 	end_as(j, "unknown", error);
 }
 
@@ -91,6 +99,7 @@ send_again(struct job *j, int64_t wait_s, const char *reason, const char *words)
 
 	snprintf(error, sizeof(error), "%s%s%s", reason,
 	    *reason != '\0' && *words != '\0' ? ": " : "", words);
+	snprintf(j->trouble, sizeof(j->trouble), "%s", error);
 	if (ms == -1) {
 		end_failed(j, error);
 		return;
@@ -320,6 +329,7 @@ send_done(struct job *j, const struct http_answer *an)
 	}
 	snprintf(error, sizeof(error), "%s%s%s", rs.reason,
 	    rs.message[0] != '\0' ? ": " : "", rs.message);
+	snprintf(j->trouble, sizeof(j->trouble), "%s", error);
 	end_as(j, "failed", error);
 }
 

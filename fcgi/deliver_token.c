@@ -14,9 +14,9 @@
 #include "clock.h"
 #include "deliver_job.h"
 #include "deliver_pair.h"
-#include "json.h"
 #include "log.h"
-#include "store_event.h"
+#include "store_channel_health.h"
+#include "watch.h"
 
 #define TOKEN_WAIT_MS 60000 /* for somebody else's refresh */
 
@@ -66,10 +66,7 @@ token_wait(struct job *j)
 void
 token_refused(struct deliver *dl, int64_t channel, const char *why)
 {
-	static const char *const rooms[] = { "inbox" };
-	struct json_object *data;
 	struct channel_row row;
-	char text[1200];
 	int rc;
 
 	if (store_begin(dl->st) == STORE_FAILED)
@@ -83,16 +80,10 @@ token_refused(struct deliver *dl, int64_t channel, const char *why)
 	if (rc == STORE_DONE) {
 		log_warn("channel refused id=%lld platform=%s",
 		    (long long)channel, row.platform);
-		snprintf(text, sizeof(text), "%s: %s", row.name, why);
-		data = json_object_new_object();
-		json_put_str(data, "level", "error");
-		json_put_str(data, "message", text);
-		json_put_str(data, "action", "reauth");
-		json_put_id(data, "channel_id", channel);
-		rc = store_event_send(
-		    dl->st, "system_notification", data, NULL, rooms, 1, NULL);
-		json_object_put(data);
+		rc = watch_tell(dl->st, &row, "error", "reauth", why);
 	}
+	if (rc == STORE_DONE)
+		rc = store_channel_error(dl->st, channel, why);
 	channel_row_fini(&row);
 	store_end(dl->st, rc);
 }
@@ -107,6 +98,8 @@ token_resume(struct job *j)
 		send_go(j);
 	else if (j->kind == JOB_FETCH)
 		fetch_go(j);
+	else if (j->kind == JOB_TEST)
+		test_go(j);
 	else
 		profile_go(j);
 }
@@ -118,6 +111,8 @@ token_missed(struct job *j, bool refused)
 	j->waiting = false;
 	if (j->kind == JOB_FETCH) {
 		fetch_again(j, 0);
+	} else if (j->kind == JOB_TEST) {
+		test_missed(j);
 	} else if (j->kind != JOB_SEND) {
 		j->dl->profile_at = clock_mono_ms() + PROFILE_PAUSE_MS;
 		job_free(j);

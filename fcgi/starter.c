@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "log.h"
 #include "store_bot.h"
+#include "store_channel_health.h"
 #include "store_delivery.h"
 #include "store_hook.h"
 #include "store_media.h"
@@ -219,6 +220,8 @@ starter_due(struct store *st)
 	int64_t now = clock_now_ms(), due = now + LOOK_MS, id, at;
 
 	if (store_webhook_head(st, &id, &at) == STORE_DONE)
+		return now;
+	if (store_test_wanted(st) == STORE_DONE)
 		return now;
 	if (store_webhook_due(st, &at) == STORE_DONE && at < due)
 		due = at;

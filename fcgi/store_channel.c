@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel.h"
 #include "json.h"
 #include "store_db.h"
 
@@ -195,6 +196,36 @@ channel_write(struct store *st, const struct channel_row *c, const char *name,
 	return rc;
 }
 
+static void
+setting_forget(struct channel_row *c, const char *key)
+{
+	if (key == NULL)
+		return;
+	if (c->config != NULL)
+		json_object_object_del(c->config, key);
+	if (c->secrets != NULL)
+		json_object_object_del(c->secrets, key);
+}
+
+/* A new token does not end when the old one did, unless that is said. */
+static void
+ends_forget(struct channel_row *c, struct json_object *secrets)
+{
+	const struct channel *ch = channel_find(c->platform);
+	struct lh_entry *e;
+
+	if (ch == NULL || secrets == NULL)
+		return;
+	for (e = json_object_get_object(secrets)->head; e != NULL;
+	     e = e->next) {
+		if (ch->token_key != NULL &&
+		    strcmp(member_key(e), ch->token_key) == 0)
+			setting_forget(c, ch->expires_key);
+		if (strstr(member_key(e), "refresh_token") != NULL)
+			setting_forget(c, ch->renewal_key);
+	}
+}
+
 int
 store_channel_set(struct store *st, int64_t id, const char *name,
     struct json_object *config, struct json_object *secrets)
@@ -204,8 +235,10 @@ store_channel_set(struct store *st, int64_t id, const char *name,
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	if ((rc = store_channel_get(st, id, &c)) == STORE_DONE)
+	if ((rc = store_channel_get(st, id, &c)) == STORE_DONE) {
+		ends_forget(&c, secrets);
 		rc = channel_write(st, &c, name, config, secrets);
+	}
 	channel_row_fini(&c);
 	return store_end(st, rc);
 }
@@ -271,14 +304,35 @@ secrets_hide(struct json_object *o)
 	json_put(o, "secrets", shown);
 }
 
+#define CHANNEL_COLUMNS                                      \
+	"id AS \"#id\", platform AS platform, name AS name," \
+	" account AS account, config AS \"{config\","        \
+	" secrets AS \"{secrets\", state AS state,"          \
+	" state_text AS state_text, created_at AS created_at"
+
+int
+store_channel_show(struct store *st, int64_t id, struct json_object **out)
+{
+	static const char sql[] =
+	    "SELECT " CHANNEL_COLUMNS " FROM channels WHERE id = :id"
+	    " AND id > 0 AND deleted_at IS NULL";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	bind_int(q, ":id", id);
+	if ((rc = step_row(st, q)) == 1) {
+		*out = row_json(q);
+		secrets_hide(*out);
+	}
+	stmt_end(q);
+	return rc;
+}
+
 int
 store_channels(struct store *st, struct json_object **out)
 {
 	static const char sql[] =
-	    "SELECT id AS \"#id\", platform AS platform, name AS name,"
-	    " account AS account, config AS \"{config\","
-	    " secrets AS \"{secrets\", state AS state,"
-	    " state_text AS state_text, created_at AS created_at"
+	    "SELECT " CHANNEL_COLUMNS
 	    " FROM channels WHERE id > 0 AND deleted_at IS NULL"
 	    " ORDER BY id LIMIT 1000";
 	struct json_object *items = json_object_new_array();

@@ -33,7 +33,8 @@ int store_channel_ids(struct store *st, const char *platform, int64_t *ids,
  * store_channel_add(st, platform, name, account, config, secrets, id):
  * STORE_REFUSED: that account is connected already.  Objects are borrowed.
  * store_channel_set: merges members into config and secrets (a null removes);
- * NULL: stay.  store_channel_state: ok, reauth, off with a reason.
+ * NULL: stay.  The end of a token goes with the token it is of.
+ * store_channel_state: ok, reauth, off with a reason.
  */
 int store_channel_add(struct store *st, const char *platform, const char *name,
     const char *account, struct json_object *config,
@@ -47,7 +48,9 @@ int store_channel_delete(struct store *st, int64_t id);
 /*
  * store_channels(st, out): returns new {"items":[{id,platform,name,account,
  * config,secrets:{key:"set"},state,state_text,created_at}],...}.
+ * store_channel_show(st, id, out): returns new one of them.
  */
+int store_channel_show(struct store *st, int64_t id, struct json_object **out);
 int store_channels(struct store *st, struct json_object **out);
 
 /*

@@ -13,6 +13,7 @@
 #define NOTED_MS 60000      /* one refusal a minute is written */
 #define TEST_LOST_MS 120000 /* who ran it must be dead */
 #define DAY_MS (24 * 3600 * 1000LL)
+#define CHANNELS_MAX 1000
 #define TOLD_DAYS 7 /* an end is near */
 
 /* ---- asking ------------------------------------------------------------- */
@@ -234,6 +235,56 @@ store_channel_health(struct store *st, int64_t id, struct json_object **out)
 	rc = health_json(st, id, out);
 	store_read_end(st);
 	return rc;
+}
+
+/* Count what one channel has. */
+static void
+problems_count(struct json_object *health, struct json_object *sums)
+{
+	struct json_object *list = NULL;
+	const char *code;
+	int64_t n;
+
+	if (json_get_arr(health, "problems", &list) != 1)
+		return;
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		code =
+		    json_object_get_string(json_object_array_get_idx(list, i));
+		n = 0;
+		(void)json_get_int(sums, code, &n);
+		json_put_int(sums, code, n + 1);
+	}
+}
+
+int
+store_channel_problems(struct store *st, struct json_object **out)
+{
+	static const char *const codes[] = { "off", "reauth", "token_expired",
+		"token_ends", "renewal_ends", "refused", "errors", "held",
+		"unconfirmed" };
+	struct json_object *sums = json_object_new_object(), *o;
+	int64_t ids[CHANNELS_MAX];
+	size_t n = 0, i;
+	int rc = store_read(st) == -1 ? STORE_FAILED : STORE_DONE;
+
+	for (i = 0; i < sizeof codes / sizeof *codes; i++)
+		json_put_int(sums, codes[i], 0);
+	if (rc == STORE_DONE) {
+		rc = store_channel_ids(st, NULL, ids, CHANNELS_MAX, &n);
+		for (i = 0; i < n && rc != STORE_FAILED; i++) {
+			o = NULL;
+			rc = health_json(st, ids[i], &o);
+			problems_count(o, sums);
+			json_object_put(o);
+		}
+		store_read_end(st);
+	}
+	if (rc == STORE_FAILED) {
+		json_object_put(sums);
+		return STORE_FAILED;
+	}
+	*out = sums;
+	return STORE_DONE;
 }
 
 /* ---- noting ------------------------------------------------------------- */

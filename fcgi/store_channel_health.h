@@ -24,6 +24,12 @@ int store_channel_health(
     struct store *st, int64_t id, struct json_object **out);
 
 /*
+ * store_channel_problems(st, out): returns new {problem: n, ...}: how many
+ * channels have each of them, for metrics.
+ */
+int store_channel_problems(struct store *st, struct json_object **out);
+
+/*
  * store_channel_refused(st, id, n, why): ${n} webhooks were not taken.
  * REPEATED: that was noted within a minute, nothing is stored.
  * store_channel_error(st, id, why): a try to send failed.

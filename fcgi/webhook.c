@@ -14,10 +14,12 @@
 #include "rate.h"
 #include "serve.h"
 #include "store_channel.h"
+#include "store_channel_health.h"
 #include "store_echo.h"
 #include "store_webhook.h"
 
 #define WEBHOOK_BODY_MAX (16u << 20) /* the setting's ceiling */
+#define NOTES 16                     /* channels whose refusals are counted */
 #define TAIL_EVERY_MS 100            /* although others wait */
 #define TAIL_MS_MAX 1000             /* a front end may end us after three */
 
@@ -65,6 +67,24 @@ header_of(void *arg, const char *name)
 	return req_header(arg, name);
 }
 
+/* Note for the channel's health that one was not taken. */
+static void
+note_refused(struct req *rq, int64_t id, const char *why)
+{
+	static struct {
+		int64_t id, n; /* not written yet */
+	} kept[NOTES];
+	size_t i = (size_t)id % NOTES;
+
+	if (kept[i].id != id) {
+		kept[i].id = id;
+		kept[i].n = 0;
+	}
+	kept[i].n++;
+	if (store_channel_refused(rq->st, id, kept[i].n, why) == STORE_DONE)
+		kept[i].n = 0;
+}
+
 /*
  * Refuse what proves nothing, and say so in the log; past the limit of the
  * address with 429 and in silence.  This comes after the look at the proof,
@@ -73,7 +93,8 @@ header_of(void *arg, const char *name)
  * once mended, must not go on costing messages.
  */
 static int
-refused(struct req *rq, struct rsp *rs, int status, const char *code)
+refused(struct req *rq, struct rsp *rs, const struct channel_account *ac,
+    int status, const char *code)
 {
 	int64_t wait_s = rate_take(rq, RATE_WEBHOOK_FAILURE, 0);
 
@@ -81,6 +102,8 @@ refused(struct req *rq, struct rsp *rs, int status, const char *code)
 		return rsp_retry(rs, 429, "rate_limited", wait_s);
 	log_warn("webhook refused status=%d platform=%.32s channel=%lld",
 	    status, rq->arg[0], (long long)rq->id[1]);
+	if (ac != NULL && status != 405)
+		note_refused(rq, ac->id, code);
 	return rsp_error(rs, status, code, NULL);
 }
 
@@ -100,7 +123,7 @@ webhook_get(struct req *rq, struct rsp *rs)
 
 	switch (account_find(rq, &row, &ac)) {
 	case 0:
-		return refused(rq, rs, 404, "not_found");
+		return refused(rq, rs, NULL, 404, "not_found");
 	case -1:
 		return rsp_error(rs, 503, "busy", NULL);
 	default:
@@ -113,7 +136,7 @@ webhook_get(struct req *rq, struct rsp *rs)
 	if (status == 200)
 		rsp_text(rs, 200, out.len > 0 && !out.err ? out.data : "");
 	else
-		status = refused(rq, rs, status,
+		status = refused(rq, rs, &ac, status,
 		    status == 405 ? "method_not_allowed" : "forbidden");
 	buf_fini(&out);
 	channel_row_fini(&row);
@@ -140,6 +163,17 @@ accepted(struct rsp *rs, const struct channel *ch, bool again)
 	return rsp_raw(rs, 200, "application/json", body, strlen(body));
 }
 
+/* Who sent it holds the secret: a fault to look at. */
+static int
+malformed(struct req *rq, struct rsp *rs, const struct channel_account *ac,
+    int status, const char *field)
+{
+	const char *code = status == 400 ? "bad_json" : "invalid";
+
+	note_refused(rq, ac->id, code);
+	return rsp_error(rs, status, code, field);
+}
+
 /* A proven body: look whether it can be read, keep it, answer. */
 static int
 webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
@@ -163,8 +197,7 @@ webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 			     ? not_stored(rq, rs)
 			     : accepted(rs, ac->ch, rc == STORE_REPEATED);
 	else
-		status = rsp_error(rs, status,
-		    status == 400 ? "bad_json" : "invalid", batch.field);
+		status = malformed(rq, rs, ac, status, batch.field);
 	channel_batch_fini(&batch);
 	return status;
 }
@@ -193,18 +226,18 @@ webhook_post(struct req *rq, struct rsp *rs)
 	store_set_wait(rq->st, rq->cf->webhook_wait_ms_max - rq->behind_ms);
 	switch (account_find(rq, &row, &ac)) {
 	case 0:
-		return refused(rq, rs, 404, "not_found");
+		return refused(rq, rs, NULL, 404, "not_found");
 	case -1:
 		return not_stored(rq, rs);
 	default:
 		break;
 	}
 	if (ac.ch->json_only && !req_has_type(rq, "application/json"))
-		status = refused(rq, rs, 415, "bad_media_type");
+		status = refused(rq, rs, &ac, 415, "bad_media_type");
 	else if ((int64_t)rq->body_len > rq->cf->webhook_bytes_max)
 		status = rsp_error(rs, 413, "too_large", NULL);
 	else if (ac.ch->verify(&ac, &hook) != CHANNEL_GOOD)
-		status = refused(rq, rs, 401, "bad_signature");
+		status = refused(rq, rs, &ac, 401, "bad_signature");
 	else
 		status = webhook_keep(rq, rs, &ac, &hook);
 	channel_row_fini(&row);

@@ -33,6 +33,7 @@
 #include "store_presence.h"
 #include "store_session.h"
 #include "store_webhook.h"
+#include "watch.h"
 #include "worker.h"
 
 #define SECOND_MS 1000LL
@@ -111,6 +112,7 @@ keep_house(struct store *st, const struct conf *cf)
 	PURGE(store_idem_purge(st, DAY_MS));
 	PURGE(store_session_purge(st));
 	PURGE(store_hook_purge(st, now - keep_ms));
+	watch_channels(st);
 	media_tidy(cf, st, now >= files_at);
 	if (now >= files_at)
 		files_at = now + FILES_EVERY_MS;

@@ -3,7 +3,7 @@
 //
 //   node tests/standin/facebook.js [--port 4001] [--page-id …]
 //
-// Scripts: message (sender actions, too), profile; {error: 190, subcode,
+// Scripts: message (sender actions, too), profile, account; {error: 190, subcode,
 // message, status} refuses in Meta's words, with status 400 unless told.
 import { createHmac } from 'node:crypto';
 import { Standin, asProgram, must, parse, reply, same } from './lib.js';
@@ -26,6 +26,7 @@ export const metaError = (error, subcode, message, status = 400) =>
 export class Facebook extends Standin {
   object = 'page';
   fields = 'first_name,last_name,profile_pic';
+  accountFields = 'id,name';
 
   constructor({ pageId = '104857600000001', token = 'fb-sample-page-token',
     version = 'v25.0', profiles = {} }) {
@@ -36,6 +37,8 @@ export class Facebook extends Standin {
   route(method, path) {
     if (method === 'POST' && path === `/${this.version}/${this.pageId}/messages`)
       return 'message';
+    if (method === 'GET' && path === `/${this.version}/me`)
+      return 'account';
     return method === 'GET' && path.startsWith(`/${this.version}/`) &&
       /^\d+$/.test(path.slice(this.version.length + 2)) ? 'profile' : undefined;
   }
@@ -55,8 +58,12 @@ export class Facebook extends Standin {
   check(name, rq, url, body) {
     must(rq.headers.authorization === undefined, 'no Authorization');
     same([...url.searchParams.keys()],
-      name === 'profile' ? ['fields', 'access_token'] : ['access_token']);
+      name !== 'message' ? ['fields', 'access_token'] : ['access_token']);
     must(url.searchParams.get('access_token') !== '', 'access_token');
+    if (name === 'account') {
+      must(url.searchParams.get('fields') === this.accountFields, 'fields');
+      return {};
+    }
     if (name === 'profile') {
       must(url.searchParams.get('fields') === this.fields, 'fields');
       return { user: url.pathname.split('/').pop() };
@@ -113,6 +120,9 @@ export class Facebook extends Standin {
     if (url.searchParams.get('access_token') !== this.token)
       return metaError(190, undefined, 'Malformed access token '
         + url.searchParams.get('access_token'));
+    if (name === 'account')
+      return Object.fromEntries(this.accountFields.split(',')
+        .map((f) => [f, f.endsWith('id') ? this.pageId : 'Shop over there']));
     if (name === 'profile') {
       const p = this.profiles[what.user];
       return p === undefined ? metaError(100, 33, 'Unsupported get request')
@@ -154,6 +164,7 @@ export class Facebook extends Standin {
 class Instagram extends Facebook {
   object = 'instagram';
   fields = 'name,username,profile_pic';
+  accountFields = 'user_id,username';
 
   constructor(options) {
     super({ pageId: '17841400000000001', token: 'ig-sample-token',

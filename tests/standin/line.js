@@ -3,7 +3,7 @@
 //   node tests/standin/line.js [--port 4002]
 //
 // It gives files too, so both `line_api_base` and `line_data_base` are its
-// address.  Scripts: push, reply, token, profile, loading, seen, transcoding,
+// address.  Scripts: push, reply, token, profile, account, loading, seen, transcoding,
 // content; {error: 429, message} answers that status with LINE's JSON.
 import { Standin, asProgram, must, parse, reply, same } from './lib.js';
 
@@ -17,9 +17,9 @@ class Line extends Standin {
   constructor({ channelId = '2000000001',
     channelSecret = '5a6d706c655f6c696e655f7365637265',
     tokens = ['line-sample-channel-token'], profiles = {}, files = {},
-    lifeS = 899 }) {
+    lifeS = 899, botId = 'U00000000000000000000000000000001' }) {
     super();
-    Object.assign(this, { channelId, channelSecret, profiles, files, lifeS,
+    Object.assign(this, { channelId, channelSecret, profiles, files, lifeS, botId,
       tokens: new Set(tokens), refreshes: 0, keys: new Map() });
     this.used = new Set(); // reply tokens
   }
@@ -31,6 +31,7 @@ class Line extends Standin {
       'POST /v2/bot/chat/loading/start': 'loading',
       'POST /v2/bot/chat/markAsRead': 'seen',
       'POST /oauth2/v3/token': 'token',
+      'GET /v2/bot/info': 'account',
     }[`${method} ${path}`];
     if (name !== undefined || method !== 'GET')
       return name;
@@ -111,6 +112,9 @@ class Line extends Standin {
     case 'profile':
       return this.profiles[url.pathname.split('/').at(-1)] ??
         reply(404, { message: 'Not found' });
+    case 'account':
+      return { userId: this.botId, basicId: '@shop',
+        displayName: 'Shop over there', chatMode: 'bot' };
     case 'transcoding':
       return { status: 'succeeded' };
     case 'content':

@@ -27,6 +27,7 @@ const METHODS = {
   answerCallbackQuery: [['callback_query_id'], []],
   getFile: [['file_id'], []],
   getChat: [['chat_id'], []],
+  getMe: [[], []],
 };
 
 export const startTelegram = (options = {}) =>
@@ -88,6 +89,9 @@ class Telegram extends Standin {
         ? this.scripted({ error: 400, text: 'Bad Request: chat not found' })
         : { ok: true, result: { id: o.chat_id, type: 'private', ...chat } };
     }
+    if (name === 'getMe')
+      return { ok: true, result: { id: Number(this.token.split(':')[0]),
+        is_bot: true, first_name: 'Shop over there', username: 'shop_bot' } };
     if (!name.startsWith('send') || name === 'sendChatAction')
       return { ok: true, result: true };
     const id = 100 + Number(this.next());

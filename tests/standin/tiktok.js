@@ -32,6 +32,7 @@ class Tiktok extends Standin {
       [`POST ${API}/business/message/media/download/`]: 'download',
       [`GET ${API}/business/message/content/list/`]: 'list',
       [`POST ${API}/tt_user/oauth2/refresh_token/`]: 'token',
+      [`POST ${API}/tt_user/token_info/get/`]: 'account',
     }[`${method} ${path}`];
   }
 
@@ -58,6 +59,13 @@ class Tiktok extends Standin {
         'refresh_token']);
       must(o.client_id === this.appId && o.client_secret === this.appSecret &&
         o.grant_type === 'refresh_token', 'who asks');
+      return o;
+    }
+    if (name === 'account') {
+      must(h['access-token'] === undefined, 'no Access-Token');
+      const o = parse(body);
+      same(Object.keys(o), ['app_id', 'access_token']);
+      must(o.app_id === this.appId, 'app_id');
       return o;
     }
     if (name === 'file') {
@@ -100,12 +108,15 @@ class Tiktok extends Standin {
     const done = (data) => ({ code: 0, message: 'OK', request_id: 'r', data });
     if (name === 'token')
       return this.#token(what, done);
-    if ((rq.headers['access-token'] ?? rq.headers['x-user']) !==
+    if ((what.access_token ?? rq.headers['access-token'] ?? rq.headers['x-user']) !==
       this.accessToken)
       return this.scripted({ error: 40105,
         message: 'Access token is incorrect or has been revoked.' });
     const n = this.next();
     switch (name) {
+    case 'account':
+      return done({ app_id: this.appId, creator_id: this.businessId,
+        scope: 'message.list.send,message.list.read' });
     case 'upload':
       this.uploads.add(`ttMedia${n}`);
       return done({ media_id: `ttMedia${n}` });

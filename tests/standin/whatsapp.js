@@ -2,7 +2,7 @@
 //
 //   node tests/standin/whatsapp.js [--port 4002]
 //
-// Scripts: message (seen and typing, too), media, file; {error: 190, subcode,
+// Scripts: message (seen and typing, too), media, file, account; {error: 190, subcode,
 // message, code} refuses in Meta's words.  `files` holds what customers sent:
 // id to bytes.
 import { Standin, asProgram, must, parse, reply, same } from './lib.js';
@@ -26,6 +26,8 @@ class Whatsapp extends Standin {
       return undefined;
     if (method === 'POST' && id === this.numberId && edge === 'messages')
       return 'message';
+    if (method === 'GET' && id === this.numberId && edge === undefined)
+      return 'account';
     return method === 'GET' && edge === undefined ? 'media' : undefined;
   }
 
@@ -43,7 +45,8 @@ class Whatsapp extends Standin {
 
   check(name, rq, url, body) {
     must(/^Bearer \S+$/.test(rq.headers.authorization ?? ''), 'Bearer');
-    must(url.search === '', 'no query');
+    must(url.search === (name === 'account' ? '?fields=id,verified_name' : ''),
+      'query');
     if (name !== 'message')
       return { id: url.pathname.split('/').pop() };
     must(rq.headers['content-type'] === 'application/json', 'Content-Type');
@@ -70,6 +73,8 @@ class Whatsapp extends Standin {
   act(name, what, rq) {
     if (rq.headers.authorization !== `Bearer ${this.token}`)
       return metaError(190, undefined, 'Error validating access token', 401);
+    if (name === 'account')
+      return { id: this.numberId, verified_name: 'Shop over there' };
     if (name === 'media')
       return this.files[what.id] === undefined
         ? metaError(100, 33, 'Unsupported get request')

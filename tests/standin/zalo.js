@@ -2,7 +2,7 @@
 //
 //   node tests/standin/zalo.js [--port 4000] [--oa-id …] [--app-id …]
 //
-// Scripts: message, profile, token, upload_image, upload_gif, upload_file;
+// Scripts: message, profile, account, token, upload_image, upload_gif, upload_file;
 // {error: -32, message} answers 200 with that error, as Zalo does.
 import { Standin, asProgram, must, parse, reply, same } from './lib.js';
 
@@ -24,6 +24,7 @@ class Zalo extends Standin {
     return {
       'POST /v3.0/oa/message/cs': 'message',
       'GET /v3.0/oa/user/detail': 'profile',
+      'GET /v2.0/oa/getoa': 'account',
       'POST /v4/oa/access_token': 'token',
       'POST /v2.0/oa/upload/image': 'upload_image',
       'POST /v2.0/oa/upload/gif': 'upload_gif',
@@ -69,6 +70,8 @@ class Zalo extends Standin {
       must(/^\d+$/.test(data.user_id), 'user_id');
       return data;
     }
+    if (name === 'account')
+      return {};
     if (name !== 'message') {
       must(/^multipart\/form-data; boundary=/.test(h['content-type']),
         'multipart');
@@ -85,6 +88,9 @@ class Zalo extends Standin {
       return this.#token(what);
     if (rq.headers.access_token !== this.accessToken)
       return { error: -216, message: 'Access token is invalid' };
+    if (name === 'account')
+      return { error: 0, message: 'Success', data: { oa_id: this.oaId,
+        name: 'Shop over there', is_verified: true } };
     const n = this.next();
     if (name === 'profile') {
       const p = this.profiles[what.user_id];

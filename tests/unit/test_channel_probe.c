@@ -10,9 +10,11 @@
 #include <cmocka.h>
 
 #include <json-c/json.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "channel.h"
+#include "channel_probe.h"
 
 #define NOW 1767000000000LL
 
@@ -97,6 +99,16 @@ static struct platform {
 	    "go away" },
 };
 #define PLATFORMS (sizeof(platforms) / sizeof(platforms[0]))
+
+/* A member as text, "" for null. */
+static const char *
+text_at(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	assert_true(json_object_object_get_ex(o, key, &v));
+	return v != NULL ? json_object_get_string(v) : "";
+}
 
 static struct channel_account
 account_of(const char *name, const char *config)
@@ -228,10 +240,92 @@ test_instagram_page(void **state)
 	assert_string_equal(rs.message_id, "13");
 }
 
+static void
+tells(long status, enum http_end end, const char *body, const char *code,
+    const char *account, const char *text, const char *advice)
+{
+	struct channel_account ac = account_of(
+	    "facebook", "{\"fb_page_id\":\"12\",\"fb_page_token\":\"T\"}");
+	struct channel_result rs = { 0 };
+	struct http_answer an;
+	struct json_object *o;
+
+	http_answer_init(&an);
+	an.end = end;
+	an.status = status;
+	snprintf(an.why, sizeof(an.why), "%s",
+	    end == HTTP_ANSWERED ? "" : "timeout");
+	if (body != NULL) {
+		buf_puts(&an.body, body);
+		ac.ch->probed(&ac, &an, &rs);
+	}
+	o = channel_probe_result(&ac, body != NULL ? &an : NULL, &rs);
+	assert_string_equal(text_at(o, "code"), code);
+	assert_string_equal(
+	    text_at(o, "ok"), strcmp(code, "ok") == 0 ? "true" : "false");
+	assert_string_equal(text_at(o, "account"), account);
+	assert_string_equal(text_at(o, "text"), text);
+	if (*advice == '\0')
+		assert_string_equal(text_at(o, "advice"), "");
+	else
+		assert_non_null(strstr(text_at(o, "advice"), advice));
+	json_object_put(o);
+	http_answer_fini(&an);
+	json_object_put(ac.config);
+}
+
+/* What a person is told. */
+static void
+test_results(void **state)
+{
+	(void)state;
+	tells(200, HTTP_ANSWERED, "{\"id\":\"12\",\"name\":\"Shop\"}", "ok",
+	    "Shop", "", "");
+	tells(200, HTTP_ANSWERED, "{\"id\":\"12\"}", "ok", "12", "", "");
+	tells(200, HTTP_ANSWERED, "{\"id\":\"13\",\"name\":\"Other\"}",
+	    "other_account", "Other", "", "fb_page_id");
+	tells(0, HTTP_ANSWERED, NULL, "unset", "", "", "Enter fb_page_token");
+	tells(400, HTTP_ANSWERED,
+	    "{\"error\":{\"message\":\"Expired\",\"code\":190}}", "token", "",
+	    "Expired", "fb_page_token is refused");
+	tells(0, HTTP_UNSENT, "", "unreachable", "", "timeout", "Nobody");
+	tells(0, HTTP_LOST, "", "unreachable", "", "timeout", "Nobody");
+	tells(502, HTTP_ANSWERED, "down", "busy", "", "http 502", "Try again");
+	tells(400, HTTP_ANSWERED,
+	    "{\"error\":{\"message\":\"No such field\",\"code\":100}}",
+	    "refused", "", "No such field", "Compare");
+}
+
+/* Of the settings only what was made up is told. */
+static void
+test_paste(void **state)
+{
+	struct json_object *made =
+	    json_tokener_parse("{\"fb_verify_token\":\"WORD\"}");
+	struct buf b;
+
+	(void)state;
+	buf_init(&b, 4096);
+	channel_paste(
+	    channel_find("facebook"), "https://x.example/h", made, &b);
+	assert_non_null(strstr(b.data, "callback URL  https://x.example/h\n"));
+	assert_non_null(strstr(b.data, "verify token  WORD\n"));
+	json_object_put(made);
+	made = json_object_new_object();
+	buf_reset(&b);
+	channel_paste(
+	    channel_find("facebook"), "https://x.example/h", made, &b);
+	assert_non_null(strstr(b.data, "(your fb_verify_token)\n"));
+	buf_fini(&b);
+	json_object_put(made);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_results),
+		cmocka_unit_test(test_paste),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_instagram_page),

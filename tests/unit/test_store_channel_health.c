@@ -157,6 +157,49 @@ test_tokens(void **state)
 	has(f, "state_text", "\"refused\"");
 }
 
+/* How many channels have which, for metrics. */
+static void
+test_problems(void **state)
+{
+	struct fixture *f = *state;
+	struct json_object *o = NULL;
+
+	store_channel_state(f->st, f->zalo, "reauth", "refused");
+	assert_int_equal(store_channel_problems(f->st, &o), STORE_DONE);
+	assert_string_equal(text_of(o, "reauth"), "1");
+	assert_string_equal(text_of(o, "held"), "0");
+	assert_int_equal(json_object_object_length(o), 9);
+	json_object_put(o);
+}
+
+/* The end of a token goes with it. */
+static void
+test_new_token(void **state)
+{
+	struct fixture *f = *state;
+	struct json_object *o =
+	    json_tokener_parse("{\"zalo_token_expires_at\":\"5\","
+			       "\"zalo_refresh_expires_at\":\"6\"}");
+	struct channel_row c;
+
+	store_channel_set(f->st, f->zalo, NULL, o, NULL);
+	json_object_put(o);
+	o = json_tokener_parse("{\"zalo_access_token\":\"B\"}");
+	store_channel_set(f->st, f->zalo, NULL, NULL, o);
+	json_object_put(o);
+	store_channel_get(f->st, f->zalo, &c);
+	assert_string_equal(text_of(c.all, "zalo_token_expires_at"), "");
+	assert_string_equal(text_of(c.all, "zalo_refresh_expires_at"), "6");
+	channel_row_fini(&c);
+	o = json_tokener_parse("{\"zalo_refresh_token\":\"C\","
+			       "\"zalo_refresh_expires_at\":\"7\"}");
+	store_channel_set(f->st, f->zalo, NULL, NULL, o);
+	json_object_put(o);
+	store_channel_get(f->st, f->zalo, &c);
+	assert_string_equal(text_of(c.all, "zalo_refresh_expires_at"), "7");
+	channel_row_fini(&c);
+}
+
 static int
 tell(struct fixture *f, const char *cause)
 {
@@ -220,6 +263,8 @@ main(void)
 		STORE_TEST(test_webhooks),
 		STORE_TEST(test_deliveries),
 		STORE_TEST(test_tokens),
+		STORE_TEST(test_problems),
+		STORE_TEST(test_new_token),
 		STORE_TEST(test_told),
 		STORE_TEST(test_tests),
 	};
