@@ -6,6 +6,7 @@
 
 #include "h_auth.h"
 #include "h_bot.h"
+#include "h_channel.h"
 #include "h_chat.h"
 #include "h_conversation.h"
 #include "h_customer.h"
@@ -89,6 +90,13 @@ static const struct route routes[] = {
 						WHO_ADMIN,    0,        hook_attempts, 0 },
 	{ "POST",   "/api/webhooks/:id/attempts/:attempt/replay",
 						WHO_ADMIN,    JSON_MAX, hook_post_replay, 0 },
+
+	{ "GET",    "/api/channels",		WHO_ADMIN,    0,        channel_list, 0 },
+	{ "POST",   "/api/channels",		WHO_ADMIN,    JSON_MAX, channel_create, 0 },
+	{ "GET",    "/api/channels/:id",	WHO_ADMIN,    0,        channel_get, 0 },
+	{ "PATCH",  "/api/channels/:id",	WHO_ADMIN,    JSON_MAX, channel_patch, 0 },
+	{ "DELETE", "/api/channels/:id",	WHO_ADMIN,    0,        channel_delete, 0 },
+	{ "POST",   "/api/channels/:id/test",	WHO_ADMIN,    JSON_MAX, channel_post_test, 0 },
 
 	{ "POST",   "/chat/send",		WHO_AGENT,    JSON_MAX, chat_post_send, 0 },
 	{ "POST",   "/chat/notify",		WHO_AGENT,    JSON_MAX, chat_post_notify, 0 },

@@ -9,6 +9,7 @@
 #include "../common/sock.h"
 #include "emit.h"
 #include "h.h"
+#include "store_channel_health.h"
 #include "store_delivery.h"
 #include "store_event.h"
 
@@ -163,6 +164,20 @@ struct figures {
 	struct json_object *queue; /* deliveries: {state: n}; owned, or NULL */
 };
 
+/* Values of one metric, a label each. */
+static void
+labelled(struct buf *b, const char *name, const char *label,
+    struct json_object *values)
+{
+	if (values == NULL)
+		return;
+	json_object_object_foreach(values, key, n)
+	{
+		buf_printf(b, "%s{%s=\"%s\"} %" PRId64 "\n", name, label, key,
+		    json_object_get_int64(n));
+	}
+}
+
 static void
 look(struct req *rq, struct figures *f)
 {
@@ -223,6 +238,7 @@ metric(struct buf *b, const char *name, const char *type, const char *help,
 void
 metrics_text(struct req *rq, struct buf *out)
 {
+	struct json_object *wrong = NULL;
 	struct figures f;
 	struct buf push;
 	bool up;
@@ -249,14 +265,13 @@ metrics_text(struct req *rq, struct buf *out)
 	    (int64_t)emit_lost());
 	buf_puts(out, "# HELP parley_deliveries Deliveries to platforms.\n"
 		      "# TYPE parley_deliveries gauge\n");
-	if (f.queue != NULL) {
-		json_object_object_foreach(f.queue, state, n)
-		{
-			buf_printf(out,
-			    "parley_deliveries{state=\"%s\"} %" PRId64 "\n",
-			    state, json_object_get_int64(n));
-		}
-	}
+	labelled(out, "parley_deliveries", "state", f.queue);
+	buf_puts(out, "# HELP parley_channel_problems Channels that are not "
+		      "well, by what is wrong.\n"
+		      "# TYPE parley_channel_problems gauge\n");
+	if (f.database && store_channel_problems(rq->st, &wrong) == STORE_DONE)
+		labelled(out, "parley_channel_problems", "problem", wrong);
+	json_object_put(wrong);
 	if (up)
 		buf_append(out, push.data, push.len);
 	json_object_put(f.queue);

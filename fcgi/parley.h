@@ -28,8 +28,8 @@ extern const struct parley_cmd parley_init, parley_user_add,
     parley_user_password, parley_user_disable, parley_user_enable,
     parley_user_role, parley_token, parley_key_add, parley_key_end,
     parley_channel_list, parley_channel_add, parley_channel_set,
-    parley_webhook_list, parley_webhook_show, parley_webhook_replay,
-    parley_work, parley_check, parley_status, parley_run;
+    parley_channel_check, parley_webhook_list, parley_webhook_show,
+    parley_webhook_replay, parley_work, parley_check, parley_status, parley_run;
 
 /* What getopt would do, over long options alone. */
 struct parley_opt {

@@ -19,6 +19,7 @@
 #include "parley.h"
 #include "store.h"
 #include "store_channel.h"
+#include "store_channel_health.h"
 #include "store_setting.h"
 
 #define CHANNELS_MAX 1024       /* listed */
@@ -401,6 +402,26 @@ const struct parley_cmd parley_channel_set = { "channel set",
 
 /* --- channel list --- */
 
+/* The end of a line: what is wrong, in words of store_channel_health. */
+static void
+put_problems(struct store *st, int64_t id)
+{
+	struct json_object *o = NULL, *list = NULL;
+	size_t i;
+
+	putchar('\t');
+	if (store_channel_health(st, id, &o) == STORE_DONE &&
+	    json_get_arr(o, "problems", &list) == 1)
+		for (i = 0; i < json_object_array_length(list); i++)
+			printf("%s%s", i > 0 ? "," : "",
+			    json_object_get_string(
+				json_object_array_get_idx(list, i)));
+	if (list == NULL || json_object_array_length(list) == 0)
+		putchar('-');
+	putchar('\n');
+	json_object_put(o);
+}
+
 static int
 list_channels(const struct conf *cf, struct store *st)
 {
@@ -425,7 +446,7 @@ list_channels(const struct conf *cf, struct store *st)
 			putchar('-');
 		else
 			put_webhook(cf, row.platform, row.id);
-		putchar('\n');
+		put_problems(st, ids[i]);
 		channel_row_fini(&row);
 	}
 	return 0;
@@ -453,5 +474,6 @@ channel_list_main(const struct parley_cmd *c, int n, char **args)
 const struct parley_cmd parley_channel_list = { "channel list", "",
 	"List the connected accounts.\n"
 	"A line each, parted by tabs: number, platform, name, state (ok, reauth or\n"
-	"off), and the address to enter there as webhook.\n",
+	"off), the address to enter there as webhook, and what is wrong with it, -\n"
+	"if nothing is; `parley channel check` says more.\n",
 	channel_list_main };

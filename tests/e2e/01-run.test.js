@@ -264,7 +264,7 @@ test('the command line: help, errors, and what it prints', async (t) => {
 	t.after(() => p.stop());
 	for (const c of [[], ['init'], ['run'], ['user', 'add'], ['user', 'password'],
 		['user', 'disable'], ['user', 'enable'], ['user', 'role'], ['token'],
-		['channel', 'list'], ['channel', 'add'], ['channel', 'set'], ['key', 'add'], ['key', 'end'],
+		['channel', 'list'], ['channel', 'add'], ['channel', 'set'], ['channel', 'check'], ['key', 'add'], ['key', 'end'],
 		['work'], ['check'], ['status']]) {
 		const out = await cli([...c, '--help']);
 		assert.match(out, /^usage: parley/, c.join(' '));

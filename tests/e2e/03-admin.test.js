@@ -79,9 +79,10 @@ test('channel list tells each account and the address of its webhook', async (t)
 	t.after(() => p.stop());
 	const lines = (await p.cli('channel', 'list')).trim().split('\n').map((l) => l.split('\t'));
 	assert.ok(lines.length > 0);
-	for (const [id, platform, name, state, webhook] of lines) {
+	for (const [id, platform, name, state, webhook, wrong] of lines) {
 		assert.match(id, /^\d+$/);
 		assert.ok(name.length > 0);
+		assert.equal(wrong, '-');
 		assert.match(state, /^(ok|reauth|off)$/);
 		assert.equal(webhook,
 			platform === 'web' ? '-' : `${p.url}/webhooks/${platform}/${id}`);

@@ -81,6 +81,15 @@ const message = ({ body }) => [
     who === x.author || who === 'admin' ? 200 : 403),
 }));
 
+const account = (name) => ({ platform: 'custom', name, settings: {} });
+const channel = (tail, { body, status = 200, fresh } = {}) => [
+  { name: 'own', fresh: fresh && ((c) => c.newChannel()),
+    url: (c, who, id) => `/api/channels/${id ?? c.channel}${tail}`, body: () => body,
+    expect: () => status },
+  { name: 'missing', url: () => `/api/channels/${MISSING}${tail}`, body: () => body,
+    expect: () => 404 },
+];
+
 const hook = { name: 'Ledger', url: 'https://hooks.example.com/', types: ['new_message'] };
 const webhook = (tail, { body, status = 200, fresh } = {}) => [
   { name: 'own', fresh: fresh && ((c) => c.newHook()),
@@ -199,6 +208,13 @@ const rows = {
     { name: 'missing', url: () => `/api/tags/${MISSING}`, expect: () => 404 },
   ],
 
+  'GET /api/channels': plain('/api/channels'),
+  'POST /api/channels': plain('/api/channels', 201, () => account('Mine')),
+  'GET /api/channels/:id': channel(''),
+  'PATCH /api/channels/:id': channel('', { body: { name: 'so' } }),
+  'DELETE /api/channels/:id': channel('', { fresh: true }),
+  'POST /api/channels/:id/test': channel('/test', { body: {}, status: 202 }),
+
   'GET /api/webhooks': plain('/api/webhooks'),
   'POST /api/webhooks': plain('/api/webhooks', 201, () => hook),
   'GET /api/webhooks/:id': webhook(''),
@@ -283,6 +299,8 @@ test('the rights matrix', async (t) => {
   c.newCustomer = () => made('agent', '/api/customers', { name: 'Gone' });
   c.newBot = () => made('admin', '/api/bots', { name: 'Robo', kind: 'rules' });
   c.newTag = () => made('agent', '/api/tags', { name: c.unique() });
+  c.newChannel = () => made('admin', '/api/channels', account('Gone'));
+  c.channel = await c.newChannel();
   c.newHook = () => made('admin', '/api/webhooks', hook);
   c.hook = await c.newHook();
   c.spare = async (who) => {
