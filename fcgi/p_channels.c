@@ -8,11 +8,14 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "auth.h"
 #include "channel.h"
 #include "channel_set.h"
+#include "figures.h"
 #include "h.h"
 #include "json.h"
 #include "p_channels.h"
@@ -20,11 +23,14 @@
 #include "p_view.h"
 #include "p_words.h"
 #include "store_channel.h"
+#include "store_channel_health.h"
 #include "store_setting.h"
 #include "token.h"
 
 #define ADDRESS_MAX 4096 /* bytes of one of ours */
 #define COOKIE_MADE "parley_made"
+#define DAY_SIZE 16
+#define DAY_S 86400
 #define MADE_S 600 /* to follow a redirect, which takes the cookie away */
 
 /* Where one sets up the other side. */
@@ -47,6 +53,7 @@ enum form {
 	NUMBER, /* with a default that mostly fits */
 	MORE,   /* likewise, a text */
 	KEPT,   /* the worker's own */
+	DATE,   /* of one that no worker keeps */
 };
 
 static const struct {
@@ -72,14 +79,16 @@ struct fault {
 };
 
 static enum form
-form_of(const struct channel_key *k)
+form_of(const struct channel *ch, const struct channel_key *k)
 {
 	size_t n = strlen(k->name), m;
 
 	for (size_t i = 0; i < N(forms); i++)
 		if ((m = strlen(forms[i].end)) < n &&
 		    strcmp(k->name + n - m, forms[i].end) == 0)
-			return forms[i].form;
+			return forms[i].form == KEPT && ch->refresh == NULL
+				   ? DATE
+				   : forms[i].form;
 	return k->value != NULL && *k->value != '\0' ? MORE : TEXT;
 }
 
@@ -120,6 +129,31 @@ put_webhook(struct req *rq, const char *platform, int64_t id, struct buf *b)
 	buf_printf(b, "%s/webhooks/%s/%" PRId64, rq->base_path, platform, id);
 }
 
+/* A day in a date's field, from ms in digits; "" for none. */
+static void
+day_text(const char *ms, char out[DAY_SIZE])
+{
+	time_t at = (time_t)(strtoll(ms, NULL, 10) / 1000);
+	struct tm tm;
+
+	out[0] = '\0';
+	if (at > 0 && gmtime_r(&at, &tm) != NULL)
+		(void)strftime(out, DAY_SIZE, "%Y-%m-%d", &tm);
+}
+
+/* The other way, the day's end; 0, or -1: it is no day. */
+static int
+day_read(const char *day, char ms[24])
+{
+	struct tm tm = { 0 };
+	const char *end = strptime(day, "%Y-%m-%d", &tm);
+
+	if (end == NULL || *end != '\0' || tm.tm_year < 70)
+		return -1;
+	snprintf(ms, 24, "%" PRId64, ((int64_t)timegm(&tm) + DAY_S - 1) * 1000);
+	return 0;
+}
+
 /* The field of one setting; ${row}: of the account, or NULL. */
 static struct json_object *
 field_json(const struct view *v, const struct channel *ch,
@@ -133,8 +167,9 @@ field_json(const struct view *v, const struct channel *ch,
 	bool secret = (k->flags & CHANNEL_SECRET) != 0;
 	bool made = (k->flags & CHANNEL_MADE) != 0;
 	bool needed = (k->flags & CHANNEL_REQUIRED) != 0;
-	enum form form = form_of(k);
+	enum form form = form_of(ch, k);
 	const char *value = NULL;
+	char day[DAY_SIZE];
 
 	if (row != NULL &&
 	    json_object_object_get_ex(row->all, k->name, &stored))
@@ -163,6 +198,10 @@ field_json(const struct view *v, const struct channel *ch,
 		json_put_bool(o, "make", made && value != NULL);
 		json_put_bool(o, "clear", !needed && value != NULL);
 		json_put_bool(o, "made", made && value == NULL);
+	} else if (form == DATE) {
+		day_text(value != NULL ? value : "", day);
+		json_put_str(o, "type", "date");
+		json_put_str(o, "value", typed != NULL ? typed : day);
 	} else {
 		json_put_str(o, "value", typed != NULL ? typed : value);
 		json_put_str(o, "usual", k->value);
@@ -188,14 +227,14 @@ put_fields(const struct view *v, struct json_object *o,
 
 	for (size_t i = 0; i < ch->nkeys; i++) {
 		const struct channel_key *k = &ch->keys[i];
-		enum form form = form_of(k);
+		enum form form = form_of(ch, k);
 
 		if (form == KEPT)
 			continue;
 		field = field_json(v, ch, k, row, fault);
 		json_object_array_add(
 		    form == NUMBER || form == MORE ? more : fields, field);
-		if (form != TEXT && form != TICK && fault != NULL &&
+		if ((form == NUMBER || form == MORE) && fault != NULL &&
 		    fault->key == k)
 			json_put_bool(o, "more_open", true);
 	}
@@ -348,6 +387,116 @@ put_paste(const struct view *v, struct json_object *o, const struct channel *ch,
 	json_put(o, "paste", rows);
 }
 
+/* --- how it is ----------------------------------------------------------- */
+
+/* Add ${key}, a moment of ${from}: {iso, when, time}, and ${words} of it. */
+static void
+put_moment(const struct view *v, struct json_object *o, const char *key,
+    int64_t at, const char *words)
+{
+	struct json_object *m;
+
+	if (at == 0)
+		return;
+	m = json_object_new_object();
+	words_when(v, m, at);
+	words_until(v, m, at);
+	json_put_str(m, "words", words);
+	json_put(o, key, m);
+}
+
+/* The moment in ${from}'s member ${key}, with the text in its ${words}. */
+static void
+put_event(const struct view *v, struct json_object *o, struct json_object *from,
+    const char *key, const char *words)
+{
+	struct json_object *event;
+	const char *text = NULL;
+	int64_t at = 0;
+
+	if (json_get_obj(from, key, &event) != 1)
+		return;
+	(void)json_get_int(event, "at", &at);
+	(void)json_get_str(event, words, &text, NULL);
+	put_moment(v, o, key, at, text);
+}
+
+static void
+put_number(const struct view *v, struct json_object *o,
+    struct json_object *from, const char *key)
+{
+	char text[FIGURES_SIZE];
+	int64_t n = 0;
+
+	(void)json_get_int(from, key, &n);
+	figures_count(v->locale, (double)n, text);
+	json_put_str(o, key, text);
+}
+
+/* The result of a test, or that one is under way. */
+static void
+put_test(struct view *v, struct json_object *o, struct json_object *health,
+    int64_t id)
+{
+	struct json_object *test;
+	const char *state = "";
+	bool good = false;
+	char path[64];
+
+	if (json_get_obj(health, "test", &test) != 1)
+		return;
+	(void)json_get_str(test, "state", &state, NULL);
+	if (strcmp(state, "done") != 0) {
+		json_put_bool(o, "testing", true);
+		snprintf(path, sizeof(path), "/settings/channels/%" PRId64, id);
+		view_refresh(v, path, "", v->rq->now_ms);
+		return;
+	}
+	put_event(v, o, health, "test", "text");
+	(void)json_get_bool(test, "ok", &good);
+	json_put_bool(o, good ? "test_good" : "test_bad", true);
+	(void)json_get_str(test, "code", &state, NULL);
+	json_put_str(o, "test_code", state);
+}
+
+/* Returns new the health of a channel, ready for reading. */
+static struct json_object *
+health_json(struct view *v, struct json_object *health, int64_t id)
+{
+	static const char *const moments[] = { "last_inbound_at",
+		"last_sent_at", "hold_until", "token_expires_at",
+		"renewal_expires_at" };
+	struct json_object *o = json_object_new_object(), *problems = NULL,
+			   *list, *one;
+	int64_t at;
+	bool renewable = false;
+
+	for (size_t i = 0; i < N(moments); i++) {
+		at = 0;
+		(void)json_get_int(health, moments[i], &at);
+		put_moment(v, o, moments[i], at, NULL);
+	}
+	(void)json_get_bool(health, "token_renewable", &renewable);
+	json_put_bool(o, "renewable", renewable);
+	put_event(v, o, health, "last_error", "text");
+	put_event(v, o, health, "refused", "why");
+	put_number(v, o, health, "waiting");
+	put_number(v, o, health, "unconfirmed");
+	put_test(v, o, health, id);
+	(void)json_get_arr(health, "problems", &problems);
+	list = json_object_new_array();
+	for (size_t i = 0;
+	     problems != NULL && i < json_object_array_length(problems); i++) {
+		one = json_object_new_object();
+		json_put(one, "key",
+		    json_object_get(json_object_array_get_idx(problems, i)));
+		json_object_array_add(list, one);
+	}
+	json_put(o, "problems", list);
+	json_put_bool(o, "well", json_object_array_length(list) == 0);
+	return o;
+}
+
 /* --- what was made up is shown once -------------------------------------- */
 
 /* The setting that may be made up, or NULL; adapters have one at most. */
@@ -434,6 +583,28 @@ channels_open(struct view *v, struct req *rq, struct rsp *rs)
 	return rc;
 }
 
+/* The worst of what is wrong with one of the list. */
+static int
+put_problem(struct req *rq, struct json_object *o)
+{
+	struct json_object *health, *problems = NULL;
+	int64_t id = 0;
+	int rc;
+
+	(void)json_get_id(o, "id", &id);
+	rc = store_channel_health(rq->st, id, &health);
+	if (rc == STORE_NONE) /* deleted meanwhile */
+		return STORE_DONE;
+	if (rc != STORE_DONE)
+		return rc;
+	(void)json_get_arr(health, "problems", &problems);
+	if (problems != NULL && json_object_array_length(problems) > 0)
+		json_put(o, "problem",
+		    json_object_get(json_object_array_get_idx(problems, 0)));
+	json_object_put(health);
+	return STORE_DONE;
+}
+
 /*
  * GET /settings/channels
  * 200 the accounts and how they are, and what can be connected.
@@ -444,7 +615,6 @@ channels_page(struct req *rq, struct rsp *rs)
 	struct json_object *list = NULL, *items = NULL,
 			   *platforms = json_object_new_array(), *o;
 	const struct channel *ch;
-	const char *state;
 	struct view v;
 	int rc = channels_open(&v, rq, rs);
 
@@ -458,9 +628,14 @@ channels_page(struct req *rq, struct rsp *rs)
 	(void)json_get_arr(list, "items", &items);
 	for (size_t i = 0; i < json_object_array_length(items); i++) {
 		o = json_object_array_get_idx(items, i);
-		state = "ok";
-		(void)json_get_str(o, "state", &state, NULL);
-		json_put_bool(o, "reauth", strcmp(state, "reauth") == 0);
+		if ((rc = put_problem(rq, o)) != STORE_DONE)
+			break;
+	}
+	if (rc != STORE_DONE) {
+		json_object_put(platforms);
+		json_object_put(list);
+		view_drop(&v);
+		return h_refuse(rq, rs, rc);
 	}
 	for (size_t i = 0; (ch = channel_at(i)) != NULL; i++) {
 		o = json_object_new_object();
@@ -537,14 +712,15 @@ typed_value(struct req *rq, const struct channel_key *k)
 
 /*
  * What the form changes, into ${all}: texts, and nulls for what is taken away.
- * ${fresh}: a new account, which takes nothing away.
+ * ${fresh}: a new account, which takes nothing away.  What cannot be read, or
+ * NULL.
  */
-static void
+static const struct channel_key *
 form_read(struct req *rq, const struct channel *ch, bool fresh,
     struct json_object *all)
 {
-	struct json_object *renewed;
-	char clear[96];
+	struct json_object *v;
+	char clear[96], ms[24];
 
 	for (size_t i = 0; i < ch->nkeys; i++) {
 		const struct channel_key *k = &ch->keys[i];
@@ -552,14 +728,18 @@ form_read(struct req *rq, const struct channel *ch, bool fresh,
 		bool gone = false;
 
 		snprintf(clear, sizeof(clear), "clear_%s", k->name);
-		if (form_of(k) == KEPT)
+		if (form_of(ch, k) == KEPT)
 			continue;
-		if (form_of(k) == TICK) {
+		if (form_of(ch, k) == TICK) {
 			typed = typed != NULL ? "1" : NULL;
 			gone = typed == NULL;
 		} else if (typed != NULL && *typed == '\0') {
 			gone = (k->flags & CHANNEL_SECRET) == 0;
 			typed = NULL;
+		} else if (typed != NULL && form_of(ch, k) == DATE) {
+			if (day_read(typed, ms) == -1)
+				return k;
+			typed = ms;
 		} else if (typed != NULL && k->value != NULL &&
 			   strcmp(typed, k->value) == 0) {
 			gone = true;
@@ -575,8 +755,10 @@ form_read(struct req *rq, const struct channel *ch, bool fresh,
 	}
 	/* Nothing is known yet of how long a new token lasts. */
 	if (!fresh && ch->expires_key != NULL && ch->token_key != NULL &&
-	    json_object_object_get_ex(all, ch->token_key, &renewed))
+	    json_object_object_get_ex(all, ch->token_key, &v) &&
+	    !json_object_object_get_ex(all, ch->expires_key, &v))
 		json_put_str(all, ch->expires_key, NULL);
+	return NULL;
 }
 
 /* Whose fault ${why} tells of: it begins with the setting's name. */
@@ -675,7 +857,11 @@ channel_new_post(struct req *rq, struct rsp *rs)
 	all = json_object_new_object();
 	made = json_object_new_object();
 	buf_init(&why, ADDRESS_MAX);
-	form_read(rq, ch, true, all);
+	if ((fault.key = form_read(rq, ch, true, all)) != NULL) {
+		fault.text = text_now(rq, rs, "error.field");
+		rc = new_show(rq, rs, ch, 422, &fault);
+		goto out;
+	}
 	channel_set_make(ch, all, made);
 	if (channel_config_check(ch, all, &why) == -1) {
 		fault.key = fault_key(ch, why.data);
@@ -713,10 +899,13 @@ one_show(struct req *rq, struct rsp *rs, struct channel_row *row, int status,
 {
 	const struct channel *ch = channel_find(row->platform);
 	const char *name = fault != NULL ? req_form(rq, "name", NULL) : NULL;
-	struct json_object *o, *made;
+	struct json_object *o, *made, *health = NULL;
 	struct view v;
 	int rc = channels_open(&v, rq, rs);
 
+	if (rc == STORE_DONE && ch != NULL &&
+	    (rc = store_channel_health(rq->st, row->id, &health)) != STORE_DONE)
+		view_drop(&v);
 	if (rc != STORE_DONE) {
 		channel_row_fini(row);
 		return h_refuse(rq, rs, rc);
@@ -726,6 +915,8 @@ one_show(struct req *rq, struct rsp *rs, struct channel_row *row, int status,
 	if (ch != NULL) {
 		made = made_take(rq, rs, ch, row);
 		json_put_bool(o, "adapter", true);
+		json_put(o, "health", health_json(&v, health, row->id));
+		json_object_put(health);
 		put_guide(&v, o, ch);
 		put_fields(&v, o, ch, row, fault);
 		put_paste(&v, o, ch, row, made);
@@ -810,7 +1001,7 @@ one_store(struct req *rq, const struct channel *ch,
  * 303 back; 404; 422 the page again, with the fault.
  */
 int
-channel_post(struct req *rq, struct rsp *rs)
+channel_post_change(struct req *rq, struct rsp *rs)
 {
 	const char *key = req_str(rq, "key", 1, 128), *name;
 	const struct channel_key *k;
@@ -834,8 +1025,11 @@ channel_post(struct req *rq, struct rsp *rs)
 	ch = channel_find(row.platform);
 	all = json_object_new_object();
 	buf_init(&why, ADDRESS_MAX);
-	if (ch != NULL)
-		form_read(rq, ch, false, all);
+	if (ch != NULL && (fault.key = form_read(rq, ch, false, all)) != NULL) {
+		fault.text = text_now(rq, rs, "error.field");
+		rc = one_show(rq, rs, &row, 422, &fault);
+		goto out;
+	}
 	if (ch != NULL && (k = made_key(ch)) != NULL &&
 	    made_asked(rq, k, false)) {
 		token_new(token);
@@ -896,6 +1090,33 @@ channel_post_state(struct req *rq, struct rsp *rs)
 			    strcmp(state, "ok") == 0 ? "channel_on"
 						     : "channel_off",
 			    rq->id[0]);
+		rc = once_end(rq, key, rc, path);
+	}
+	if (rc != STORE_DONE && rc != STORE_REPEATED)
+		return h_refuse(rq, rs, rc);
+	return rsp_redirect(rs, path);
+}
+
+/*
+ * POST /settings/channels/:id/test    key
+ * The worker asks the platform; the page says what it answered.
+ * 303 back; 404.
+ */
+int
+channel_post_probe(struct req *rq, struct rsp *rs)
+{
+	const char *key = req_str(rq, "key", 1, 128), *url = NULL;
+	char path[64];
+	int rc;
+
+	if (key == NULL)
+		return h_invalid(rq, rs);
+	if (rq->id[0] <= 0)
+		return h_refuse(rq, rs, STORE_NONE);
+	snprintf(path, sizeof(path), "/settings/channels/%" PRId64, rq->id[0]);
+	rc = once_begin(rq, key, &url);
+	if (rc == STORE_DONE) {
+		rc = store_test_want(rq->st, rq->id[0]);
 		rc = once_end(rq, key, rc, path);
 	}
 	if (rc != STORE_DONE && rc != STORE_REPEATED)

@@ -10,8 +10,9 @@ int channels_page(struct req *rq, struct rsp *rs);
 int channel_new_page(struct req *rq, struct rsp *rs);
 int channel_new_post(struct req *rq, struct rsp *rs);
 int channel_page(struct req *rq, struct rsp *rs);
-int channel_post(struct req *rq, struct rsp *rs);
+int channel_post_change(struct req *rq, struct rsp *rs);
 int channel_post_state(struct req *rq, struct rsp *rs);
+int channel_post_probe(struct req *rq, struct rsp *rs);
 int channel_delete_page(struct req *rq, struct rsp *rs);
 int channel_post_delete(struct req *rq, struct rsp *rs);
 

@@ -61,8 +61,9 @@ static const struct route routes[] = {
 	{ "GET",   "/settings/channels/new/:platform", WHO_ADMIN, 0, channel_new_page, PAGE },
 	{ "POST",  "/settings/channels/new/:platform", WHO_ADMIN, FORM_MAX, channel_new_post, FORM },
 	{ "GET",   "/settings/channels/:id",	WHO_ADMIN, 0,        channel_page, PAGE },
-	{ "POST",  "/settings/channels/:id",	WHO_ADMIN, FORM_MAX, channel_post, FORM },
+	{ "POST",  "/settings/channels/:id",	WHO_ADMIN, FORM_MAX, channel_post_change, FORM },
 	{ "POST",  "/settings/channels/:id/state", WHO_ADMIN, FORM_MAX, channel_post_state, FORM },
+	{ "POST",  "/settings/channels/:id/test", WHO_ADMIN, FORM_MAX, channel_post_probe, FORM },
 	{ "GET",   "/settings/channels/:id/delete", WHO_ADMIN, 0,    channel_delete_page, PAGE },
 	{ "POST",  "/settings/channels/:id/delete", WHO_ADMIN, FORM_MAX, channel_post_delete, FORM },
 

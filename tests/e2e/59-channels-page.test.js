@@ -118,8 +118,19 @@ test('Facebook, from the first step to an answer', async () => {
 	assert.deepEqual(fb.sent.map((m) => m.text), ['Dạ còn ạ']);
 	assert.deepEqual(fb.faults, []);
 
-	// A new word in place of the old one; all else stays as it was.
+	// How it is, and what the platform says when it is asked.
 	await admin.goto(`${p.url}${LIST}/${id}`);
+	assert.match(await admin.textContent('#last-in dd'), /\d/);
+	assert.match(await admin.textContent('#last-out dd'), /\d/);
+	assert.equal((await admin.textContent('#waiting dd')).trim(), '0');
+	await admin.click('#test');
+	await until(async () => {
+		await admin.reload();
+		return await admin.locator('#tested.good').count() === 1;
+	}, 8000, 'tested');
+	assert.deepEqual(fb.faults, []);
+
+	// A new word in place of the old one; all else stays as it was.
 	await admin.check('#make_fb_verify_token');
 	await admin.fill('#name', 'Trang mới');
 	await admin.click('#save');
@@ -164,6 +175,52 @@ test('LINE, with a setting that can be taken away again', async () => {
 	assert.deepEqual(line.calls.filter((c) => c.name === 'push')
 		.map((c) => c.body.messages[0].text), ['ส่งค่ะ']);
 	assert.deepEqual(line.faults, []);
+});
+
+test('how a channel breaks is said, and how it goes on', async () => {
+	await admin.goto(p.url + LIST);
+	await admin.locator('#channels a', { hasText: 'Trang mới' }).click();
+	const id = number(admin);
+	await admin.fill('#fb_page_token', 'ended');
+	await admin.click('#save');
+	fb.script('message', { error: 190, subcode: 463, message: 'Session has expired' });
+	await answer('Dạ còn ạ', 'Còn màu xanh');
+	await until(async () => {
+		await admin.goto(`${p.url}${LIST}/${id}`);
+		return await admin.locator('#broken').count() === 1;
+	}, 8000, 'broken');
+	assert.match(await admin.getAttribute('#state', 'class'), /state-reauth/);
+	assert.ok(await admin.locator('#problem-reauth').isVisible());
+	assert.equal((await admin.textContent('#waiting dd')).trim(), '1');
+	await admin.goto(p.url + LIST);
+	assert.match(await admin.locator('#channels li', { hasText: 'Trang mới' }).textContent(),
+		/Nền tảng từ chối/);
+	await admin.goto(`${p.url}${LIST}/${id}`);
+	await admin.fill('#fb_page_token', fb.token);
+	await admin.click('#save');
+	assert.match(await admin.getAttribute('#state', 'class'), /state-ok/);
+	await until(() => fb.sent.length === 2, 8000, 'sent after all');
+	assert.deepEqual(fb.sent.map((m) => m.text), ['Dạ còn ạ', 'Còn màu xanh']);
+});
+
+test('a token that nobody renews may have its last day', async () => {
+	await admin.goto(`${p.url}${LIST}/new/instagram`);
+	const form = { ...await fields(admin, '#connect'), name: 'Hết hạn',
+		ig_account_id: '778899', ig_app_secret: 's', ig_token: 't' };
+	const bad = await post(admin, `${LIST}/new/instagram`,
+		{ ...form, ig_token_expires_at: '2027-13-01' });
+	assert.equal(bad.status(), 422);
+	assert.match(await bad.text(), /id="field-ig_token_expires_at"[\s\S]*?at-field/);
+	const day = new Date(Date.now() + 3 * 86400_000).toISOString().slice(0, 10);
+	const good = await post(admin, `${LIST}/new/instagram`,
+		{ ...form, ig_token_expires_at: day });
+	assert.equal(good.status(), 303);
+	await admin.goto(p.url + good.headers().location.replace(p.url, ''));
+	assert.equal(await admin.inputValue('#ig_token_expires_at'), day);
+	assert.ok(await admin.locator('#problem-token_ends').isVisible());
+	assert.match(await admin.getAttribute('#token-end time', 'datetime'), new RegExp(`^${day}`));
+	await admin.click('#delete');
+	await admin.click('#delete');
 });
 
 test('the other platforms; every setting has its name and every step its words', async () => {
