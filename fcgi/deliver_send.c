@@ -347,6 +347,8 @@ send_begin(struct job *j)
 		end_failed(j, "unsupported");
 		return;
 	}
+	/* Without a key what left is marked as written: there is none. */
+	d->doubt = d->doubt && j->ac.ch->keyed;
 	reply = j->ac.ch->window(
 	    &j->ac, d->last_inbound_at, before, clock_now_ms());
 	if (reply.state == CHANNEL_WINDOW_CLOSED && !reply.asked) {

@@ -583,6 +583,7 @@ expired_apply(struct store *st, int64_t *n)
 		e.state = written ? "unknown" : "queued";
 		e.error = written ? "no answer" : NULL;
 		e.due_at = written ? 0 : store_now(st);
+		e.doubt = !written; /* sent under a key, perhaps */
 		if (part_end(st, &p, &e) != STORE_DONE)
 			return STORE_FAILED;
 	}

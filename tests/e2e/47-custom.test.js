@@ -224,6 +224,29 @@ test('refused: for good with its words, for now with its pause', async () => {
   assert.ok(due >= before + 90_000, `due in ${due - before} ms`);
 });
 
+test('what got no answer once is not said to have failed', async () => {
+  await shop.close();
+  shop = await Shop.open({ worker_poll_ms: 50, backoff_percent: 0 });
+  channel = await connect(crm.url);
+  shop.worker();
+  await says('crm-5', 'hi');
+  crm.script('message', ...Array(6).fill({ drop: true }));
+  const taken = await shop.agentSays('crm-5', 'taken');
+  await shop.reaches(taken, 'unknown');
+  assert.deepEqual(texts(), ['taken']);
+  // Nor if the last try was refused.
+  crm.script('message', { drop: true },
+    ...Array(5).fill({ error: 408, text: 'too slow' }));
+  const once = await shop.agentSays('crm-5', 'taken once');
+  await shop.reaches(once, 'unknown');
+  assert.deepEqual(texts(), ['taken', 'taken once']);
+  // One that says no each time has not taken it.
+  crm.script('message', ...Array(6).fill({ error: 408, text: 'too slow' }));
+  const refused = await shop.agentSays('crm-5', 'refused');
+  await shop.reaches(refused, 'failed');
+  assert.equal(await error(refused), 'too slow');
+});
+
 test('401 stops the account until an admin has mended it', async () => {
   shop.worker();
   await says('crm-4', 'hi');

@@ -455,10 +455,12 @@ test_leases(void **state)
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
 	assert_int_equal(n, 1);
 	check_status(f, a, "queued");
+	assert_false(d.doubt);
 	delivery_fini(&d);
 
 	assert_int_equal(
 	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
+	assert_true(d.doubt); /* under a key it is not marked as written */
 	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
 	store_set_now(f->st, NOW + 3000);
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
