@@ -4,6 +4,7 @@
  * the same for machines.  Polling has a program of its own, poll.c.
  */
 
+#include "h_ask.h"
 #include "h_auth.h"
 #include "h_bot.h"
 #include "h_channel.h"
@@ -98,6 +99,7 @@ static const struct route routes[] = {
 	{ "DELETE", "/api/channels/:id",	WHO_ADMIN,    0,        channel_delete, 0 },
 	{ "POST",   "/api/channels/:id/test",	WHO_ADMIN,    JSON_MAX, channel_post_test, 0 },
 
+	{ "POST",   "/chat",			WHO_MEMBER,   JSON_MAX, ask_post, 0 },
 	{ "POST",   "/chat/send",		WHO_AGENT,    JSON_MAX, chat_post_send, 0 },
 	{ "POST",   "/chat/notify",		WHO_AGENT,    JSON_MAX, chat_post_notify, 0 },
 	{ "POST",   "/chat/broadcast",		WHO_ADMIN,    JSON_MAX, chat_post_broadcast, 0 },

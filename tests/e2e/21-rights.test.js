@@ -230,6 +230,9 @@ const rows = {
       body: () => ({}), expect: () => 404 },
   ],
 
+  'POST /chat': [{ name: 'own', fresh: async (c) => c.newBot(), url: () => '/chat',
+    body: (c, who, id) => (customers.includes(who) ? { message: 'hi' } : { message: 'hi', bot: id }),
+    expect: () => 200 }],
   'POST /chat/send': [
     { name: 'own', url: () => '/chat/send', body: (c) => ({ userId: c.agent.id, message: 'hi' }),
       expect: () => 200 },

@@ -2,6 +2,7 @@
 // assistant, once each message, until a person steps in.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { start } from './lib/harness.js';
 import { Shop, pause, until } from './lib/shop.js';
 import { startAssistant } from '../standin/assistant.js';
 import { startShopbot } from '../standin/shopbot.js';
@@ -342,3 +343,79 @@ test('a worker killed while the assistant speaks: one message', { timeout: 60_00
   assert.deepEqual(await said(shop, '61'), ['echo: one']);
   assert.equal(a.calls.length, 2);
 });
+
+test('POST /chat: the answer in the same exchange', { timeout: 60_000 }, async (t) => {
+  const a = await startAssistant();
+  t.after(() => a.close());
+  const { shop } = await open(t, { ...rules, channels: [] }, { ...house, chat_wait_ms: 10000 });
+  const web = String(await shop.one("SELECT id FROM channels WHERE platform = 'web'"));
+  await shop.ask('PATCH', `/api/bots/${shop.bot.id}`, { channels: [web] });
+  const visitor = (await shop.call('api.fcgi', 'POST', '/api/widget/session', { body: {} })).json;
+  const chat = (body, token = visitor.token) => shop.call('api.fcgi', 'POST', '/chat', { body,
+    headers: { Authorization: `Bearer ${token}` } });
+  const one = await chat({ message: 'price', client_id: 'c1' });
+  assert.equal(one.status, 200, one.text);
+  assert.equal(one.json.answer.content, 'Xin chào!\n\nMười nghìn.');
+  assert.equal(one.json.answer.sender.kind, 'bot');
+  assert.equal(one.json.message.content, 'price');
+  assert.equal(one.json.message.conversation_id, visitor.conversation.id);
+  // The same again: nothing new.
+  const again = await chat({ message: 'price', client_id: 'c1' });
+  assert.deepEqual([again.json.message.id, again.json.answer.id],
+    [one.json.message.id, one.json.answer.id]);
+  assert.equal(await shop.one('SELECT count(*) FROM messages'), 2);
+  assert.equal((await chat({})).status, 422);
+  assert.equal((await chat({ message: 'x', conversation: '99' })).status, 404);
+  assert.equal((await chat({ message: 'x' }, 'nobody')).status, 401);
+  // Who tries it out: no conversation.
+  const tried = await chat({ message: 'price', bot: shop.bot.id }, shop.agent);
+  assert.equal(tried.json.answer.text, 'Xin chào!\n\nMười nghìn.');
+  assert.equal((await chat({ message: 'price' }, shop.agent)).status, 422);
+  assert.equal(await shop.one('SELECT count(*) FROM messages'), 2);
+
+  // An assistant: the worker asks, and the exchange waits for it.
+  await shop.ask('DELETE', `/api/bots/${shop.bot.id}`);
+  await shop.ask('POST', '/api/bots', { ...ai(a), channels: [web] });
+  shop.worker();
+  const two = await chat({ message: 'who are you?' });
+  assert.deepEqual([two.status, two.json.done, two.json.answer.content],
+    [200, true, 'echo: who are you?']);
+  // A person has it: the message alone.
+  await shop.ask('POST', `/api/conversations/${visitor.conversation.id}/messages`,
+    { content: 'I take over' });
+  const three = await chat({ message: 'thanks' });
+  assert.deepEqual([three.status, three.json.answer], [200, null]);
+  assert.deepEqual(a.faults, []);
+});
+
+test('POST /chat does not wait for ever', { timeout: 60_000 }, async (t) => {
+  const a = await startAssistant();
+  t.after(() => a.close());
+  const { shop } = await open(t, null, { ...house, chat_wait_ms: 300 });
+  const web = String(await shop.one("SELECT id FROM channels WHERE platform = 'web'"));
+  await shop.ask('POST', '/api/bots', { ...ai(a), channels: [web] });
+  const visitor = (await shop.call('api.fcgi', 'POST', '/api/widget/session', { body: {} })).json;
+  const got = await shop.call('api.fcgi', 'POST', '/chat', { body: { message: 'slow' },
+    headers: { Authorization: `Bearer ${visitor.token}` } });
+  assert.deepEqual([got.status, got.json.done, got.json.answer], [202, false, null]);
+  shop.worker();
+  await until(async () => await shop.one(
+    "SELECT count(*) FROM messages WHERE content = 'echo: slow'") === 1);
+});
+
+for (const web of ['apache', 'lighttpd'])
+  for (const mode of ['fcgi', 'cgi'])
+    test(`POST /chat reaches the bot, GET /chat the page: ${web}, ${mode}`, { timeout: 60_000 },
+      async (t) => {
+        const p = await start({ web, mode });
+        t.after(() => p.stop());
+        const boss = await p.agent('admin');
+        const visitor = await p.visitor({ name: 'Lan' });
+        const made = await boss.post('/api/bots', { ...rules,
+          channels: [visitor.conversation.channel_id ?? '1'] });
+        assert.equal(made.status, 201, made.text);
+        const got = await visitor.post('/chat', { message: 'price' });
+        assert.equal(got.status, 200, got.text);
+        assert.equal(got.json.answer?.content, 'Xin chào!\n\nMười nghìn.');
+        assert.match((await p.request('GET', '/chat')).headers['content-type'], /^text\/html/);
+      });
