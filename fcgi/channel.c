@@ -17,6 +17,7 @@
 #include "json.h"
 
 #define ITEMS_MAX 8192 /* of a batch; the rest is skipped */
+#define ASTRAY_MAX 256 /* other accounts that one body may name */
 #define VALUE_MAX 4096 /* bytes of one setting */
 #define JSON_DEPTH 32
 #define JSON_MEMBERS 100000
@@ -233,6 +234,7 @@ channel_batch_fini(struct channel_batch *b)
 	for (size_t i = 0; i < b->n; i++)
 		free(b->items[i].ids);
 	free(b->items);
+	free(b->astray);
 	json_object_put(b->root);
 	memset(b, 0, sizeof(*b));
 }
@@ -260,6 +262,22 @@ channel_batch_add(struct channel_batch *b)
 	memset(it, 0, sizeof(*it));
 	it->size = -1;
 	return it;
+}
+
+void
+channel_batch_astray(struct channel_batch *b, const char *account)
+{
+	if (account == NULL || *account == '\0' || b->nastray == ASTRAY_MAX)
+		return;
+	for (size_t i = 0; i < b->nastray; i++)
+		if (strcmp(b->astray[i], account) == 0)
+			return;
+	if (b->astray == NULL &&
+	    (b->astray = calloc(ASTRAY_MAX, sizeof(*b->astray))) == NULL) {
+		b->err = 1;
+		return;
+	}
+	b->astray[b->nastray++] = account;
 }
 
 /* Room for ${len} bytes and a NUL. */

@@ -103,7 +103,9 @@ struct channel_item {
 struct channel_batch {
 	struct channel_item *items;
 	size_t n, cap;
-	size_t skipped;           /* items that were not usable */
+	size_t skipped;      /* items that were not usable */
+	const char **astray; /* accounts that others of them name */
+	size_t nastray;
 	struct json_object *root; /* owns the parsed texts */
 	const char *field;        /* at fault, where parse says 422 */
 	struct channel_chunk *chunks;
@@ -397,6 +399,14 @@ const char *channel_batch_text(
     struct channel_batch *b, const char *p, size_t len);
 const char *channel_batch_printf(struct channel_batch *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/*
+ * channel_batch_astray(b, account):
+ * An item that was skipped is of another account of the same application, which
+ * has one address for all: note its name (NULL or "": none), each once, and
+ * some hundreds at most.
+ */
+void channel_batch_astray(struct channel_batch *b, const char *account);
 
 /*
  * channel_json(p, len, out):

@@ -410,6 +410,7 @@ page_entry(const struct channel_account *ac, const struct channel_hook *hook,
 
 	if (id == NULL || strcmp(id, meta_account(ac)) != 0) {
 		b->skipped++;
+		channel_batch_astray(b, id);
 		return;
 	}
 	for (size_t k = 0; k < 2; k++) {

@@ -325,14 +325,17 @@ tiktok_parse(const struct channel_account *ac, const struct channel_hook *hook,
 {
 	struct tiktok_event ev = { .ac = ac, .b = b };
 	struct json_object *v, *inner = NULL;
+	const char *account;
 
 	if (channel_json(hook->body, hook->len, &b->root) == -1)
 		return 400;
 	ev.root = b->root;
 	ev.name = channel_some(b, ev.root, "event");
-	if (ev.name == NULL ||
-	    !is_ours(&ev, channel_text(b, ev.root, "user_openid"))) {
+	account = channel_text(b, ev.root, "user_openid");
+	if (ev.name == NULL || !is_ours(&ev, account)) {
 		b->skipped++;
+		if (ev.name != NULL)
+			channel_batch_astray(b, account);
 		return 0;
 	}
 	if (json_object_object_get_ex(ev.root, "content", &v) &&

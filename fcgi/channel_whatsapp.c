@@ -270,6 +270,7 @@ change_read(struct wa_change *ch, struct json_object *o)
 	    ch->b, channel_obj(ch->value, "metadata"), "phone_number_id");
 	if (number == NULL || strcmp(number, meta_account(ch->ac)) != 0) {
 		ch->b->skipped++;
+		channel_batch_astray(ch->b, number);
 		return;
 	}
 	each(ch, "messages", message_read);

@@ -146,11 +146,16 @@ struct zalo_event {
 	int64_t at;
 };
 
+static const char *
+conf_oa(const struct zalo_event *ev)
+{
+	return channel_conf(ev->ac, "zalo_oa_id");
+}
+
 static bool
 is_oa(const struct zalo_event *ev, const char *id)
 {
-	return id != NULL &&
-	       strcmp(id, channel_conf(ev->ac, "zalo_oa_id")) == 0;
+	return id != NULL && strcmp(id, conf_oa(ev)) == 0;
 }
 
 static struct channel_item *
@@ -354,7 +359,7 @@ message_read(
 {
 	struct channel_item head = { .out = out };
 	struct json_object *sender = channel_obj(ev->root, "sender");
-	const char *own = channel_text(ev->b, ev->root, "oa_id");
+	const char *own = channel_some(ev->b, ev->root, "oa_id");
 
 	if (ev->message == NULL)
 		goto skip;
@@ -364,9 +369,14 @@ message_read(
 		head.conversation = ev->recipient;
 		if (out)
 			head.user = NULL;
-		if (own != NULL && !is_oa(ev, own))
-			goto skip;
-	} else if (!is_oa(ev, out ? ev->sender : ev->recipient)) {
+		/* Without a name it can only be of who has the address. */
+		if (own == NULL)
+			own = out ? ev->sender : conf_oa(ev);
+	} else {
+		own = out ? ev->sender : ev->recipient;
+	}
+	if (!is_oa(ev, own)) {
+		channel_batch_astray(ev->b, own);
 		goto skip;
 	}
 	if (where == 'a') {
@@ -407,6 +417,11 @@ receipt_read(const struct zalo_event *ev, const char *status)
 	/* Notices of templates have the same name, and no message. */
 	if (ev->message == NULL || user == NULL || *user == '\0') {
 		ev->b->skipped++;
+		/* One of the two is another account; which, nobody says. */
+		if (ev->message != NULL && user == NULL) {
+			channel_batch_astray(ev->b, ev->sender);
+			channel_batch_astray(ev->b, ev->recipient);
+		}
 		return;
 	}
 	if (json_object_object_get_ex(ev->message, "msg_ids", &list) &&
@@ -442,7 +457,12 @@ contact_read(const struct zalo_event *ev, bool follow)
 	    channel_some(ev->b, channel_obj(ev->root, "follower"), "id");
 	struct channel_item *it;
 
-	if (user == NULL || (own != NULL && !is_oa(ev, own))) {
+	if (own != NULL && !is_oa(ev, own)) {
+		ev->b->skipped++;
+		channel_batch_astray(ev->b, own);
+		return;
+	}
+	if (user == NULL) {
 		ev->b->skipped++;
 		return;
 	}

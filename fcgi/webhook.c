@@ -174,21 +174,69 @@ malformed(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 	return rsp_error(rs, status, code, field);
 }
 
+/*
+ * One application has one address, whichever of its accounts something is of:
+ * keep the body for another of them, too, where that one's own secret proves
+ * it.  NONE: there is no such account here.
+ */
+static int
+astray_keep(struct req *rq, const struct channel *ch,
+    const struct channel_hook *hook, const char *account)
+{
+	struct channel_account ac = { .ch = ch };
+	struct channel_row row;
+	int64_t id;
+	int rc;
+
+	memset(&row, 0, sizeof(row));
+	rc = store_echo_channel(rq->st, ch->platform, account, &ac.id);
+	if (rc != STORE_DONE ||
+	    (rc = store_channel_get(rq->st, ac.id, &row)) != STORE_DONE)
+		return rc;
+	ac.config = row.all;
+	if (strcmp(row.state, "off") == 0 ||
+	    ch->verify(&ac, hook) != CHANNEL_GOOD)
+		rc = STORE_NONE;
+	else
+		rc = store_webhook_add(
+		    rq->st, ac.id, hook->body, hook->len, &id);
+	channel_row_fini(&row);
+	return rc;
+}
+
+/* In one commit for all accounts that it is of.  REPEATED: all had it. */
+static int
+body_keep(struct req *rq, const struct channel_account *ac,
+    const struct channel_hook *hook, const struct channel_batch *batch)
+{
+	int64_t id;
+	int rc, one;
+
+	if (store_begin(rq->st) == STORE_FAILED)
+		return STORE_FAILED;
+	rc = store_webhook_add(rq->st, ac->id, hook->body, hook->len, &id);
+	for (size_t i = 0; i < batch->nastray && rc != STORE_FAILED; i++) {
+		one = astray_keep(rq, ac->ch, hook, batch->astray[i]);
+		if (one == STORE_FAILED || one == STORE_DONE)
+			rc = one;
+	}
+	return store_end(rq->st, rc);
+}
+
 /* A proven body: look whether it can be read, keep it, answer. */
 static int
 webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
     const struct channel_hook *hook)
 {
 	struct channel_batch batch;
-	int64_t wait_s, id;
+	int64_t wait_s;
 	int rc = STORE_NONE, status;
 
 	if ((wait_s = rate_take(rq, RATE_WEBHOOK, ac->id)) > 0)
 		return rsp_retry(rs, 503, "busy", wait_s);
 	channel_batch_init(&batch);
 	if ((status = ac->ch->parse(ac, hook, &batch)) == 0)
-		rc = store_webhook_add(
-		    rq->st, ac->id, hook->body, hook->len, &id);
+		rc = body_keep(rq, ac, hook, &batch);
 	else
 		log_warn("webhook malformed platform=%s channel=%lld",
 		    ac->ch->platform, (long long)ac->id);

@@ -353,10 +353,32 @@ test('two pages of one application keep to themselves', async () => {
     shop.worker();
     await Promise.all([page.says('11', 'to the first'),
       other.says('22', 'to the second')]);
-    // What names another account is passed over, whoever posts it.
-    assert.equal((await page.post(second.body(second.from('33',
-      { message: { mid: 'm_x', text: 'astray' } })))).status, 200);
-    assert.equal((await shop.messages()).length, 2);
+    // The application has one address: each takes its own out of what comes,
+    // and what neither has, or what another secret signed, nobody.
+    const body = second.body(second.from('22',
+      { message: { mid: 'm_x', text: 'by the other address' } }));
+    assert.equal((await page.post(body)).status, 200);
+    assert.equal((await page.post(body)).status, 200);
+    const both = JSON.parse(fb.body(fb.from('11',
+      { message: { mid: 'm_b1', text: 'one of two' } })));
+    both.entry.push(...JSON.parse(second.body(second.from('22',
+      { message: { mid: 'm_b2', text: 'two of two' } }))).entry,
+    { ...both.entry[0], id: '99' });
+    assert.equal((await other.post(Buffer.from(
+      JSON.stringify(both)))).status, 200);
+    await shop.parley('channel', 'set', '--id', other.channel,
+      '--set', 'app_secret=another');
+    assert.equal((await page.post(second.body(second.from('22',
+      { message: { mid: 'm_z', text: 'proves nothing' } })))).status, 200);
+    await shop.parley('channel', 'set', '--id', other.channel,
+      '--set', `app_secret=${account.app_secret}`);
+    assert.deepEqual((await shop.sql(`SELECT channel_id || ' ' || content AS t
+      FROM messages ORDER BY id`)).map((m) => m.t),
+    [...await shop.sql(`SELECT channel_id || ' ' || content AS t
+      FROM messages WHERE content LIKE 'to the %' ORDER BY id`)]
+      .map((m) => m.t).concat([
+        `${other.channel} by the other address`,
+        `${other.channel} two of two`, `${page.channel} one of two`]));
     const ids = [];
     for (let i = 0; i < 4; i++) {
       ids.push(await shop.agentSays('11', `first ${i}`));

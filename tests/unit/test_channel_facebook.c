@@ -618,8 +618,18 @@ what_is_not_ours_is_passed_over(void **state)
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
 		body_of(&b, bodies[i]);
 		assert_int_equal(b.n, 0);
+		assert_int_equal(
+		    b.nastray, strstr(bodies[i], "777") != NULL ? 1 : 0);
 		channel_batch_fini(&b);
 	}
+	/* What others of the application may take is named, each once. */
+	body_of(&b, "{'object':'page','entry':[{'id':'777'},{'id':'778'},"
+		    "{'id':'777'},{'id':''}]}");
+	assert_int_equal(b.skipped, 4);
+	assert_int_equal(b.nastray, 2);
+	assert_string_equal(b.astray[0], "777");
+	assert_string_equal(b.astray[1], "778");
+	channel_batch_fini(&b);
 	/* A bad one in the middle costs its neighbours nothing. */
 	for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++) {
 		snprintf(text, sizeof(text),

@@ -451,6 +451,8 @@ what_is_left_alone(void **state)
 		    parse(&ac, bodies[i], strlen(bodies[i]), &b), 0);
 		assert_int_equal(b.n, 0);
 		assert_int_equal(b.skipped, 1);
+		assert_int_equal(
+		    b.nastray, strstr(bodies[i], "other") != NULL ? 1 : 0);
 		channel_batch_fini(&b);
 	}
 	/* Known and unknown names that say nothing to us. */

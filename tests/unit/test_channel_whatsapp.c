@@ -267,6 +267,8 @@ bad_items_cost_their_neighbours_nothing(void **state)
 		    "98765432109876543210,'type':'text','text':{'body':"
 		    "'t'}}]") ",{'field':'account_update','value':{}}"));
 	assert_int_equal(b.n, 2);
+	assert_int_equal(b.nastray, 1);
+	assert_string_equal(b.astray[0], "777");
 	assert_string_equal(b.items[0].user, USER);
 	assert_string_equal(b.items[0].message_id, "98765432109876543210");
 	assert_int_equal(b.items[0].sent_at, NOW);
