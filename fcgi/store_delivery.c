@@ -402,31 +402,57 @@ part_get(struct store *st, int64_t id, struct part *p, char by[80])
 }
 
 /*
- * The platform's id of a part; of the first one it is the message's own.  A
- * row that came as an echo under that id was this message: it goes.
+ * A row that came as an echo under that id was this message: it goes.  NONE:
+ * the id is another's, who keeps it.
  */
 static int
-part_external(struct store *st, const struct part *p, const char *external)
+part_echo(struct store *st, const struct part *p, const char *external)
 {
-	static const char echo_sql[] =
-	    "SELECT id FROM messages WHERE channel_id = :channel"
-	    " AND external_id = :external AND id <> :message";
 	static const char sql[] =
-	    "UPDATE messages SET channel_id = :channel,"
-	    " external_id = :external WHERE id = :message";
-	sqlite3_stmt *q = store_stmt(st, echo_sql);
-	int64_t echo;
+	    "SELECT id, type = 'outgoing' AND inbox_id IS NOT NULL"
+	    " FROM messages WHERE channel_id = :channel"
+	    " AND external_id = :external AND id <> :message";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	bool echo = false;
+	int64_t id = 0;
 	int rc;
 
 	bind_int(q, ":channel", p->channel);
 	bind_str(q, ":external", external);
 	bind_int(q, ":message", p->message);
-	if ((rc = step_int(st, q, &echo)) == 1)
-		rc = message_forget(st, echo) == STORE_DONE ? 1 : -1;
-	if (rc == -1)
-		return STORE_FAILED;
-	if (p->part != 0)
+	if ((rc = step_row(st, q)) == 1) {
+		id = col_int(q, 0);
+		echo = col_int(q, 1) != 0;
+	}
+	stmt_end(q);
+	if (rc != 1)
+		return rc == 0 ? STORE_DONE : STORE_FAILED;
+	if (!echo)
+		return STORE_NONE;
+	return message_forget(st, id) == STORE_DONE ? STORE_DONE : STORE_FAILED;
+}
+
+/*
+ * The platform's id of a part; of the first one it is the message's own.  Our
+ * own number, where the platform has none, is the delivery's alone: customers'
+ * ids may look the same.
+ */
+static int
+part_external(struct store *st, const struct part *p, const char *external)
+{
+	static const char sql[] =
+	    "UPDATE messages SET channel_id = :channel,"
+	    " external_id = :external WHERE id = :message";
+	sqlite3_stmt *q;
+	char own[24];
+	int rc;
+
+	snprintf(own, sizeof own, "%lld", (long long)p->id);
+	if (strcmp(external, own) == 0)
 		return STORE_DONE;
+	rc = part_echo(st, p, external);
+	if (rc != STORE_DONE || p->part != 0)
+		return rc == STORE_FAILED ? rc : STORE_DONE;
 	q = store_stmt(st, sql);
 	bind_int(q, ":channel", p->channel);
 	bind_str(q, ":external", external);

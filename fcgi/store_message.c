@@ -279,7 +279,10 @@ message_reply(struct store *st, struct message *m)
 	static const char external_sql[] =
 	    "SELECT id FROM messages WHERE channel_id = :channel"
 	    " AND external_id = :external"
-	    " AND conversation_id = :conversation";
+	    " AND conversation_id = :conversation"
+	    " UNION ALL SELECT message_id FROM deliveries"
+	    " WHERE channel_id = :channel AND external_id = :external"
+	    " AND conversation_id = :conversation LIMIT 1";
 	sqlite3_stmt *q;
 	int rc;
 

@@ -516,6 +516,7 @@ test_echo_race(void **state)
 		.sender_kind = "agent",
 		.echo = true,
 		.channel = f->zalo,
+		.inbox = 1,
 		.external_id = "out-1" };
 	struct conversation v;
 	struct store_page pg = { .limit = 10 };
@@ -548,6 +549,59 @@ test_echo_race(void **state)
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_REPEATED);
 	assert_int_equal(m.id, a);
 	message_fini(&m);
+}
+
+/* Where the platform has no id our number stands for it; customers' may too. */
+static void
+test_own_number(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a, found;
+	struct delivery_end e = { .state = "sent", .external_id = "1" };
+	struct message m = { .conversation = c,
+		.content = "theirs",
+		.content_len = 6,
+		.sender_kind = "customer",
+		.incoming = true,
+		.channel = f->zalo,
+		.inbox = 1,
+		.external_id = "1" };
+	struct message r = { .conversation = c,
+		.content = "re",
+		.content_len = 2,
+		.sender_kind = "customer",
+		.incoming = true,
+		.channel = f->zalo,
+		.external_id = "r",
+		.reply_external = "1" };
+	struct delivery d;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_int_equal(d.id, 1);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, a, "sent");
+	/* What it names in a quote or a receipt is ours... */
+	assert_int_equal(store_message_add(f->st, NULL, &r), STORE_DONE);
+	assert_int_equal(r.reply_to, a);
+	message_fini(&r);
+	assert_int_equal(
+	    store_delivery_receipt(f->st, f->zalo, "1", "read"), STORE_DONE);
+	check_status(f, a, "read");
+	/* ... and a customer's message of that id is no repetition of it. */
+	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
+	message_fini(&m);
+
+	/* Nor does an answer that names it take a customer's message away. */
+	fixture_say(f, &f->agent, c, "two", NULL, &a);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, a, "sent");
+	assert_int_equal(
+	    store_message_external(f->st, f->zalo, "1", &found), STORE_DONE);
+	assert_int_equal(found, m.id);
 }
 
 static void
@@ -659,6 +713,7 @@ main(void)
 		STORE_TEST(test_receipts_first),
 		STORE_TEST(test_waits_for_echo),
 		STORE_TEST(test_echo_race),
+		STORE_TEST(test_own_number),
 		STORE_TEST(test_parts),
 		STORE_TEST(test_account_stops),
 		STORE_TEST(test_not_sent),
