@@ -1072,8 +1072,13 @@ delete_rows(struct store *st, const struct message_row *m, const char *by)
 	    "DELETE FROM attachments WHERE message_id = :id";
 	static const char fetch_sql[] =
 	    "DELETE FROM media_fetches WHERE message_id = :id";
+	/* What is still to be done keeps its other items until then. */
 	static const char inbox_sql[] =
-	    "UPDATE webhook_inbox SET body = x'' WHERE id = :id";
+	    "UPDATE webhook_inbox SET body = x''"
+	    " WHERE channel_id IN (SELECT id FROM channels)"
+	    " AND body_hash ="
+	    "  (SELECT body_hash FROM webhook_inbox WHERE id = :id)"
+	    " AND state <> 'new' AND due_at IS NULL";
 	static const char delivery_sql[] =
 	    "UPDATE deliveries SET state = 'failed', error = 'deleted',"
 	    " updated_at = :now WHERE message_id = :id AND state = 'queued'";

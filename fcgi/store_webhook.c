@@ -126,7 +126,10 @@ store_webhook_done(struct store *st, int64_t id, const char *state)
 {
 	static const char sql[] =
 	    "UPDATE webhook_inbox SET state = :state, done_at = :now,"
-	    " due_at = NULL, error = NULL WHERE id = :id";
+	    " due_at = NULL, error = NULL, body = CASE WHEN EXISTS"
+	    "  (SELECT 1 FROM messages m WHERE m.inbox_id = :id"
+	    "   AND m.deleted_at IS NOT NULL) THEN x'' ELSE body END"
+	    " WHERE id = :id";
 	sqlite3_stmt *q;
 
 	if (store_begin(st) == -1)
