@@ -1237,6 +1237,29 @@ store_message_edit_external(struct store *st, int64_t channel,
 	return store_end(st, rc);
 }
 
+/*
+ * The next of the rows that one message of the platform became, which is not
+ * deleted: itself, and ID#1, ID#2, ... for its further files.
+ */
+static int
+external_next(
+    struct store *st, int64_t channel, const char *external, int64_t *id)
+{
+	static const char sql[] =
+	    "SELECT id FROM messages WHERE channel_id = :channel"
+	    " AND external_id = :external AND deleted_at IS NULL"
+	    " UNION ALL SELECT id FROM messages WHERE channel_id = :channel"
+	    " AND external_id > :external || '#'"
+	    " AND external_id < :external || '$'"
+	    " AND substr(external_id, length(:external) + 2)"
+	    "  NOT GLOB '*[^0-9]*' AND deleted_at IS NULL LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":external", external);
+	return step_int(st, q, id);
+}
+
 int
 store_message_delete_external(
     struct store *st, int64_t channel, const char *external)
@@ -1248,7 +1271,14 @@ store_message_delete_external(
 		return STORE_FAILED;
 	rc = store_message_external(st, channel, external, &id);
 	if (rc == STORE_DONE)
-		rc = delete_apply(st, NULL, id);
+		rc = STORE_REPEATED;
+	while (rc == STORE_DONE || rc == STORE_REPEATED) {
+		int next = external_next(st, channel, external, &id);
+
+		if (next == STORE_NONE)
+			break;
+		rc = next == STORE_DONE ? delete_apply(st, NULL, id) : next;
+	}
 	return store_end(st, rc);
 }
 
