@@ -820,6 +820,10 @@ static int
 line_profile(const struct channel_account *ac, const char *user,
     const char *conversation, struct http_request *rq)
 {
+	/* A group of people who are not named stands for them: no person. */
+	if (conversation != NULL && strcmp(conversation, user) == 0 &&
+	    user[0] != 'U')
+		return 0;
 	if (conversation != NULL &&
 	    (conversation[0] == 'C' || conversation[0] == 'R')) {
 		api_request(ac, "line_api_base",

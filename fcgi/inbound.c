@@ -162,18 +162,23 @@ static int
 whereabouts(struct inbound *in, const struct channel_item *it,
     int64_t *customer, int64_t *conversation)
 {
+	struct channel_item who = *it;
 	int rc;
 
 	*customer = 0;
-	if (it->user != NULL) {
-		rc = customer_find(in, it, customer);
-		if (rc != STORE_DONE && rc != STORE_REPEATED)
-			return rc;
-	}
-	/* A group that only we wrote in, so far, belongs to nobody yet. */
-	if (*customer == 0)
-		return store_echo_thread(
+	if (it->user == NULL) {
+		rc = store_echo_thread(
 		    in->st, in->ac.id, it->conversation, conversation);
+		/* A group that only we wrote in, so far, is nobody's yet. */
+		if (rc != STORE_NONE || it->out)
+			return rc;
+		/* Somebody there, whom the platform does not name. */
+		who.user = it->conversation;
+		it = &who;
+	}
+	rc = customer_find(in, it, customer);
+	if (rc != STORE_DONE && rc != STORE_REPEATED)
+		return rc;
 	return store_conversation_external(
 	    in->st, in->ac.id, it->conversation, *customer, conversation);
 }
