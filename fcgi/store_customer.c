@@ -327,6 +327,9 @@ customer_delete(struct store *st, const struct who *who, int64_t id)
 	    " WHERE id = :id AND deleted_at IS NULL";
 	static const char identity_sql[] =
 	    "DELETE FROM customer_identities WHERE customer_id = :id";
+	static const char thread_sql[] =
+	    "UPDATE conversations SET external_id = NULL"
+	    " WHERE customer_id = :id AND external_id IS NOT NULL";
 	static const char *const rooms[] = { "inbox" };
 	struct json_object *o;
 	sqlite3_stmt *q;
@@ -342,6 +345,11 @@ customer_delete(struct store *st, const struct who *who, int64_t id)
 	if (store_changes(st) == 0)
 		return STORE_NONE;
 	q = store_stmt(st, identity_sql);
+	bind_int(q, ":id", id);
+	if (step_done(st, q) != STORE_DONE)
+		return STORE_FAILED;
+	/* Who writes again is somebody new, in a thread of its own. */
+	q = store_stmt(st, thread_sql);
 	bind_int(q, ":id", id);
 	if (step_done(st, q) != STORE_DONE ||
 	    store_session_end_customer(st, id, 0) == STORE_FAILED)

@@ -15,6 +15,7 @@
 #include "inbound.h"
 #include "json.h"
 #include "store_channel.h"
+#include "store_customer.h"
 #include "store_delivery.h"
 #include "store_echo.h"
 #include "store_message.h"
@@ -332,25 +333,6 @@ what_was_deleted_does_not_come_back(void **state)
 	assert_int_equal(store_webhook_again(f->st, a), STORE_REFUSED);
 }
 
-static void
-receipts_may_come_first(void **state)
-{
-	struct fixture *f = *state;
-	int64_t id;
-
-	assert_int_equal(hook(f, SEEN("z")), STORE_DONE);
-	assert_int_equal(hook(f, ECHO("z", "hello")), STORE_DONE);
-	assert_int_equal(
-	    store_message_external(f->st, f->ac.id, "z", &id), STORE_DONE);
-	assert_int_equal(
-	    store_echo_known(f->st, f->ac.id, "z"), STORE_REPEATED);
-	assert_int_equal(store_echo_known(f->st, f->ac.id, "y"), STORE_NONE);
-	assert_int_equal(
-	    store_echo_seen(f->st, f->ac.id, "receipt:read:z"), STORE_DONE);
-	assert_int_equal(
-	    store_echo_seen(f->st, f->ac.id, "receipt:read:y"), STORE_NONE);
-}
-
 /* An agent's message in the conversation of customer 5; its delivery. */
 static int64_t
 answer(struct fixture *f, const char *text, const char *by)
@@ -373,6 +355,165 @@ answer(struct fixture *f, const char *text, const char *by)
 	id = d.id;
 	delivery_fini(&d);
 	return id;
+}
+
+/* Those of its items that could not be stored are still in it. */
+static void
+a_deletion_waits_for_what_is_to_be_done(void **state)
+{
+	struct fixture *f = *state;
+	struct webhook_row w;
+	int64_t a, b, other;
+
+	assert_int_equal(keep(f, TEXT("a", "secret"), &a), STORE_DONE);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	change(f, "UPDATE webhook_inbox SET state = 'failed',"
+		  " due_at = 4000000000000");
+	assert_int_equal(
+	    store_message_delete_external(f->st, f->ac.id, "a"), STORE_DONE);
+	assert_int_equal(store_webhook_get(f->st, a, &w), STORE_DONE);
+	assert_true(w.len > 0);
+	webhook_row_fini(&w);
+	assert_int_equal(store_webhook_again(f->st, a), STORE_DONE);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(store_webhook_get(f->st, a, &w), STORE_DONE);
+	assert_int_equal(w.len, 0);
+	webhook_row_fini(&w);
+
+	/* The same body of another account goes with it. */
+	assert_int_equal(
+	    store_channel_add(f->st, "zalo", "OA", "101", NULL, NULL, &other),
+	    STORE_DONE);
+	assert_int_equal(keep(f, TEXT("b", "secret"), &a), STORE_DONE);
+	assert_int_equal(store_webhook_get(f->st, a, &w), STORE_DONE);
+	assert_int_equal(
+	    store_webhook_add(f->st, other, w.body, w.len, &b), STORE_DONE);
+	webhook_row_fini(&w);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(
+	    store_message_delete_external(f->st, f->ac.id, "b"), STORE_DONE);
+	assert_int_equal(store_webhook_get(f->st, b, &w), STORE_DONE);
+	assert_int_equal(w.len, 0);
+	webhook_row_fini(&w);
+	store_idle(f->st);
+}
+
+#define IMAGE(id, files)                                        \
+	"{'event_name':'user_send_image','sender':{'id':'5'},"  \
+	"'recipient':{'id':'100'},'timestamp':'1795000000000'," \
+	"'message':{'msg_id':'" id "','attachments':[" files "]}}"
+#define FILE_AT(n) \
+	"{'type':'image','payload':{'url':'https://f.example/" n "'}}"
+
+static void
+all_of_a_message_is_taken_back(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(
+	    hook(f, IMAGE("a", FILE_AT("1") "," FILE_AT("2") "," FILE_AT("3"))),
+	    STORE_DONE);
+	assert_int_equal(hook(f, IMAGE("a#", FILE_AT("4"))), STORE_DONE);
+	assert_int_equal(hook(f, IMAGE("a#1x", FILE_AT("5"))), STORE_DONE);
+	assert_int_equal(hook(f, IMAGE("ab", FILE_AT("6"))), STORE_DONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 6);
+	assert_int_equal(
+	    store_message_delete_external(f->st, f->ac.id, "a"), STORE_DONE);
+	store_idle(f->st);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"
+				  " WHERE deleted_at IS NOT NULL"
+				  " AND external_id IN ('a','a#1','a#2')"),
+	    3);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"
+				  " WHERE deleted_at IS NOT NULL"),
+	    3);
+	assert_int_equal(store_message_delete_external(f->st, f->ac.id, "a"),
+	    STORE_REPEATED);
+	assert_int_equal(
+	    store_message_delete_external(f->st, f->ac.id, "b"), STORE_NONE);
+	store_idle(f->st);
+}
+
+/* Who was erased and writes again is somebody new, who can be answered. */
+static void
+an_erased_customer_may_come_back(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	assert_int_equal(store_customer_delete(f->st, NULL, 1), STORE_DONE);
+	assert_int_equal(hook(f, TEXT("b", "hi again")), STORE_DONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages m"
+				  " JOIN conversations c"
+				  " ON c.id = m.conversation_id"
+				  " JOIN customers k ON k.id = c.customer_id"
+				  " WHERE m.external_id = 'b'"
+				  " AND k.deleted_at IS NULL"
+				  " AND m.sender_id = k.id"),
+	    1);
+	(void)answer(f, "yes", "w");
+	assert_int_equal(count(f, "SELECT count(*) FROM deliveries d"
+				  " JOIN conversations c"
+				  " ON c.id = d.conversation_id"
+				  " JOIN customer_identities i"
+				  " ON i.customer_id = c.customer_id"
+				  " WHERE i.external_id = '5'"),
+	    1);
+}
+
+/* LINE need not say who wrote in a group. */
+static void
+nobodys_message_in_a_group_is_kept(void **state)
+{
+	static const char *const body =
+	    "{\"destination\":\"Ubot\",\"events\":[{\"type\":\"message\","
+	    "\"mode\":\"active\",\"timestamp\":1795000000000,"
+	    "\"webhookEventId\":\"e\",\"source\":{\"type\":\"group\","
+	    "\"groupId\":\"Cgroup\"},\"message\":{\"type\":\"text\","
+	    "\"id\":\"7\",\"text\":\"from nobody\"}}]}";
+	struct fixture *f = *state;
+	struct json_object *config = json_object_new_object();
+	int64_t line, id;
+
+	json_put_str(config, "line_bot_user_id", "Ubot");
+	assert_int_equal(
+	    store_channel_add(f->st, "line", "L", "Ubot", config, NULL, &line),
+	    STORE_DONE);
+	json_object_put(config);
+	assert_int_equal(
+	    store_webhook_add(f->st, line, body, strlen(body), &id),
+	    STORE_DONE);
+	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	store_idle(f->st);
+	is(f, id, "done", 0);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages m"
+				  " JOIN conversations c"
+				  " ON c.id = m.conversation_id"
+				  " JOIN customer_identities i"
+				  " ON i.customer_id = c.customer_id"
+				  " WHERE m.content = 'from nobody'"
+				  " AND c.external_id = 'Cgroup'"
+				  " AND i.external_id = 'Cgroup'"),
+	    1);
+}
+
+static void
+receipts_may_come_first(void **state)
+{
+	struct fixture *f = *state;
+	int64_t id;
+
+	assert_int_equal(hook(f, SEEN("z")), STORE_DONE);
+	assert_int_equal(hook(f, ECHO("z", "hello")), STORE_DONE);
+	assert_int_equal(
+	    store_message_external(f->st, f->ac.id, "z", &id), STORE_DONE);
+	assert_int_equal(
+	    store_echo_known(f->st, f->ac.id, "z"), STORE_REPEATED);
+	assert_int_equal(store_echo_known(f->st, f->ac.id, "y"), STORE_NONE);
+	assert_int_equal(
+	    store_echo_seen(f->st, f->ac.id, "receipt:read:z"), STORE_DONE);
+	assert_int_equal(
+	    store_echo_seen(f->st, f->ac.id, "receipt:read:y"), STORE_NONE);
 }
 
 static void
@@ -554,6 +695,10 @@ main(void)
 		T(what_fails_harms_no_other_and_is_tried_again),
 		T(one_that_kills_is_put_off),
 		T(what_was_deleted_does_not_come_back),
+		T(a_deletion_waits_for_what_is_to_be_done),
+		T(all_of_a_message_is_taken_back),
+		T(an_erased_customer_may_come_back),
+		T(nobodys_message_in_a_group_is_kept),
 		T(receipts_may_come_first),
 		T(an_echo_settles_what_got_no_answer),
 		T(an_echo_that_came_first_is_found),
