@@ -16,6 +16,7 @@
 
 #define HANDSHAKE_MAX 4096 /* bytes of a handshake's query */
 #define HANDSHAKE_FIELDS_MAX 16
+#define CHALLENGE_MAX 256
 #define RATE_WAIT_S 60
 #define SECRET_MIN 6 /* bytes of a token that is looked for in their words */
 
@@ -70,6 +71,20 @@ field_is(const struct req_field *f, const char *name)
 	       memcmp(f->name, name, f->name_len) == 0;
 }
 
+/* It goes back as it came: nothing that could mean something to a reader. */
+static bool
+harmless(const struct req_field *f)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "abcdefghijklmnopqrstuvwxyz"
+				      "0123456789._-";
+
+	for (size_t i = 0; i < f->value_len; i++)
+		if (f->value[i] == '\0' || strchr(letters, f->value[i]) == NULL)
+			return false;
+	return f->value_len <= CHALLENGE_MAX;
+}
+
 int
 meta_handshake(
     const struct channel_account *ac, const char *query, struct buf *out)
@@ -97,7 +112,7 @@ meta_handshake(
 	    memcmp(mode->value, "subscribe", mode->value_len) != 0 ||
 	    token->value_len != strlen(want) ||
 	    sodium_memcmp(token->value, want, token->value_len) != 0 ||
-	    memchr(challenge->value, '\0', challenge->value_len) != NULL)
+	    !harmless(challenge))
 		return 403;
 	buf_append(out, challenge->value, challenge->value_len);
 	return out->err ? 403 : 200;

@@ -109,12 +109,20 @@ handshakes_are_checked(void **state)
 	    handshake("hub.mode=subscribe&" TOKEN "&hub.challenge=1158201444",
 		"1158201444"),
 	    200);
-	/* In any order, percent-encoded, the challenge as it is. */
+	/* In any order, percent-encoded; the challenge as it is, if harmless.
+	 */
 	assert_int_equal(
-	    handshake("x=1&hub.challenge=a%3Cb%3E+c%26%25&hub%2Emode="
+	    handshake("x=1&hub.challenge=aZ%2D9_.%30&hub%2Emode="
 		      "subscri%62e&hub.verify_token=fb%2Dsample-verify-token",
-		"a<b> c&%"),
+		"aZ-9_.0"),
 	    200);
+	assert_int_equal(
+	    handshake(
+		"hub.mode=subscribe&" TOKEN "&hub.challenge=a%3Cb%3E", NULL),
+	    403);
+	assert_int_equal(
+	    handshake("hub.mode=subscribe&" TOKEN "&hub.challenge=a+b", NULL),
+	    403);
 	assert_int_equal(
 	    handshake("hub.mode=subscribe&" TOKEN "&hub.challenge=", ""), 200);
 
@@ -143,8 +151,10 @@ handshakes_are_checked(void **state)
 	    handshake("hub.mode=subscribe&" TOKEN "&hub.challenge=a%00b", NULL),
 	    403);
 	snprintf(longest, sizeof(longest),
-	    "hub.mode=subscribe&" TOKEN "&hub.challenge=%0*d", 600, 7);
+	    "hub.mode=subscribe&" TOKEN "&hub.challenge=%0*d", 257, 7);
 	assert_int_equal(handshake(longest, NULL), 403);
+	longest[strlen(longest) - 1] = '\0';
+	assert_int_equal(handshake(longest, strrchr(longest, '=') + 1), 200);
 }
 
 static void
