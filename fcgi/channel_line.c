@@ -220,7 +220,10 @@ message_read(const struct line_event *ev)
 	it->message_id = id;
 	it->reply_to = channel_some(ev->b, ev->message, "quotedMessageId");
 	it->quote_token = channel_some(ev->b, ev->message, "quoteToken");
-	it->seen_token = channel_some(ev->b, ev->message, "markAsReadToken");
+	/* Whose thread it is has read it, or has not. */
+	if (!ev->standby)
+		it->seen_token =
+		    channel_some(ev->b, ev->message, "markAsReadToken");
 	if (strcmp(type, "text") == 0) {
 		it->text = channel_some(ev->b, ev->message, "text");
 		it->kind = it->text != NULL ? "text" : "unsupported";

@@ -230,9 +230,11 @@ tokens_travel_along(void **state)
 	/* Another server has the thread: it is shown, never answered. */
 	events(&b, "{'type':'message','replyToken':'rt1'," FROM
 		   ",'timestamp':1795000300123,'mode':'standby',"
-		   "'message':{'type':'text','id':'1','text':'t'}}");
+		   "'message':{'type':'text','id':'1','text':'t',"
+		   "'markAsReadToken':'m1'}}");
 	assert_true(b.items[0].standby);
 	assert_null(b.items[0].reply_token);
+	assert_null(b.items[0].seen_token);
 	channel_batch_fini(&b);
 }
 
