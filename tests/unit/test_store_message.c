@@ -556,6 +556,7 @@ test_inbox_scrubbed(void **state)
 	m.inbox = inbox;
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
 	message_fini(&m);
+	assert_int_equal(store_webhook_done(f->st, inbox, "done"), STORE_DONE);
 	assert_true(anywhere(f, "RAWSECRET"));
 	assert_int_equal(
 	    store_message_delete(f->st, &f->admin, m.id, NULL), STORE_DONE);
