@@ -55,7 +55,8 @@ enum channel_verdict {
 /* What an item of a webhook says. */
 enum channel_op {
 	CHANNEL_MESSAGE, /* content came, or went out elsewhere (echo) */
-	CHANNEL_STATUS,  /* delivered or read, by ids or by watermark */
+	CHANNEL_STATUS,  /* delivered or read, by ids or by watermark; or
+			    failed after all, by ids */
 	CHANNEL_EDIT,    /* text replaced */
 	CHANNEL_DELETE,  /* taken back */
 	CHANNEL_CONTACT, /* followed or unfollowed us */
@@ -89,7 +90,8 @@ struct channel_item {
 	const char *seen_token;  /* lets it be marked as seen */
 	const char *quote_token; /* lets it be quoted */
 	int64_t sent_at;         /* ms */
-	const char *status;      /* STATUS: delivered, read */
+	const char *status;      /* STATUS: delivered, read, failed */
+	const char *error;       /* STATUS failed: why, for agents */
 	const char **ids;        /* STATUS: message ids, nids of them */
 	size_t nids;
 	int64_t watermark;       /* STATUS: without ids; ms, or 0 */

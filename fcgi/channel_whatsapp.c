@@ -15,6 +15,7 @@
 #define BUTTON_ID_MAX 256         /* bytes */
 #define INTERACTIVE_TEXT_MAX 1024 /* UTF-16 units */
 #define MEDIA_REF "wa:"
+#define WINDOW_CODE "131047"
 
 static const struct channel_key whatsapp_keys[] = {
 	{ "wa_phone_number_id", NULL, CHANNEL_REQUIRED,
@@ -196,31 +197,56 @@ message_read(const struct wa_change *ch, struct json_object *m)
 	content_read(ch, m, type != NULL ? type : "", it);
 }
 
-/* What became of ours.  That it failed late is for the log. */
+/* Why one of ours did not arrive: as an answer to the request would say it. */
+static const char *
+failure(const struct wa_change *ch, struct json_object *s)
+{
+	struct json_object *o = meta_at(s, "errors", 0);
+	const char *code = channel_some(ch->b, o, "code");
+	const char *words =
+	    channel_some(ch->b, channel_obj(o, "error_data"), "details");
+
+	if (words == NULL)
+		words = channel_some(ch->b, o, "message");
+	if (words == NULL)
+		words = channel_some(ch->b, o, "title");
+	if (code != NULL && strcmp(code, WINDOW_CODE) == 0)
+		return "window_closed";
+	return channel_batch_printf(ch->b, "refused: %.200s",
+	    words != NULL  ? words
+	    : code != NULL ? code
+			   : "failed");
+}
+
+/* What became of ours. */
 static void
 status_read(const struct wa_change *ch, struct json_object *s)
 {
+	static const char *const known[] = { "delivered", "read", "failed" };
+	const char *word = NULL;
 	const char *status = channel_some(ch->b, s, "status");
 	const char *user = channel_some(ch->b, s, "recipient_id");
-	const char *id = channel_some(ch->b, s, "id"), *code;
+	const char *id = channel_some(ch->b, s, "id");
 	struct channel_item *it;
 
 	if (status == NULL || id == NULL) {
 		ch->b->skipped++;
 		return;
 	}
-	if (strcmp(status, "delivered") != 0 && strcmp(status, "read") != 0) {
-		code = channel_text(ch->b, meta_at(s, "errors", 0), "code");
+	for (size_t i = 0; i < 3; i++)
+		if (strcmp(status, known[i]) == 0)
+			word = known[i];
+	if (word == NULL) {
 		if ((it = item_new(ch, CHANNEL_NOTE, s)) != NULL)
-			it->what = channel_batch_printf(ch->b, "%.20s%s%.20s",
-			    status, code != NULL ? " " : "",
-			    code != NULL ? code : "");
+			it->what = status;
 		return;
 	}
 	if ((it = item_new(ch, CHANNEL_STATUS, s)) == NULL)
 		return;
 	it->conversation = it->user = user;
-	it->status = strcmp(status, "read") == 0 ? "read" : "delivered";
+	it->status = word;
+	if (strcmp(word, "failed") == 0)
+		it->error = failure(ch, s);
 	if ((it->ids = calloc(1, sizeof(*it->ids))) == NULL) {
 		ch->b->err = 1;
 		return;

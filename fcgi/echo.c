@@ -11,7 +11,6 @@
 #include "store_echo.h"
 
 #define AT_ONCE 32
-#define DAY_MS (86400LL * 1000)
 
 /* What a delivery said: its part of the message's text. */
 static bool
@@ -23,24 +22,35 @@ part_of(const struct echo *e, const struct channel_account *ac, const char **p,
 
 int
 echo_match(struct store *st, const struct channel_account *ac,
-    int64_t conversation, const char *text, int64_t at, int64_t *n)
+    int64_t conversation, const char *text, int64_t at, int64_t came_at,
+    int64_t *n)
 {
 	struct echo list[AT_ONCE];
+	int64_t oldest = 0;
 	size_t got, len;
 	const char *p;
 	int rc;
 
 	rc = store_echo_waiting(
-	    st, conversation, at - DAY_MS, list, AT_ONCE, &got);
+	    st, conversation, at, came_at, list, AT_ONCE, &got);
 	if (rc != STORE_DONE)
 		return rc;
 	rc = STORE_NONE;
-	for (size_t i = 0; i < got && rc == STORE_NONE; i++)
-		if (part_of(&list[i], ac, &p, &len) && strlen(text) == len &&
-		    memcmp(text, p, len) == 0) {
-			*n = list[i].delivery;
-			rc = STORE_DONE;
+	for (size_t i = 0; i < got; i++) {
+		if (!part_of(&list[i], ac, &p, &len) || strlen(text) != len ||
+		    memcmp(text, p, len) != 0)
+			continue;
+		/* It may be of that one, whose answer tells. */
+		if (list[i].awaited) {
+			rc = STORE_NONE;
+			break;
 		}
+		if (rc == STORE_NONE)
+			oldest = list[i].delivery;
+		rc = STORE_DONE;
+	}
+	if (rc == STORE_DONE)
+		*n = oldest;
 	echoes_fini(list, got);
 	return rc;
 }
@@ -68,7 +78,7 @@ settle_one(struct store *st, const struct echo *e)
 		rc = STORE_NONE;
 	if (rc == STORE_DONE)
 		rc = store_delivery_echo(
-		    st, e->delivery, e->channel, external, 0);
+		    st, e->delivery, e->channel, 0, external, 0);
 	channel_row_fini(&row);
 	return rc;
 }

@@ -51,9 +51,10 @@ struct inbound {
 	struct channel_account ac;
 	struct channel_row row; /* of ${ac} */
 	int64_t inbox;          /* webhook_inbox.id */
-	int64_t counted;        /* the one whose try was counted already */
-	size_t kept;            /* items that had an effect */
-	size_t failed;          /* items that could not be stored */
+	int64_t received_at;
+	int64_t counted; /* the one whose try was counted already */
+	size_t kept;     /* items that had an effect */
+	size_t failed;   /* items that could not be stored */
 };
 
 static bool
@@ -198,15 +199,27 @@ echo_settles(
 					   it->message_id)) != STORE_NONE)
 		return rc;
 	if (n == 0 && !it->by_person && it->text != NULL) {
-		rc = echo_match(
-		    in->st, &in->ac, conversation, it->text, it->sent_at, &n);
+		rc = echo_match(in->st, &in->ac, conversation, it->text,
+		    it->sent_at, in->received_at, &n);
 		if (rc == STORE_FAILED)
 			return rc;
 	}
 	if (n == 0)
 		return STORE_NONE;
 	return store_delivery_echo(
-	    in->st, n, in->ac.id, it->message_id, it->sent_at);
+	    in->st, n, in->ac.id, conversation, it->message_id, it->sent_at);
+}
+
+/* When the platform took it tells how far the customer has read. */
+static int
+echo_counts(struct inbound *in, const struct channel_item *it,
+    int64_t conversation, int rc)
+{
+	if (rc == STORE_FAILED ||
+	    store_delivery_echoed(in->st, in->ac.id, it->message_id,
+		conversation, it->sent_at) == STORE_FAILED)
+		return STORE_FAILED;
+	return rc;
 }
 
 static int
@@ -229,14 +242,18 @@ message_store(struct inbound *in, const struct channel_item *it)
 	int rc;
 
 	if (!name_fits(it->message_id) || !name_fits(it->conversation) ||
-	    !name_fits(it->user))
+	    !name_fits(it->user)) {
+		log_warn("webhook item left out channel=%lld inbox=%lld"
+			 " why=id",
+		    (long long)in->ac.id, (long long)in->inbox);
 		return STORE_NONE;
+	}
 	rc = whereabouts(in, it, &customer, &m.conversation);
 	if (rc != STORE_DONE && rc != STORE_REPEATED)
 		return rc;
 	if (it->out &&
 	    (rc = echo_settles(in, it, m.conversation)) != STORE_NONE)
-		return rc;
+		return echo_counts(in, it, m.conversation, rc);
 
 	m.sender_kind = !it->out ? "customer" : it->by_person ? "agent" : "bot";
 	m.sender_id = it->out ? 0 : customer;
@@ -247,6 +264,8 @@ message_store(struct inbound *in, const struct channel_item *it)
 	if (rc == STORE_DONE && m.attachments != NULL)
 		rc = store_fetch_add(
 		    in->st, m.id, in->ac.id, it->media_url, it->media_ref);
+	if (rc == STORE_DONE && it->out)
+		rc = echo_counts(in, it, m.conversation, rc);
 	json_object_put(m.attachments);
 	json_object_put(m.payload);
 	message_fini(&m);
@@ -262,18 +281,21 @@ status_store(struct inbound *in, const struct channel_item *it)
 	for (size_t i = 0; i < it->nids; i++) {
 		if (it->ids[i] == NULL || !name_fits(it->ids[i]))
 			continue;
-		rc = store_delivery_receipt(
-		    in->st, in->ac.id, it->ids[i], it->status);
+		rc = strcmp(it->status, "failed") == 0
+			 ? store_delivery_refused(in->st, in->ac.id, it->ids[i],
+			       it->error != NULL ? it->error : "refused")
+			 : store_delivery_receipt(
+			       in->st, in->ac.id, it->ids[i], it->status);
 		if (rc == STORE_FAILED)
 			return rc;
 		last = rc;
 	}
-	if (it->nids > 0 || it->watermark == 0 || it->conversation == NULL)
+	if (it->watermark == 0 || it->conversation == NULL)
 		return last;
 	rc = store_echo_thread(
 	    in->st, in->ac.id, it->conversation, &conversation);
 	if (rc != STORE_DONE)
-		return rc;
+		return rc == STORE_FAILED ? rc : last;
 	return store_delivery_watermark(
 	    in->st, conversation, it->watermark, it->status);
 }
@@ -445,6 +467,7 @@ webhook_run(struct inbound *in, const struct webhook_row *w)
 	if (rc != STORE_DONE)
 		return rc;
 	in->inbox = w->id;
+	in->received_at = w->received_at;
 	in->kept = in->failed = 0;
 	channel_batch_init(&batch);
 	if (in->ac.ch->parse(&in->ac, &hook, &batch) != 0) {

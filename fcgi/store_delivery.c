@@ -17,7 +17,11 @@
 #include "store_webhook.h"
 
 #define RECEIPT_KEY_MAX 288 /* an id has at most 255 bytes */
+#define REFUSED_KEY_MAX 800 /* and 500 of words */
 #define REPLY_TOKEN_MS 30000
+#define WATERMARK_MS (INT64_C(7) * 24 * 3600 * 1000)
+#define MARK_KEY_MAX 80
+#define MARK_MAX INT64_C(99999999999999) /* ms: the year 5138 */
 
 void
 delivery_fini(struct delivery *d)
@@ -372,9 +376,12 @@ store_delivery_parts(struct store *st, int64_t id, int n)
 
 static int receipts_kept(
     struct store *st, int64_t channel, const char *external);
+static int refused_kept(
+    struct store *st, int64_t channel, const char *external);
+static int marks_kept(struct store *st, int64_t conversation);
 
 struct part {
-	int64_t id, message, channel;
+	int64_t id, message, channel, conversation;
 	int part;
 	char state[12];
 };
@@ -383,7 +390,8 @@ static int
 part_get(struct store *st, int64_t id, struct part *p, char by[80])
 {
 	static const char sql[] =
-	    "SELECT id, message_id, channel_id, part, state, lease_by"
+	    "SELECT id, message_id, channel_id, part, state, lease_by,"
+	    " conversation_id"
 	    " FROM deliveries WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
@@ -396,6 +404,7 @@ part_get(struct store *st, int64_t id, struct part *p, char by[80])
 		p->part = (int)col_int(q, 3);
 		col_copy(q, 4, p->state, sizeof p->state);
 		col_copy(q, 5, by, 80);
+		p->conversation = col_int(q, 6);
 	}
 	stmt_end(q);
 	return rc;
@@ -467,7 +476,8 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	    "UPDATE deliveries SET state = :state,"
 	    " external_id = coalesce(:external, external_id), error = :error,"
 	    " due_at = coalesce(:due, due_at), sent_at = CASE :state"
-	    "  WHEN 'sent' THEN coalesce(:sent, :now) ELSE sent_at END,"
+	    "  WHEN 'sent' THEN min(coalesce(:sent, :now),"
+	    "   coalesce(written_at, :now)) ELSE sent_at END,"
 	    " lease_by = CASE WHEN :wait IS NULL THEN NULL ELSE lease_by END,"
 	    " lease_until = :wait, written_at = CASE"
 	    "  WHEN :wait IS NULL AND :state <> 'unknown' THEN NULL"
@@ -523,6 +533,11 @@ part_end(struct store *st, const struct part *p, const struct delivery_end *e)
 		rc = status_update(st, p->message);
 	if (rc == STORE_DONE && named)
 		rc = receipts_kept(st, p->channel, e->external_id);
+	if (rc == STORE_DONE && named &&
+	    refused_kept(st, p->channel, e->external_id) == STORE_FAILED)
+		rc = STORE_FAILED;
+	if (rc == STORE_DONE && strcmp(e->state, "sent") == 0)
+		rc = marks_kept(st, p->conversation);
 	return rc;
 }
 
@@ -550,8 +565,31 @@ store_delivery_end(
 	return store_end(st, end_apply(st, id, by, e));
 }
 
+/*
+ * Whether an echo may tell of it: it left, and that conversation's it is.  The
+ * number may be of another installation with the same account.
+ */
 static int
-echo_apply(struct store *st, int64_t n, int64_t channel,
+echo_fits(struct store *st, int64_t n, int64_t channel, int64_t conversation)
+{
+	static const char sql[] =
+	    "SELECT 1 FROM deliveries d"
+	    " JOIN conversations c ON c.id = d.conversation_id"
+	    " WHERE d.id = :id AND d.channel_id = :channel"
+	    " AND NOT (d.state = 'queued' AND d.tries = 0)"
+	    " AND coalesce(:conversation, c.id)"
+	    "  IN (c.id, c.merged_into)";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t one;
+
+	bind_int(q, ":id", n);
+	bind_int(q, ":channel", channel);
+	bind_id(q, ":conversation", conversation);
+	return step_int(st, q, &one);
+}
+
+static int
+echo_apply(struct store *st, int64_t n, int64_t channel, int64_t conversation,
     const char *external_id, int64_t sent_at)
 {
 	struct delivery_end e = {
@@ -561,10 +599,9 @@ echo_apply(struct store *st, int64_t n, int64_t channel,
 	char holder[80];
 	int rc;
 
-	if ((rc = part_get(st, n, &p, holder)) != STORE_DONE)
+	if ((rc = echo_fits(st, n, channel, conversation)) != STORE_DONE ||
+	    (rc = part_get(st, n, &p, holder)) != STORE_DONE)
 		return rc;
-	if (p.channel != channel)
-		return STORE_NONE;
 	rc = status_rank(p.state);
 	if (rc >= status_rank("sent") || strcmp(p.state, "failed") == 0)
 		return STORE_REPEATED;
@@ -573,11 +610,12 @@ echo_apply(struct store *st, int64_t n, int64_t channel,
 
 int
 store_delivery_echo(struct store *st, int64_t n, int64_t channel,
-    const char *external_id, int64_t sent_at)
+    int64_t conversation, const char *external_id, int64_t sent_at)
 {
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st, echo_apply(st, n, channel, external_id, sent_at));
+	return store_end(
+	    st, echo_apply(st, n, channel, conversation, external_id, sent_at));
 }
 
 static int
@@ -773,8 +811,82 @@ store_delivery_receipt(struct store *st, int64_t channel,
 	return store_end(st, receipt_apply(st, channel, external_id, status));
 }
 
+/*
+ * What was taken did not arrive after all.  It has to be said, although states
+ * go forward otherwise; not of what arrived.
+ */
 static int
-watermark_apply(
+refused_apply(
+    struct store *st, int64_t channel, const char *external, const char *error)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET state = 'failed', error = :error,"
+	    " updated_at = :now WHERE channel_id = :channel"
+	    " AND external_id = :external AND state = 'sent'"
+	    " RETURNING message_id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t message;
+	int rc;
+
+	bind_str(q, ":error", error);
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":external", external);
+	bind_int(q, ":now", store_now(st));
+	if ((rc = step_int(st, q, &message)) != STORE_DONE)
+		return rc;
+	return status_update(st, message);
+}
+
+/* The key of those that came before the id, up to their words. */
+static void
+refused_key(char key[REFUSED_KEY_MAX], const char *external, const char *error)
+{
+	snprintf(key, REFUSED_KEY_MAX, "receipt:failed:%s:%s", external, error);
+}
+
+static int
+refused_kept(struct store *st, int64_t channel, const char *external)
+{
+	static const char sql[] =
+	    "SELECT substr(key, length(:key) + 1) FROM webhook_seen"
+	    " WHERE channel_id = :channel AND key >= :key AND key < :end"
+	    " ORDER BY key LIMIT 1";
+	char key[REFUSED_KEY_MAX], end[REFUSED_KEY_MAX];
+	char error[REFUSED_KEY_MAX];
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	refused_key(key, external, "");
+	refused_key(end, external, "\xff");
+	bind_int(q, ":channel", channel);
+	bind_str(q, ":key", key);
+	bind_str(q, ":end", end);
+	if ((rc = step_row(st, q)) == 1)
+		col_copy(q, 0, error, sizeof error);
+	stmt_end(q);
+	return rc == 1 ? refused_apply(st, channel, external, error) : rc;
+}
+
+int
+store_delivery_refused(struct store *st, int64_t channel,
+    const char *external_id, const char *error)
+{
+	char key[REFUSED_KEY_MAX];
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	rc = refused_apply(st, channel, external_id, error);
+	if (rc == STORE_NONE) {
+		refused_key(key, external_id, error);
+		rc = store_webhook_seen(st, channel, key);
+	}
+	return store_end(st, rc);
+}
+
+/* Our deliveries up to then. */
+static int
+watermark_parts(
     struct store *st, int64_t conversation, int64_t at, const char *status)
 {
 	static const char sql[] =
@@ -807,15 +919,172 @@ watermark_apply(
 	return moved > 0 ? STORE_DONE : STORE_REPEATED;
 }
 
+/* And what went out elsewhere, not too long before. */
+static int
+watermark_messages(
+    struct store *st, int64_t conversation, int64_t at, const char *status)
+{
+	static const char sql[] =
+	    "SELECT id FROM messages WHERE conversation_id = :conversation"
+	    " AND sort_at BETWEEN :from AND :at AND type = 'outgoing'"
+	    " AND inbox_id IS NOT NULL AND status IN ('sent','delivered')"
+	    " AND status <> :state ORDER BY sort_at LIMIT 1";
+	sqlite3_stmt *q;
+	int64_t id = 0;
+	int rc, moved = 0;
+
+	for (;;) {
+		q = store_stmt(st, sql);
+		bind_int(q, ":conversation", conversation);
+		bind_int(q, ":from", at - WATERMARK_MS);
+		bind_int(q, ":at", at);
+		bind_str(q, ":state", status);
+		if ((rc = step_int(st, q, &id)) != 1)
+			break;
+		if (status_set(st, id, status, "") == STORE_FAILED)
+			return STORE_FAILED;
+		moved++;
+	}
+	if (rc == -1)
+		return STORE_FAILED;
+	return moved > 0 ? STORE_DONE : STORE_REPEATED;
+}
+
+static int
+watermark_apply(
+    struct store *st, int64_t conversation, int64_t at, const char *status)
+{
+	int ours = watermark_parts(st, conversation, at, status);
+	int others = ours == STORE_FAILED
+			 ? STORE_FAILED
+			 : watermark_messages(st, conversation, at, status);
+
+	return others == STORE_REPEATED ? ours : others;
+}
+
+/*
+ * A watermark may come before the answer to what it is about: the highest is
+ * kept, as "watermark:STATUS:CONVERSATION:TIME" among the channel's events.
+ */
+static void
+mark_key(char key[MARK_KEY_MAX], const char *status, int64_t conversation,
+    int64_t at)
+{
+	snprintf(key, MARK_KEY_MAX, "watermark:%s:%lld:%015lld", status,
+	    (long long)conversation, (long long)at);
+}
+
+static int
+mark_get(
+    struct store *st, int64_t conversation, const char *status, int64_t *at)
+{
+	static const char sql[] =
+	    "SELECT CAST(substr(key, -15) AS INTEGER) FROM webhook_seen"
+	    " WHERE channel_id = (SELECT channel_id FROM conversations"
+	    "  WHERE id = :conversation)"
+	    " AND key BETWEEN :low AND :high ORDER BY key DESC LIMIT 1";
+	char low[MARK_KEY_MAX], high[MARK_KEY_MAX];
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	mark_key(low, status, conversation, 0);
+	mark_key(high, status, conversation, MARK_MAX);
+	bind_int(q, ":conversation", conversation);
+	bind_str(q, ":low", low);
+	bind_str(q, ":high", high);
+	return step_int(st, q, at);
+}
+
+/* Keep this one alone if it is the highest.  REPEATED: it is not. */
+static int
+mark_keep(
+    struct store *st, int64_t conversation, const char *status, int64_t at)
+{
+	static const char drop_sql[] =
+	    "DELETE FROM webhook_seen WHERE channel_id ="
+	    " (SELECT channel_id FROM conversations WHERE id = :conversation)"
+	    " AND key BETWEEN :low AND :high";
+	static const char sql[] =
+	    "INSERT INTO webhook_seen (channel_id, key, seen_at)"
+	    " SELECT channel_id, :key, :now FROM conversations"
+	    " WHERE id = :conversation AND channel_id IS NOT NULL";
+	char low[MARK_KEY_MAX], key[MARK_KEY_MAX];
+	int64_t had;
+	sqlite3_stmt *q;
+	int rc = mark_get(st, conversation, status, &had);
+
+	if (rc == STORE_FAILED || (rc == STORE_DONE && had >= at))
+		return rc == STORE_FAILED ? rc : STORE_REPEATED;
+	mark_key(low, status, conversation, 0);
+	mark_key(key, status, conversation, at);
+	q = store_stmt(st, drop_sql);
+	bind_int(q, ":conversation", conversation);
+	bind_str(q, ":low", low);
+	bind_str(q, ":high", key);
+	if (step_done(st, q) != STORE_DONE)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":conversation", conversation);
+	bind_str(q, ":key", key);
+	bind_int(q, ":now", store_now(st));
+	return step_done(st, q);
+}
+
+/* Those that came before. */
+static int
+marks_kept(struct store *st, int64_t conversation)
+{
+	static const char *const statuses[] = { "delivered", "read" };
+	int64_t at;
+	int rc = STORE_NONE;
+
+	for (size_t i = 0; i < 2 && rc != STORE_FAILED; i++)
+		if ((rc = mark_get(st, conversation, statuses[i], &at)) ==
+		    STORE_DONE)
+			rc = watermark_apply(st, conversation, at, statuses[i]);
+	return rc == STORE_FAILED ? rc : STORE_DONE;
+}
+
 int
 store_delivery_watermark(
     struct store *st, int64_t conversation, int64_t at, const char *status)
 {
-	if (status_rank(status) <= status_rank("sent"))
+	int rc;
+
+	if (status_rank(status) <= status_rank("sent") || at <= 0 ||
+	    at > MARK_MAX)
 		return STORE_REPEATED;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	return store_end(st, watermark_apply(st, conversation, at, status));
+	if (mark_keep(st, conversation, status, at) == STORE_FAILED)
+		return store_end(st, STORE_FAILED);
+	rc = watermark_apply(st, conversation, at, status);
+	if (rc == STORE_FAILED)
+		return store_end(st, rc);
+	return store_end(st, STORE_DONE) == STORE_DONE ? rc : STORE_FAILED;
+}
+
+int
+store_delivery_echoed(struct store *st, int64_t channel,
+    const char *external_id, int64_t conversation, int64_t at)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET sent_at = :at WHERE channel_id = :channel"
+	    " AND external_id = :external AND sent_at > :at";
+	sqlite3_stmt *q;
+	int rc = STORE_DONE;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	if (external_id != NULL && at > 0) {
+		q = store_stmt(st, sql);
+		bind_int(q, ":at", at);
+		bind_int(q, ":channel", channel);
+		bind_str(q, ":external", external_id);
+		rc = step_done(st, q);
+	}
+	if (rc == STORE_DONE)
+		rc = marks_kept(st, conversation);
+	return store_end(st, rc);
 }
 
 /* ---- the queue ---------------------------------------------------------- */

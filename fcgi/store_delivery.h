@@ -79,12 +79,13 @@ int store_delivery_end(
     struct store *st, int64_t id, const char *by, const struct delivery_end *e);
 
 /*
- * store_delivery_echo(st, n, channel, external_id, sent_at): an echo names our
- * number N (its platform lets it): that delivery is sent, with this id.
- * STORE_NONE: not one of that channel.
+ * store_delivery_echo(st, n, channel, conversation, external_id, sent_at): an
+ * echo names our number N (its platform lets it): that delivery is sent, with
+ * this id.  STORE_NONE: not one of that channel and ${conversation} (0: any),
+ * or never on its way.
  */
 int store_delivery_echo(struct store *st, int64_t n, int64_t channel,
-    const char *external_id, int64_t sent_at);
+    int64_t conversation, const char *external_id, int64_t sent_at);
 
 /*
  * store_delivery_lapsed(st): DONE if a lease ran out.
@@ -99,11 +100,23 @@ int store_delivery_expired(struct store *st, int64_t *n);
  * store_delivery_watermark(st, conversation, at, status): delivered or read.
  * REPEATED: nothing moved.  A receipt for an id that no delivery has is kept
  * for one that is told it later.
+ *
+ * store_delivery_refused(st, channel, external_id, error): the platform says
+ * that what it took did not arrive: failed, unless a receipt said otherwise.
+ * Kept likewise.
+ *
+ * store_delivery_echoed(st, channel, external_id, conversation, at): an echo
+ * came, of our own message or another's, that the platform took at ${at}: what
+ * was read before we knew of it is read.
  */
 int store_delivery_receipt(struct store *st, int64_t channel,
     const char *external_id, const char *status);
 int store_delivery_watermark(
     struct store *st, int64_t conversation, int64_t at, const char *status);
+int store_delivery_refused(struct store *st, int64_t channel,
+    const char *external_id, const char *error);
+int store_delivery_echoed(struct store *st, int64_t channel,
+    const char *external_id, int64_t conversation, int64_t at);
 
 /*
  * store_delivery_hold(st, channel, until_ms): the whole account waits.

@@ -10,6 +10,8 @@
 #include "store_db.h"
 
 #define SLACK_MS 5000 /* the platform's clock may be behind ours */
+#define LATE_MS 30000 /* an echo comes so long after the request left */
+#define DAY_MS INT64_C(86400000)
 
 int
 store_echo_channel(
@@ -78,7 +80,7 @@ echoes_fini(struct echo *list, size_t n)
 		free(list[i].content);
 }
 
-/* Rows of id, channel, part, platform, content into ${list}. */
+/* Rows of id, channel, part, platform, content, awaited into ${list}. */
 static int
 echoes_read(
     struct store *st, sqlite3_stmt *q, struct echo *list, size_t max, size_t *n)
@@ -92,6 +94,7 @@ echoes_read(
 		e->channel = col_int(q, 1);
 		e->part = (int)col_int(q, 2);
 		col_copy(q, 3, e->platform, sizeof(e->platform));
+		e->awaited = col_int(q, 5) != 0;
 		if ((e->content = strdup(col_str(q, 4))) == NULL) {
 			rc = STORE_FAILED;
 			break;
@@ -108,23 +111,28 @@ echoes_read(
 }
 
 int
-store_echo_waiting(struct store *st, int64_t conversation, int64_t since,
-    struct echo *list, size_t max, size_t *n)
+store_echo_waiting(struct store *st, int64_t conversation, int64_t at,
+    int64_t came_at, struct echo *list, size_t max, size_t *n)
 {
 	static const char sql[] =
-	    "SELECT d.id, d.channel_id, d.part, c.platform, m.content"
+	    "SELECT d.id, d.channel_id, d.part, c.platform, m.content,"
+	    " d.state = 'sending' AND d.error IS NULL AND d.lease_until > :now"
 	    " FROM messages m JOIN deliveries d ON d.message_id = m.id"
 	    " JOIN channels c ON c.id = d.channel_id"
 	    " WHERE m.conversation_id = :conversation AND m.id > :since"
-	    " AND d.written_at IS NOT NULL AND d.external_id IS NULL"
-	    " AND (d.state = 'unknown' OR (d.state = 'sending'"
-	    "  AND (d.error IS NOT NULL OR d.lease_until <= :now)))"
+	    " AND d.external_id IS NULL AND d.state IN ('unknown','sending')"
+	    " AND (d.written_at BETWEEN :at - :late AND :at + :slack"
+	    "  OR d.written_at BETWEEN :came - :late AND :came + :slack)"
 	    " ORDER BY m.id, d.part LIMIT :max";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
-	/* A message's id is its time. */
+	/* A message's id is its time; it may have waited before it left. */
 	bind_int(q, ":conversation", conversation);
-	bind_int(q, ":since", since);
+	bind_int(q, ":since", (at < came_at ? at : came_at) - DAY_MS);
+	bind_int(q, ":at", at);
+	bind_int(q, ":came", came_at);
+	bind_int(q, ":late", LATE_MS);
+	bind_int(q, ":slack", SLACK_MS);
 	bind_int(q, ":now", store_now(st));
 	bind_int(q, ":max", (int64_t)max);
 	return echoes_read(st, q, list, max, n);
@@ -134,7 +142,7 @@ int
 store_echo_lapsed(struct store *st, struct echo *list, size_t max, size_t *n)
 {
 	static const char sql[] =
-	    "SELECT d.id, d.channel_id, d.part, c.platform, m.content"
+	    "SELECT d.id, d.channel_id, d.part, c.platform, m.content, 0"
 	    " FROM deliveries d JOIN messages m ON m.id = d.message_id"
 	    " JOIN channels c ON c.id = d.channel_id"
 	    " WHERE d.state = 'sending' AND d.lease_until <= :now"
@@ -157,7 +165,8 @@ store_echo_row(struct store *st, int64_t delivery, const char *text, size_t len,
 	    " AND e.id > d.written_at - :slack"
 	    " WHERE d.id = :delivery AND d.written_at IS NOT NULL"
 	    " AND e.channel_id = d.channel_id AND e.inbox_id IS NOT NULL"
-	    " AND e.type = 'outgoing' AND e.external_id IS NOT NULL"
+	    " AND e.type = 'outgoing' AND e.sender_kind = 'bot'"
+	    " AND e.external_id IS NOT NULL"
 	    " AND e.content = :text AND e.deleted_at IS NULL"
 	    " ORDER BY e.id LIMIT 1";
 	sqlite3_stmt *q = store_stmt(st, sql);

@@ -27,22 +27,23 @@ int store_echo_known(
 /* store_echo_seen(st, channel, key): DONE if store_webhook_seen kept it. */
 int store_echo_seen(struct store *st, int64_t channel, const char *key);
 
-/* A delivery that left and got no answer. */
+/* A delivery that left, and got no answer so far. */
 struct echo {
 	int64_t delivery, channel;
-	int part; /* of the message: the text below is the whole */
+	int part;     /* of the message: the text below is the whole */
+	bool awaited; /* its answer may still come */
 	char platform[12];
 	char *content; /* owned */
 };
 void echoes_fini(struct echo *list, size_t n);
 
 /*
- * store_echo_waiting(st, conversation, since, list, max, n):
- * Those of the conversation that left after ${since}, oldest first, and whose
- * answer is not awaited any more.
+ * store_echo_waiting(st, conversation, at, came_at, list, max, n):
+ * Those of the conversation that left shortly before either time, oldest
+ * first, the platform's id of which is not known.
  */
-int store_echo_waiting(struct store *st, int64_t conversation, int64_t since,
-    struct echo *list, size_t max, size_t *n);
+int store_echo_waiting(struct store *st, int64_t conversation, int64_t at,
+    int64_t came_at, struct echo *list, size_t max, size_t *n);
 
 /*
  * store_echo_lapsed(st, list, max, n): those about to become unknown, as many
@@ -54,8 +55,8 @@ int store_echo_lapsed(
 
 /*
  * store_echo_row(st, delivery, text, len, external_id, size):
- * The platform's id of an echo in its conversation that says ${text} and came
- * since the delivery left.  NONE if there is none.
+ * The platform's id of an echo in its conversation that says ${text}, was not
+ * written by a person and came since the delivery left.  NONE if there is none.
  */
 int store_echo_row(struct store *st, int64_t delivery, const char *text,
     size_t len, char *external_id, size_t size);

@@ -291,11 +291,21 @@ statuses_go_by_ids(void **state)
 	assert_int_equal(b.skipped, 3);
 	assert_int_equal(b.n, 3);
 	assert_string_equal(b.items[0].what, "sent");
-	assert_string_equal(b.items[1].what, "failed 131047");
+	assert_int_equal(b.items[1].op, CHANNEL_STATUS);
+	assert_string_equal(b.items[1].status, "failed");
+	assert_string_equal(b.items[1].ids[0], "b");
+	assert_string_equal(b.items[1].error, "window_closed");
 	assert_int_equal(b.items[2].op, CHANNEL_STATUS);
 	assert_string_equal(b.items[2].status, "read");
 	assert_string_equal(b.items[2].ids[0], "c");
 	assert_int_equal(b.items[2].watermark, 0);
+	channel_batch_fini(&b);
+	body_of(
+	    &b, ENVELOPE(CHANGE("'statuses':[{'id':'a','status':'failed'},"
+				"{'id':'b','status':'failed','errors':[{'code':"
+				"131026,'title':'Undeliverable'}]}]")));
+	assert_string_equal(b.items[0].error, "refused: failed");
+	assert_string_equal(b.items[1].error, "refused: Undeliverable");
 	channel_batch_fini(&b);
 }
 

@@ -529,12 +529,16 @@ an_echo_settles_what_got_no_answer(void **state)
 	d = answer(f, "yes", "w");
 	/* The answer may still come: leave it alone. */
 	assert_int_equal(
-	    echo_match(f->st, &f->ac, c, "yes", 0, &n), STORE_NONE);
+	    echo_match(f->st, &f->ac, c, "yes", 0, store_now(f->st), &n),
+	    STORE_NONE);
 	assert_int_equal(
 	    store_delivery_end(f->st, d, "w", &unknown), STORE_DONE);
-	assert_int_equal(echo_match(f->st, &f->ac, c, "no", 0, &n), STORE_NONE);
 	assert_int_equal(
-	    echo_match(f->st, &f->ac, c, "yes", 0, &n), STORE_DONE);
+	    echo_match(f->st, &f->ac, c, "no", 0, store_now(f->st), &n),
+	    STORE_NONE);
+	assert_int_equal(
+	    echo_match(f->st, &f->ac, c, "yes", 0, store_now(f->st), &n),
+	    STORE_DONE);
 	assert_int_equal(n, d);
 	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 2);
@@ -545,6 +549,62 @@ an_echo_settles_what_got_no_answer(void **state)
 	/* It settles one, not the next of the same words. */
 	assert_int_equal(hook(f, ECHO("e2", "yes")), STORE_DONE);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 3);
+}
+
+/* The same words said again are another message. */
+static void
+an_echo_of_the_same_words_is_not_taken_for_it(void **state)
+{
+	struct delivery_end unknown = { .state = "unknown" };
+	struct delivery_end sent = { .state = "sent", .external_id = "e1" };
+	struct fixture *f = *state;
+	int64_t d, now;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	now = store_now(f->st);
+	store_set_now(f->st, now);
+	d = answer(f, "yes", "w");
+	assert_int_equal(
+	    store_delivery_end(f->st, d, "w", &unknown), STORE_DONE);
+	/* While an answer is awaited it is not the older one's. */
+	d = answer(f, "yes", "w");
+	store_set_now(f->st, now);
+	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
+	store_set_now(f->st, now);
+	assert_int_equal(count(f, "SELECT count(*) FROM deliveries"
+				  " WHERE external_id IS NOT NULL"),
+	    0);
+	assert_int_equal(store_delivery_end(f->st, d, "w", &sent), STORE_DONE);
+	/* Nor long after. */
+	store_set_now(f->st, now + 60000);
+	assert_int_equal(hook(f, ECHO("e2", "yes")), STORE_DONE);
+	store_idle(f->st);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"
+				  " WHERE status = 'unknown'"),
+	    1);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 4);
+}
+
+/* Nor what a colleague wrote elsewhere. */
+static void
+a_persons_echo_is_not_ours(void **state)
+{
+	struct fixture *f = *state;
+	char external[64];
+	int64_t d;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	d = answer(f, "yes", "w");
+	assert_int_equal(
+	    hook(f, "{'event_name':'oa_send_text','sender':{'id':'100',"
+		    "'admin_id':'7'},'recipient':{'id':'5'},"
+		    "'timestamp':'1795000000000',"
+		    "'message':{'msg_id':'e','text':'yes'}}"),
+	    STORE_DONE);
+	assert_int_equal(
+	    store_echo_row(f->st, d, "yes", 3, external, sizeof(external)),
+	    STORE_NONE);
+	store_idle(f->st);
 }
 
 static void
@@ -701,6 +761,8 @@ main(void)
 		T(nobodys_message_in_a_group_is_kept),
 		T(receipts_may_come_first),
 		T(an_echo_settles_what_got_no_answer),
+		T(an_echo_of_the_same_words_is_not_taken_for_it),
+		T(a_persons_echo_is_not_ours),
 		T(an_echo_that_came_first_is_found),
 		T(echoes_are_found_among_many),
 		T(who_has_no_name_gets_the_platforms),

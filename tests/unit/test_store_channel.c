@@ -301,7 +301,7 @@ test_receipts_first(void **state)
 	check_status(f, a, "delivered");
 	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(
-	    store_delivery_echo(f->st, d.id, f->zalo, "out-2", NOW),
+	    store_delivery_echo(f->st, d.id, f->zalo, c, "out-2", NOW),
 	    STORE_DONE);
 	delivery_fini(&d);
 	check_status(f, b, "read");
@@ -470,13 +470,18 @@ test_leases(void **state)
 	assert_int_equal(
 	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_end(f->st, 1, "w", &e), STORE_NONE);
-	/* An echo that names it settles it. */
+	/* An echo that names it settles it, in its conversation. */
 	assert_int_equal(
-	    store_delivery_echo(f->st, 1, f->web, "out-9", 0), STORE_NONE);
+	    store_delivery_echo(f->st, 1, f->zalo, c + 1, "out-9", 0),
+	    STORE_NONE);
 	assert_int_equal(
-	    store_delivery_echo(f->st, 1, f->zalo, "out-9", NOW), STORE_DONE);
+	    store_delivery_echo(f->st, 1, f->web, c, "out-9", 0), STORE_NONE);
+	assert_int_equal(
+	    store_delivery_echo(f->st, 1, f->zalo, c, "out-9", NOW),
+	    STORE_DONE);
 	check_status(f, a, "sent");
-	assert_int_equal(store_delivery_echo(f->st, 1, f->zalo, "out-9", NOW),
+	assert_int_equal(
+	    store_delivery_echo(f->st, 1, f->zalo, c, "out-9", NOW),
 	    STORE_REPEATED);
 	assert_int_equal(
 	    store_message_external(f->st, f->zalo, "out-9", &n), STORE_DONE);
@@ -549,6 +554,129 @@ test_echo_race(void **state)
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_REPEATED);
 	assert_int_equal(m.id, a);
 	message_fini(&m);
+}
+
+/* Another installation with the same account counts its own. */
+static void
+test_echo_of_what_never_left(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a;
+	struct delivery d;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	assert_int_equal(
+	    store_delivery_echo(f->st, 1, f->zalo, c, "out-9", 0), STORE_NONE);
+	check_status(f, a, "queued");
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	delivery_fini(&d);
+	assert_int_equal(
+	    store_delivery_echo(f->st, 1, f->zalo, c, "out-9", 0), STORE_DONE);
+	check_status(f, a, "sent");
+}
+
+/* What was taken and did not arrive failed, whichever is told first. */
+static void
+test_refused_late(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a, b;
+	struct delivery_end e = { .state = "sent", .external_id = "x" };
+	struct json_object *out;
+	struct delivery d;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	assert_int_equal(
+	    store_delivery_refused(f->st, f->zalo, "x", "refused: no"),
+	    STORE_DONE);
+	assert_non_null(strstr(f->data, "refused: no"));
+	check_status(f, a, "failed");
+	assert_int_equal(store_delivery_receipt(f->st, f->zalo, "x", "read"),
+	    STORE_REPEATED);
+	assert_int_equal(
+	    store_delivery_resend(f->st, &f->agent, a, &out), STORE_DONE);
+	json_object_put(out);
+	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
+	assert_int_equal(d.message, a);
+	e.external_id = "x2";
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, a, "sent");
+
+	/* Before the answer; and of what arrived. */
+	fixture_say(f, &f->agent, c, "two", NULL, &b);
+	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
+	assert_int_equal(
+	    store_delivery_refused(f->st, f->zalo, "y", "window_closed"),
+	    STORE_DONE);
+	e.external_id = "y";
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, b, "failed");
+	store_delivery_receipt(f->st, f->zalo, "x2", "delivered");
+	store_delivery_refused(f->st, f->zalo, "x2", "refused");
+	check_status(f, a, "delivered");
+}
+
+/* What was read is told by the time of the newest that was. */
+static void
+test_watermark_first(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a, b;
+	struct delivery_end e = { .state = "sent", .external_id = "x" };
+	struct message m = { .conversation = c,
+		.content = "elsewhere",
+		.content_len = 9,
+		.sender_kind = "agent",
+		.echo = true,
+		.channel = f->zalo,
+		.inbox = 1,
+		.sent_at = NOW - 500,
+		.external_id = "y" };
+	struct delivery d;
+
+	/* Before the answer to the request that it is about. */
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
+	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
+	store_set_now(f->st, NOW + 2000);
+	assert_int_equal(
+	    store_delivery_watermark(f->st, c, NOW + 1000, "delivered"),
+	    STORE_REPEATED);
+	assert_int_equal(store_delivery_watermark(f->st, c, NOW + 1000, "read"),
+	    STORE_REPEATED);
+	assert_int_equal(store_delivery_watermark(f->st, c, NOW - 1000, "read"),
+	    STORE_REPEATED);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, a, "read");
+
+	/* One that left later was not read; its echo says when it came. */
+	e.external_id = "z";
+	fixture_say(f, &f->agent, c, "two", NULL, &b);
+	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
+	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
+	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
+	delivery_fini(&d);
+	check_status(f, b, "sent");
+	assert_int_equal(
+	    store_delivery_echoed(f->st, f->zalo, "z", c, NOW + 900),
+	    STORE_DONE);
+	check_status(f, b, "read");
+
+	/* So is what another console sent, whichever is told first. */
+	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
+	check_status(f, m.id, "sent");
+	assert_int_equal(
+	    store_delivery_echoed(f->st, f->zalo, "y", c, NOW - 500),
+	    STORE_DONE);
+	check_status(f, m.id, "read");
+	message_fini(&m);
+	assert_int_equal(count(f->st, "SELECT count(*) FROM webhook_seen"), 2);
 }
 
 /* Where the platform has no id our number stands for it; customers' may too. */
@@ -714,6 +842,9 @@ main(void)
 		STORE_TEST(test_waits_for_echo),
 		STORE_TEST(test_echo_race),
 		STORE_TEST(test_own_number),
+		STORE_TEST(test_echo_of_what_never_left),
+		STORE_TEST(test_refused_late),
+		STORE_TEST(test_watermark_first),
 		STORE_TEST(test_parts),
 		STORE_TEST(test_account_stops),
 		STORE_TEST(test_not_sent),
