@@ -144,6 +144,7 @@ struct channel_out {
 	int64_t media_size;
 	int64_t last_inbound_at; /* ms, 0: never */
 	int64_t now_ms;
+	bool by_bot;      /* nobody wrote it: a program did */
 	int64_t tries;    /* this one counted, from 1 */
 	unsigned step;    /* counted up with each CHANNEL_MORE */
 	char handle[256]; /* kept between steps, e.g. an upload's id */
@@ -199,6 +200,7 @@ struct channel_media {
 
 /* A contact's public face. */
 struct channel_profile {
+	const char *user; /* whom it is about, set by who asks */
 	char name[256];
 	char avatar_url[1024];
 };
@@ -286,6 +288,13 @@ struct channel {
 	    const struct channel_account *ac, struct http_request *rq);
 	struct json_object *(*refreshed)(const struct channel_account *ac,
 	    const struct http_answer *an, int64_t now_ms);
+
+	/*
+	 * refresh_later(ac, an): of an answer without a token: it is to be
+	 * asked for again, nobody needs to act.  NULL: its status tells.
+	 */
+	bool (*refresh_later)(
+	    const struct channel_account *ac, const struct http_answer *an);
 
 	/*
 	 * act(ac, act, rq): 1 a request whose answer nobody waits for, 0 the

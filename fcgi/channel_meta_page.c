@@ -564,7 +564,7 @@ meta_page_send(const struct channel_account *ac, const struct channel_out *out,
 	if (at == NULL && !text)
 		return -1;
 	root = recipient_json(out->user);
-	if (human_agent(ac) && out->last_inbound_at != 0 &&
+	if (human_agent(ac) && !out->by_bot && out->last_inbound_at != 0 &&
 	    out->now_ms > out->last_inbound_at + DAY_MS) {
 		json_put_str(root, "messaging_type", "MESSAGE_TAG");
 		json_put_str(root, "tag", "HUMAN_AGENT");

@@ -892,6 +892,23 @@ tiktok_media_answer(const struct channel_account *ac, struct channel_media *md,
 	return cls;
 }
 
+/* A limit and a fault of TikTok's come with status 200, too. */
+static bool
+tiktok_refresh_later(
+    const struct channel_account *ac, const struct http_answer *an)
+{
+	enum channel_class cls = CHANNEL_PERMANENT;
+	struct channel_result rs;
+	struct channel_batch b;
+	int64_t code = 0;
+
+	channel_batch_init(&b);
+	if (code_read(&b, an, &code, &rs) && code != 0)
+		cls = asked_class(code_class(ac, code));
+	channel_batch_fini(&b);
+	return cls == CHANNEL_RETRY;
+}
+
 /* The newest messages of the conversation say who takes part in it. */
 static int
 tiktok_profile(const struct channel_account *ac, const char *user,
@@ -909,19 +926,19 @@ tiktok_profile(const struct channel_account *ac, const char *user,
 	return rq->url.err || rq->headers.err ? 0 : 1;
 }
 
-/* Name and picture of whoever is not us; false: nobody is named. */
+/* Name and picture of ${user}; false: that one is not there. */
 static bool
-participant_read(const struct channel_account *ac, struct channel_batch *b,
-    struct json_object *list, struct channel_profile *pf)
+participant_read(struct channel_batch *b, struct json_object *list,
+    const char *user, struct channel_profile *pf)
 {
-	const char *us = channel_conf(ac, "tiktok_business_id"), *id, *t;
+	const char *id, *t;
 	struct json_object *one;
 
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		one = json_object_array_get_idx(list, i);
 		if (!json_object_is_type(one, json_type_object) ||
-		    (id = channel_some(b, one, "id")) == NULL ||
-		    strcmp(id, us) == 0)
+		    (id = channel_some(b, one, "id")) == NULL || user == NULL ||
+		    strcmp(id, user) != 0)
 			continue;
 		t = channel_some(b, one, "display_name");
 		if (t != NULL)
@@ -942,6 +959,7 @@ tiktok_profiled(const struct channel_account *ac, const struct http_answer *an,
 {
 	enum channel_class cls = CHANNEL_RETRY;
 	struct json_object *data, *list;
+	const char *user = pf->user;
 	struct channel_result rs;
 	struct channel_batch b;
 	int64_t code = 0;
@@ -956,7 +974,7 @@ tiktok_profiled(const struct channel_account *ac, const struct http_answer *an,
 			 json_object_object_get_ex(
 			     data, "participants", &list) &&
 			 json_object_is_type(list, json_type_array) &&
-			 participant_read(ac, &b, list, pf))
+			 participant_read(&b, list, user, pf))
 			cls = CHANNEL_SENT;
 		else
 			cls = CHANNEL_PERMANENT;
@@ -1024,6 +1042,7 @@ const struct channel channel_tiktok = {
 	.answer = tiktok_answer,
 	.refresh = tiktok_refresh,
 	.refreshed = tiktok_refreshed,
+	.refresh_later = tiktok_refresh_later,
 	.act = tiktok_act,
 	.media = tiktok_media,
 	.media_answer = tiktok_media_answer,

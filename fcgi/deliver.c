@@ -55,8 +55,7 @@ deliver_new(const struct conf *cf, struct store *st)
 	return dl;
 }
 
-/* The pace of an account; NULL: not met yet. */
-static struct pace *
+struct pace *
 pace_of(const struct deliver *dl, int64_t channel)
 {
 	for (size_t i = 0; i < dl->npaces; i++)
@@ -149,9 +148,16 @@ job_account(struct job *j)
 int
 job_start(struct job *j, const struct http_request *rq)
 {
+	struct pace *p = pace_of(j->dl, j->channel);
+
 	if (http_client_start(j->dl->http, rq, &job_calls, j) == -1)
 		return -1;
 	j->going = true;
+	/* The first request of a delivery was asked for when it was claimed;
+	   what lies open anywhere is none of the account's. */
+	if (p != NULL && !j->open && (!j->paced || j->started))
+		pace_spend(p);
+	j->started = true;
 	return 0;
 }
 
@@ -187,7 +193,7 @@ profile_go(struct job *j)
 static void
 profile_done(struct job *j, const struct http_answer *an)
 {
-	struct channel_profile pf;
+	struct channel_profile pf = { .user = j->external };
 	enum channel_class cls = j->ac.ch->profiled(&j->ac, an, &pf);
 
 	switch (cls) {
@@ -207,7 +213,7 @@ profile_done(struct job *j, const struct http_answer *an)
 		}
 		/* fall through */
 	default:
-		j->dl->profile_at = clock_mono_ms() + PROFILE_PAUSE_MS;
+		store_customer_profile_later(j->dl->st, j->customer);
 		break;
 	}
 	job_free(j);
@@ -275,8 +281,11 @@ static void
 job_answered(void *arg, struct http_answer *an)
 {
 	struct job *j = arg;
+	struct pace *p = pace_of(j->dl, j->channel);
 
 	j->going = false;
+	if (p != NULL && j->kind == JOB_SEND)
+		pace_answered(p, an->end == HTTP_LOST);
 	switch (j->kind) {
 	case JOB_SEND:
 		send_done(j, an);
@@ -362,12 +371,16 @@ deliveries_take(struct deliver *dl)
 {
 	int64_t now = clock_mono_ms(), pause = CLAIM_PAUSE_MS, wait;
 	size_t begun = 0, idle = 0;
+	/* So that accounts which hang leave room for others. */
+	unsigned most = (unsigned)(dl->cf->worker_jobs_max + 3) / 4;
 
 	accounts_meet(dl);
 	while (idle < dl->npaces && dl->n < (size_t)dl->cf->worker_jobs_max) {
 		struct pace *p = &dl->paces[dl->next_pace++ % dl->npaces];
 
-		if ((wait = pace_wait_ms(p, now)) > 0) {
+		if (p->going >= most)
+			wait = -1;
+		else if ((wait = pace_wait_ms(p, now)) > 0) {
 			dl->held_back = true;
 			pause = wait < pause ? wait : pause;
 		}

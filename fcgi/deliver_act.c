@@ -12,7 +12,7 @@
 
 #define LOOK_MS 500
 #define TYPING_AGAIN_MS 4000 /* platforms forget it after five seconds */
-#define SEEN_AT_ONCE 8
+#define SEEN_AT_ONCE 4
 
 /* Tell the platform; false: it has no such thing, or it could not be begun. */
 static bool
@@ -25,11 +25,16 @@ act_go(struct deliver *dl, const struct act *a, int what)
 		.message_id =
 		    a->message_external[0] != '\0' ? a->message_external : NULL,
 		.seen_token = a->seen_token[0] != '\0' ? a->seen_token : NULL };
-	struct job *j = job_new(dl, JOB_ACT, a->channel);
+	struct pace *p = pace_of(dl, a->channel);
+	struct job *j;
 	struct http_request rq;
 	bool gone = false;
 
-	if (j == NULL)
+	/* Messages are more urgent than that somebody types. */
+	if (what != CHANNEL_SEEN && p != NULL &&
+	    pace_wait_ms(p, clock_mono_ms()) > 0)
+		return false;
+	if ((j = job_new(dl, JOB_ACT, a->channel)) == NULL)
 		return false;
 	http_request_init(&rq, "POST");
 	if (job_account(j) && strcmp(j->row.state, "ok") == 0 &&

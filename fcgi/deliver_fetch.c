@@ -47,10 +47,20 @@ fetch_again(struct job *j, int64_t wait_s)
 		give_up(j, "tries");
 		return;
 	}
+	if (wait_s > DELIVER_WAIT_S_MAX)
+		wait_s = DELIVER_WAIT_S_MAX;
 	if (ms < 1000 * wait_s)
 		ms = 1000 * wait_s;
 	(void)store_fetch_again(
 	    j->dl->st, j->f.message, j->dl->by, clock_now_ms() + ms);
+	job_free(j);
+}
+
+void
+fetch_held(struct job *j)
+{
+	(void)store_fetch_again(
+	    j->dl->st, j->f.message, j->dl->by, clock_now_ms());
 	job_free(j);
 }
 
@@ -243,6 +253,14 @@ answered(struct job *j, const struct http_answer *an)
 	case CHANNEL_REAUTH:
 		if (!j->refreshed && j->ac.ch->refresh != NULL) {
 			token_wait(j);
+			return;
+		}
+		/* Its next file, or message, would be refused as well. */
+		if (j->asks) {
+			if (token_same(j))
+				token_refused(
+				    j->dl, j->channel, "the token is refused");
+			fetch_held(j);
 			return;
 		}
 		/* fall through */

@@ -19,7 +19,6 @@
  */
 
 #define DELIVER_WAIT_S_MAX 3600 /* whatever a platform asks for */
-#define PROFILE_PAUSE_MS 60000  /* after a failure that may pass */
 
 enum job_kind {
 	JOB_SEND,
@@ -57,9 +56,10 @@ struct job {
 	char by[80]; /* the name of this claim */
 	struct delivery d;
 	struct channel_out out;
-	bool paced; /* counted among its account's */
-	char *text; /* of this part, or where its file may be fetched */
-	char *path; /* of its file */
+	bool paced;   /* counted among its account's */
+	bool started; /* a request of it has begun */
+	char *text;   /* of this part, or where its file may be fetched */
+	char *path;   /* of its file */
 	struct attachment file;
 	bool visible, keyed, bared, paid;
 	bool busy;   /* the store could not give its file just now */
@@ -111,6 +111,9 @@ void job_free(struct job *j);
 /* job_account(j): read the account again; false: gone, or no adapter. */
 bool job_account(struct job *j);
 
+/* pace_of(dl, channel): the pace of an account; NULL: not met yet. */
+struct pace *pace_of(const struct deliver *dl, int64_t channel);
+
 /* job_start(j, rq): begin a request of this job.  0, or -1. */
 int job_start(struct job *j, const struct http_request *rq);
 
@@ -121,13 +124,14 @@ void send_go(struct job *j);
 
 /*
  * fetch_take(dl): begin fetching customers' files; how many.  fetch_go(j): ask
- * the platform.  fetch_done: an answer.  fetch_again: later.  fetch_end: what
- * the job holds of its file.
+ * the platform.  fetch_done: an answer.  fetch_again: later.  fetch_held: when
+ * the account is mended.  fetch_end: what the job holds of its file.
  */
 size_t fetch_take(struct deliver *dl);
 void fetch_go(struct job *j);
 void fetch_done(struct job *j, const struct http_answer *an);
 void fetch_again(struct job *j, int64_t wait_s);
+void fetch_held(struct job *j);
 void fetch_end(struct job *j);
 
 /*
@@ -157,6 +161,9 @@ void act_done(struct job *j, const struct http_answer *an);
 
 /* token_note(j): remember which token the request carries. */
 void token_note(struct job *j);
+
+/* token_same(j): whether that one is the account's still; reads it again. */
+bool token_same(struct job *j);
 
 /* token_stale(j): none, or known to end soon, and there is a way to one. */
 bool token_stale(const struct job *j);

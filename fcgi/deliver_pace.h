@@ -7,14 +7,16 @@
 
 /*
  * How fast one account may be sent to: so many requests at once, and so many
- * begun in a second, by a token bucket that holds one second's worth.  Time
- * is monotonic ms.  Zero means without limit.
+ * begun in a second, by a token bucket that holds a quarter of a second's
+ * worth. Time is monotonic ms.  Zero means without limit.
  */
 struct pace {
 	int64_t channel;
 	unsigned at_once, per_s;
+	unsigned room;     /* at once just now: fewer while answers stay away */
 	unsigned going;    /* under way */
-	int64_t milli;     /* thousandths of requests that may begin */
+	int64_t milli;     /* thousandths of requests that may begin; below 0
+			      after what did not ask */
 	int64_t filled_at; /* when ${milli} was right */
 };
 
@@ -31,5 +33,14 @@ int64_t pace_wait_ms(struct pace *p, int64_t now_ms);
 /* pace_begin(p): one begins.  pace_end(p): one has ended. */
 void pace_begin(struct pace *p);
 void pace_end(struct pace *p);
+
+/* pace_spend(p): a request that did not ask: others begin the later. */
+void pace_spend(struct pace *p);
+
+/*
+ * pace_answered(p, lost): one was answered, or was not.  An account whose
+ * answers stay away gets half the room each time, until one comes.
+ */
+void pace_answered(struct pace *p, bool lost);
 
 #endif

@@ -9,6 +9,7 @@
 #include "deliver_plan.h"
 
 #define URL_MAX_BYTES 8192
+#define UPLOAD_BYTES_S (128 << 10) /* the slowest line that is waited for */
 
 int64_t
 deliver_pause_ms(int64_t tries, int64_t percent, uint32_t random)
@@ -20,6 +21,17 @@ deliver_pause_ms(int64_t tries, int64_t percent, uint32_t random)
 		return -1;
 	ms = pause_ms[tries < 1 ? 0 : tries - 1] * percent / 100;
 	return ms + (int64_t)random % (ms / 4 + 1);
+}
+
+int64_t
+deliver_upload_ms(int64_t total_ms, int64_t lease_ms, int64_t bytes)
+{
+	int64_t ms = total_ms + bytes * 1000 / UPLOAD_BYTES_S;
+	int64_t most = lease_ms - total_ms;
+
+	if (ms > most)
+		ms = most;
+	return ms > total_ms ? ms : total_ms;
 }
 
 int

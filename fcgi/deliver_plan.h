@@ -17,6 +17,13 @@
  */
 int64_t deliver_pause_ms(int64_t tries, int64_t percent, uint32_t random);
 
+/*
+ * deliver_upload_ms(total_ms, lease_ms, bytes): how long an exchange that
+ * carries a file may take: ${total_ms} and what a slow line needs for it, but
+ * so much less than the lease that its end is known in time.
+ */
+int64_t deliver_upload_ms(int64_t total_ms, int64_t lease_ms, int64_t bytes);
+
 /* One part of a message: a text, or a file. */
 struct deliver_part {
 	const char *text; /* ${len} bytes in the message's content; or NULL */

@@ -213,6 +213,7 @@ part_fill(struct job *j)
 	out->last_inbound_at = d->last_inbound_at;
 	out->now_ms = clock_now_ms();
 	out->tries = d->tries;
+	out->by_bot = d->by_bot;
 	n = deliver_part(d->content != NULL ? d->content : "", d->attachments,
 	    j->ac.ch->text_max(&j->ac), d->part, &part);
 	if (part.text != NULL) {
@@ -238,6 +239,10 @@ send_go(struct job *j)
 	http_request_init(&rq, "POST");
 	token_note(j);
 	rc = j->ac.ch->send(&j->ac, &j->out, &rq);
+	if (rq.file_path != NULL)
+		rq.total_ms =
+		    (long)deliver_upload_ms(j->dl->cf->platform_total_ms,
+			j->dl->cf->delivery_lease_ms, j->out.media_size);
 	/* What must not be sent twice; a key sees to that over there. */
 	j->visible = rc == 2 || (rc == 0 && !j->ac.ch->keyed);
 	j->keyed = rc == 0 && j->ac.ch->keyed;
@@ -247,25 +252,6 @@ send_go(struct job *j)
 		send_again(j, 0, "", "not begun");
 	}
 	http_request_fini(&rq);
-}
-
-/* Whether the token that was refused is the account's still. */
-static bool
-token_same(struct job *j)
-{
-	char *token = j->token;
-	bool same;
-
-	j->token = NULL;
-	if (!job_account(j)) {
-		j->token = token;
-		return true;
-	}
-	token_note(j);
-	same =
-	    token == NULL || j->token == NULL || strcmp(token, j->token) == 0;
-	free(token);
-	return same;
 }
 
 void

@@ -16,6 +16,7 @@
 #include "deliver_pair.h"
 #include "log.h"
 #include "store_channel_health.h"
+#include "store_customer.h"
 #include "watch.h"
 
 #define TOKEN_WAIT_MS 60000 /* for somebody else's refresh */
@@ -33,6 +34,24 @@ token_note(struct job *j)
 {
 	free(j->token);
 	j->token = strdup(token_now(j));
+}
+
+bool
+token_same(struct job *j)
+{
+	char *token = j->token;
+	bool same;
+
+	j->token = NULL;
+	if (!job_account(j)) {
+		j->token = token;
+		return true;
+	}
+	token_note(j);
+	same =
+	    token == NULL || j->token == NULL || strcmp(token, j->token) == 0;
+	free(token);
+	return same;
 }
 
 /* Whether there is no token, or it is known to end soon, and a way to one. */
@@ -109,12 +128,14 @@ void
 token_missed(struct job *j, bool refused)
 {
 	j->waiting = false;
-	if (j->kind == JOB_FETCH) {
+	if (j->kind == JOB_FETCH && refused) {
+		fetch_held(j);
+	} else if (j->kind == JOB_FETCH) {
 		fetch_again(j, 0);
 	} else if (j->kind == JOB_TEST) {
 		test_missed(j);
 	} else if (j->kind != JOB_SEND) {
-		j->dl->profile_at = clock_mono_ms() + PROFILE_PAUSE_MS;
+		store_customer_profile_later(j->dl->st, j->customer);
 		job_free(j);
 	} else if (refused) {
 		send_held(j);
@@ -168,6 +189,8 @@ token_done(struct job *r, const struct http_answer *an)
 	    an->end == HTTP_ANSWERED && an->status < 500 && an->status != 429;
 	struct job *j;
 
+	if (refused && r->ac.ch->refresh_later != NULL)
+		refused = !r->ac.ch->refresh_later(&r->ac, an);
 	r->fresh = r->ac.ch->refreshed(&r->ac, an, clock_now_ms());
 	if (r->fresh != NULL) {
 		(void)pair_keep(dl->cf->db, r->channel, token_now(r), r->fresh);

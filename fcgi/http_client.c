@@ -345,6 +345,8 @@ http_client_start(struct http_client *c, const struct http_request *rq,
 	    headers_set(k, &rq->headers) == -1 || body_set(k, rq) == -1)
 		goto fail;
 	options_set(k, rq->url.data);
+	if (rq->total_ms > 0)
+		curl_easy_setopt(k->easy, CURLOPT_TIMEOUT_MS, rq->total_ms);
 	if (rq->into != NULL) {
 		k->filed = true;
 		k->into = *rq->into;

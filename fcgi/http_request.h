@@ -41,6 +41,7 @@ struct http_request {
 	const char *file_field; /* multipart instead of body: field, static */
 	char *file_path;        /* and the file to read; ours to free */
 	char *file_name;        /* and the name to give it; ours to free */
+	long total_ms;          /* for the whole; 0: as the client has it */
 	struct buf fields;      /* and more fields: name NUL value NUL ... */
 	const struct http_file *into; /* NULL: the answer into memory */
 };

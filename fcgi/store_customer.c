@@ -11,6 +11,9 @@
 #include "store_event.h"
 #include "store_session.h"
 
+#define PROFILE_PAUSE_MS 60000
+#define PROFILE_PAUSE_MAX_MS 86400000
+
 #define LIST_SCAN 2000 /* rows looked at for one page */
 
 /* ---- as JSON ------------------------------------------------------------ */
@@ -491,21 +494,41 @@ store_customers_bare(
 	    " FROM customers k INDEXED BY customers_bare"
 	    " CROSS JOIN customer_identities i ON i.customer_id = k.id"
 	    " CROSS JOIN channels h ON h.id = i.channel_id"
-	    " WHERE k.id > 0 AND k.name = '' AND k.deleted_at IS NULL"
+	    " WHERE k.profile_due <= :now AND k.name = '' AND k.deleted_at IS NULL"
 	    " AND k.profiled_at IS NULL"
 	    " AND h.platform = :platform AND h.state = 'ok'"
-	    " AND h.deleted_at IS NULL ORDER BY k.id DESC LIMIT :limit";
+	    " AND h.deleted_at IS NULL ORDER BY k.profile_due, k.id DESC"
+	    " LIMIT :limit";
 	struct json_object *a = json_object_new_array();
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_str(q, ":platform", platform);
 	bind_int(q, ":limit", limit);
+	bind_int(q, ":now", store_now(st));
 	if (step_list(st, q, limit, a) == -1) {
 		json_object_put(a);
 		return STORE_FAILED;
 	}
 	*out = a;
 	return STORE_DONE;
+}
+
+int
+store_customer_profile_later(struct store *st, int64_t id)
+{
+	static const char sql[] =
+	    "UPDATE customers SET profile_due = :now"
+	    " + min(max(:now - created_at, :least), :most) WHERE id = :id";
+	sqlite3_stmt *q;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":id", id);
+	bind_int(q, ":now", store_now(st));
+	bind_int(q, ":least", PROFILE_PAUSE_MS);
+	bind_int(q, ":most", PROFILE_PAUSE_MAX_MS);
+	return store_end(st, step_done(st, q));
 }
 
 int

@@ -63,10 +63,12 @@ int store_identity_follow(struct store *st, int64_t channel,
  * channel_id,external_id,conversation}] of customers without a name, for
  * looking up profiles, with the external id of their newest conversation;
  * store_customer_profiled marks that it was tried (no event unless something
- * changed).
+ * changed); store_customer_profile_later: not before a while, which is the
+ * longer the older the customer is.
  */
 int store_customers_bare(struct store *st, const char *platform, int limit,
     struct json_object **out);
+int store_customer_profile_later(struct store *st, int64_t id);
 int store_customer_profiled(
     struct store *st, int64_t id, const char *name, const char *avatar_url);
 

@@ -190,7 +190,7 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 	    " c.last_inbound_at, c.sent_since, m.kind, m.content,"
 	    " m.attachments, m.payload, (SELECT k.quote_token"
 	    "  FROM message_marks k WHERE k.message_id = m.reply_to),"
-	    " d.first_at, d.doubt"
+	    " d.first_at, d.doubt, m.sender_kind <> 'agent'"
 	    " FROM deliveries d"
 	    " JOIN messages m ON m.id = d.message_id"
 	    " JOIN conversations c ON c.id = d.conversation_id"
@@ -225,6 +225,7 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 		col_copy(q, 18, d->quote_token, sizeof d->quote_token);
 		d->first_at = col_int(q, 19);
 		d->doubt = col_int(q, 20) != 0;
+		d->by_bot = col_int(q, 21) != 0;
 		if (d->content == NULL)
 			rc = store_failed(st, "delivery", SQLITE_NOMEM);
 	}

@@ -19,6 +19,7 @@ struct delivery {
 	int64_t created_at;
 	int64_t first_at; /* its first claim, this one or one before */
 	bool doubt;       /* an earlier try may have arrived */
+	bool by_bot;      /* nobody wrote it: a program did */
 	char platform[12];
 	char conversation_external[256];
 	char customer_external[256]; /* "" if not known */

@@ -396,8 +396,11 @@ int
 store_fetch_due(struct store *st, int64_t *at)
 {
 	static const char sql[] =
-	    "SELECT due_at FROM media_fetches WHERE due_at > 0"
-	    " AND lease_until <= :now ORDER BY due_at, message_id LIMIT 1";
+	    "SELECT f.due_at FROM media_fetches f"
+	    " CROSS JOIN channels h ON h.id = f.channel_id"
+	    " WHERE f.due_at > 0 AND f.lease_until <= :now"
+	    " AND h.state = 'ok' AND h.deleted_at IS NULL"
+	    " ORDER BY f.due_at, f.message_id LIMIT 1";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":now", store_now(st));

@@ -98,12 +98,13 @@ CREATE TABLE customers(
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
   profiled_at   INTEGER,                 -- when a platform was asked for the name
+  profile_due   INTEGER NOT NULL DEFAULT 0, -- it is not asked before
   merged_into   INTEGER REFERENCES customers,
   deleted_at    INTEGER                  -- not NULL: gone for everybody
 ) STRICT;
 CREATE INDEX customers_updated ON customers(updated_at, id) WHERE deleted_at IS NULL;
 CREATE INDEX customers_here ON customers(last_seen_at) WHERE status <> 'offline';
-CREATE INDEX customers_bare ON customers(id)
+CREATE INDEX customers_bare ON customers(profile_due, id DESC)
   WHERE name = '' AND deleted_at IS NULL AND profiled_at IS NULL;
 CREATE INDEX customers_merged ON customers(merged_into) WHERE merged_into IS NOT NULL;
 

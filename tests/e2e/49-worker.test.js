@@ -4,8 +4,10 @@
 // PARLEY_DELIVERIES is how many messages (200).
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { Shop, until } from './lib/shop.js';
+import { createHmac } from 'node:crypto';
+import { Shop, sampleJson, until } from './lib/shop.js';
 import { startZalo } from '../standin/zalo.js';
+import { startTiktok } from '../standin/tiktok.js';
 
 const ACCOUNTS = 4;
 const CUSTOMERS = 10; // of each account
@@ -63,3 +65,38 @@ test('accounts are sent to side by side, conversations in order', { timeout: 300
           Array.from({ length: EACH }, (_, n) => `9${a}${c} says ${n}`));
     }
   });
+
+test('an account is asked no more in a second than its platform takes', async (t) => {
+  const PER_S = 10, MESSAGES = 40, BURST = 3;
+  const tiktok = await startTiktok();
+  const shop = await Shop.open({ worker_poll_ms: 50 });
+  t.after(async () => {
+    await shop.close();
+    await tiktok.close();
+  });
+  const { accounts } = await sampleJson('signatures.json');
+  const { channel: platform, ...own } = accounts.tiktok;
+  const channel = await shop.connect(platform, { ...own, api_base: tiktok.url });
+  for (let c = 0; c < 4; c++) {
+    const body = Buffer.from(JSON.stringify({ client_key: own.app_id, event: 'im_receive_msg',
+      create_time: Math.floor(Date.now() / 1000), user_openid: tiktok.businessId,
+      content: JSON.stringify({ timestamp: Date.now(), conversation_id: `t${c}`,
+        message_id: `in${c}`, from_user: { id: `u${c}` }, to_user: { id: tiktok.businessId },
+        from: `@u${c}`, type: 'text', text: { body: 'hi' } }) }));
+    const at = Math.floor(Date.now() / 1000);
+    const mac = createHmac('sha256', own.app_secret).update(`${at}.`).update(body).digest('hex');
+    assert.equal((await shop.call('webhook.fcgi', 'POST', `/webhooks/tiktok/${channel}`,
+      { body, headers: { 'Tiktok-Signature': `t=${at},s=${mac}` } })).status, 200);
+    await until(() => shop.conversation(`t${c}`));
+    await shop.agentSays(`t${c}`, `${c} says 0`);
+  }
+  for (let n = 1; n < MESSAGES / 4; n++)
+    await Promise.all([0, 1, 2, 3].map((c) => shop.agentSays(`t${c}`, `${c} says ${n}`)));
+  shop.worker();
+  await until(() => tiktok.sent.length >= MESSAGES);
+  // What the pace holds back cannot come earlier, however loaded we are; a
+  // second is for the way of the first one.
+  const took = tiktok.sent.at(-1).at - tiktok.sent[0].at;
+  assert.ok(took >= (MESSAGES - BURST) / PER_S * 1000 - 1000, `${MESSAGES} in ${took} ms`);
+  assert.deepEqual(tiktok.faults, []);
+});

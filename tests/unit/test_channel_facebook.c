@@ -948,6 +948,8 @@ people_may_answer_for_a_week(void **state)
 	TYPE_AFTER(24 * HOUR + 1, "MESSAGE_TAG", "HUMAN_AGENT");
 	TYPE_AFTER(7 * 24 * HOUR, "MESSAGE_TAG", "HUMAN_AGENT");
 	TYPE_AFTER(NOW, "RESPONSE", (const char *)NULL); /* never wrote */
+	out.by_bot = true; /* what it says is a human's word */
+	TYPE_AFTER(7 * 24 * HOUR, "RESPONSE", (const char *)NULL);
 #undef TYPE_AFTER
 	json_object_put(ac.config);
 }

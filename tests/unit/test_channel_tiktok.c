@@ -1031,6 +1031,35 @@ files_are_asked_for(void **state)
 	json_object_put(ac.config);
 }
 
+/* What TikTok may give another time is nothing an admin could mend. */
+static void
+refreshes_for_later_are_known(void **state)
+{
+	static const struct {
+		const char *body;
+		bool later;
+	} answers[] = { { "{\"code\":40100,\"message\":\"slow\"}", true },
+		{ "{\"code\":51065,\"message\":\"busy\"}", true },
+		{ "{\"code\":50000,\"message\":\"broken\"}", true },
+		{ "{\"code\":40002,\"message\":\"bad token\"}", false },
+		{ "{\"code\":40105,\"message\":\"revoked\"}", false },
+		{ "{\"code\":0,\"data\":{}}", false }, { "<html>", false } };
+	struct channel_account ac = account();
+	struct http_answer an;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		http_answer_init(&an);
+		an.end = HTTP_ANSWERED;
+		an.status = 200;
+		buf_puts(&an.body, answers[i].body);
+		assert_int_equal(
+		    channel_tiktok.refresh_later(&ac, &an), answers[i].later);
+		http_answer_fini(&an);
+	}
+	json_object_put(ac.config);
+}
+
 static enum channel_class
 profile_says(const char *body, struct channel_profile *pf)
 {
@@ -1042,6 +1071,7 @@ profile_says(const char *body, struct channel_profile *pf)
 	an.end = HTTP_ANSWERED;
 	an.status = 200;
 	buf_puts(&an.body, body);
+	*pf = (struct channel_profile){ .user = USER };
 	cls = channel_tiktok.profiled(&ac, &an, pf);
 	http_answer_fini(&an);
 	json_object_put(ac.config);
@@ -1069,7 +1099,9 @@ profiles_are_read(void **state)
 	assert_int_equal(
 	    profile_says("{\"code\":0,\"data\":{\"participants\":[7,"
 			 "{\"role\":\"BUSINESS_ACCOUNT\",\"id\":\"" BUSINESS
-			 "\",\"display_name\":\"Shop\"},{\"role\":"
+			 "\",\"display_name\":\"Shop\"},"
+			 "{\"id\":\"another\",\"display_name\":\"Minh\"},"
+			 "{\"role\":"
 			 "\"PERSONAL_ACCOUNT\",\"id\":\"" USER
 			 "\",\"display_name\":\"Hoa 🌸\",\"profile_image\":"
 			 "\"https://p16.example/a.webp\"}]}}",
@@ -1079,6 +1111,10 @@ profiles_are_read(void **state)
 	assert_string_equal(pf.avatar_url, "https://p16.example/a.webp");
 	assert_int_equal(
 	    profile_says("{\"code\":0,\"data\":{\"participants\":[]}}", &pf),
+	    CHANNEL_PERMANENT);
+	assert_int_equal(profile_says("{\"code\":0,\"data\":{\"participants\":["
+				      "{\"id\":\"another\"}]}}",
+			     &pf),
 	    CHANNEL_PERMANENT);
 	assert_int_equal(
 	    profile_says("{\"code\":0,\"data\":{}}", &pf), CHANNEL_PERMANENT);
@@ -1107,6 +1143,7 @@ main(void)
 		cmocka_unit_test(tokens_are_renewed),
 		cmocka_unit_test(marks_show),
 		cmocka_unit_test(files_are_asked_for),
+		cmocka_unit_test(refreshes_for_later_are_known),
 		cmocka_unit_test(profiles_are_read),
 	};
 

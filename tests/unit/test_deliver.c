@@ -85,6 +85,13 @@ row(struct fixture *f, const char *sql, const char *want)
 	sqlite3_finalize(q);
 }
 
+static void
+row_write(struct fixture *f, const char *sql)
+{
+	assert_int_equal(
+	    sqlite3_exec(f->st->db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
 /* Under a key it is tried again, and in the end it may have arrived. */
 static void
 lost_tries_end_unknown(void **state)
@@ -260,6 +267,54 @@ who_claims_twice_is_two(void **state)
 	deliver_free(dl);
 }
 
+/* A file that a token's end keeps from us waits for the next token. */
+static void
+a_refused_token_stops_files_too(void **state)
+{
+	struct fixture *f = *state;
+	struct deliver *dl = deliver_new(&cf, f->st);
+	struct message m = { .incoming = true,
+		.sender_kind = "customer",
+		.kind = "image",
+		.external_id = "pic" };
+	struct http_answer an;
+	struct job *j;
+	int64_t at;
+
+	account(f, "telegram", "telegram_bot_token", "1:a");
+	m.conversation = fixture_zalo(f, "hi", NULL);
+	m.sender_id = 1;
+	m.channel = f->zalo;
+	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
+	row_write(f, "INSERT INTO media_fetches (message_id, channel_id,"
+		     " ref, due_at) SELECT id, channel_id, 'x', 1"
+		     " FROM messages WHERE external_id = 'pic'");
+	message_fini(&m);
+	j = job_new(dl, JOB_FETCH, f->zalo);
+	j->in.fd = j->in.dir = -1;
+	assert_int_equal(
+	    store_fetch_claim(f->st, dl->by, 1000, &j->f), STORE_DONE);
+	assert_true(job_account(j));
+	token_note(j);
+	j->asks = true;
+	j->f.tries = 5; /* the last that it has */
+	http_answer_init(&an);
+	an.end = HTTP_ANSWERED;
+	an.status = 401;
+	buf_puts(&an.body, "{\"ok\":false,\"error_code\":401,"
+			   "\"description\":\"Unauthorized\"}");
+	fetch_done(j, &an);
+	http_answer_fini(&an);
+	row(f, "state FROM channels WHERE platform = 'telegram'", "reauth");
+	row(f, "lease_by IS NULL FROM media_fetches", "1");
+	store_set_now(f->st, clock_now_ms() + 1000);
+	assert_int_equal(store_fetch_due(f->st, &at), STORE_NONE);
+	assert_int_equal(
+	    store_channel_state(f->st, f->zalo, "ok", NULL), STORE_DONE);
+	assert_int_equal(store_fetch_due(f->st, &at), STORE_DONE);
+	deliver_free(dl);
+}
+
 int
 main(void)
 {
@@ -270,6 +325,7 @@ main(void)
 		STORE_TEST(a_late_refusal_does_not_stop_the_account),
 		STORE_TEST(what_is_known_is_not_called_unknown),
 		STORE_TEST(who_claims_twice_is_two),
+		STORE_TEST(a_refused_token_stops_files_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,17 @@ files_are_fetched_by_https(void **state)
 	url_is("https://a.example", NULL, NULL);
 }
 
+static void
+large_files_have_time(void **state)
+{
+	(void)state;
+	assert_int_equal(deliver_upload_ms(15000, 90000, 0), 15000);
+	assert_int_equal(deliver_upload_ms(15000, 90000, 1 << 20), 23000);
+	/* Not past the lease, whose end makes it unknown. */
+	assert_int_equal(deliver_upload_ms(15000, 90000, 25 << 20), 75000);
+	assert_int_equal(deliver_upload_ms(15000, 20000, 25 << 20), 15000);
+}
+
 int
 main(void)
 {
@@ -107,6 +118,7 @@ main(void)
 		cmocka_unit_test(five_pauses_then_the_end),
 		cmocka_unit_test(texts_come_before_files),
 		cmocka_unit_test(files_are_fetched_by_https),
+		cmocka_unit_test(large_files_have_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

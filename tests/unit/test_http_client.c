@@ -134,6 +134,36 @@ exchange(const char *url, int before_says)
 	return s;
 }
 
+/* A request with a time of its own does not take that of the client. */
+static void
+a_time_of_its_own(void **state)
+{
+	static const struct http_limits limits = {
+		.connect_ms = 2000, .total_ms = 600000, .body_max = 32
+	};
+	static const struct http_calls calls = { before, done };
+	struct http_client *c = http_client_new(&limits);
+	struct server srv = serve_times("", 1);
+	struct seen s = { .before_says = 0 };
+	struct http_request rq;
+	char url[64];
+
+	(void)state;
+	snprintf(url, sizeof(url), "http://127.0.0.1:%d/", srv.port);
+	http_request_init(&rq, "POST");
+	buf_puts(&rq.url, url);
+	buf_puts(&rq.body, "{}");
+	rq.total_ms = 300;
+	assert_int_equal(http_client_start(c, &rq, &calls, &s), 0);
+	http_request_fini(&rq);
+	for (int i = 0; i < 300 && s.done == 0; i++)
+		assert_int_equal(http_client_run(c, 100), 0);
+	assert_int_equal(s.done, 1);
+	assert_int_equal(s.end, HTTP_LOST);
+	http_client_free(c);
+	server_end(&srv);
+}
+
 static struct seen
 ask(const char *answer, int before_says)
 {
@@ -328,6 +358,7 @@ main(void)
 		cmocka_unit_test(unsent_before_it),
 		cmocka_unit_test(never_twice_by_itself),
 		cmocka_unit_test(fields_travel_with_the_file),
+		cmocka_unit_test(a_time_of_its_own),
 	};
 
 	unsetenv("http_proxy");

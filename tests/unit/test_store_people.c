@@ -283,7 +283,7 @@ test_identities(void **state)
 	struct fixture *f = *state;
 	struct customer_patch p = { .name = "" };
 	struct json_object *out;
-	int64_t a, b, thread;
+	int64_t a, b, c, thread;
 	char ext[64], name[64];
 	size_t sent;
 
@@ -327,6 +327,26 @@ test_identities(void **state)
 	    text_of(json_object_array_get_idx(out, 0), "external_id"), "u1");
 	assert_string_equal(
 	    text_of(json_object_array_get_idx(out, 0), "conversation"), "t1");
+	json_object_put(out);
+	/* Who cannot be asked for now waits longer each time, others do not. */
+	assert_int_equal(
+	    store_identity(f->st, f->zalo, "u3", NULL, &c), STORE_DONE);
+	assert_int_equal(store_customer_profile_later(f->st, c), STORE_DONE);
+	assert_int_equal(
+	    store_customers_bare(f->st, "zalo", 1, &out), STORE_DONE);
+	assert_string_equal(
+	    text_of(json_object_array_get_idx(out, 0), "external_id"), "u1");
+	json_object_put(out);
+	store_set_now(f->st, NOW + 3600000);
+	assert_int_equal(
+	    store_customers_bare(f->st, "zalo", 9, &out), STORE_DONE);
+	assert_int_equal(json_object_array_length(out), 2);
+	json_object_put(out);
+	assert_int_equal(store_customer_profile_later(f->st, c), STORE_DONE);
+	store_set_now(f->st, NOW + 7000000);
+	assert_int_equal(
+	    store_customers_bare(f->st, "zalo", 9, &out), STORE_DONE);
+	assert_int_equal(json_object_array_length(out), 1);
 	json_object_put(out);
 	sent = f->sent;
 	assert_int_equal(
