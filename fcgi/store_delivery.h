@@ -28,7 +28,8 @@ struct delivery {
 	char reply_token[512]; /* that came with the customer's newest one, not
 				  30 s ago, and was not offered yet; or "".
 				  At the first claim only */
-	int64_t last_inbound_at, sent_since;
+	int64_t last_inbound_at;
+	int64_t sent_since; /* without what waits behind it */
 	char kind[12];
 	char *content;                   /* whole text of the message; owned */
 	struct json_object *attachments; /* array or NULL; owned */

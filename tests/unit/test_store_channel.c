@@ -407,6 +407,30 @@ test_parts_in_order(void **state)
 	check_status(f, a, "failed");
 }
 
+/* What waits behind it uses up none of what may go free of charge. */
+static void
+test_free_ones(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL);
+	struct delivery_end e = { .state = "sent" };
+	struct delivery d;
+	char id[8];
+
+	for (int i = 0; i < 4; i++)
+		fixture_say(f, &f->agent, c, "hello", NULL, NULL);
+	for (int i = 1; i <= 4; i++) {
+		assert_int_equal(
+		    store_delivery_claim(f->st, f->zalo, "w", 1000, &d),
+		    STORE_DONE);
+		assert_int_equal(d.sent_since, i);
+		snprintf(id, sizeof id, "o%d", i);
+		e.external_id = id;
+		store_delivery_end(f->st, d.id, "w", &e);
+		delivery_fini(&d);
+	}
+}
+
 /* A platform has what was said when it was taken up. */
 static void
 test_edited_in_time(void **state)
@@ -837,6 +861,7 @@ main(void)
 		STORE_TEST(test_retry_and_failure),
 		STORE_TEST(test_parts_in_order),
 		STORE_TEST(test_edited_in_time),
+		STORE_TEST(test_free_ones),
 		STORE_TEST(test_leases),
 		STORE_TEST(test_receipts_first),
 		STORE_TEST(test_waits_for_echo),
