@@ -216,10 +216,12 @@ unit: $(unit_bin)
 	    $$t || fail="$$fail $${t##*/}"; done; \
 	if [ -n "$$fail" ]; then echo "failed:$$fail" >&2; exit 1; fi
 
+# Two files at once: most of their time is waiting.
 E2E ?= $(wildcard tests/e2e/*.test.js)
+E2E_JOBS ?= 2
 e2e: all
 	PARLEY_BUILD=$(abspath $(BUILD)) timeout 2400 \
-	    node --test --test-concurrency=1 $(E2E)
+	    node --test --test-concurrency=$(E2E_JOBS) $(E2E)
 
 test: deps-test
 	@$(MAKE) --no-print-directory unit
