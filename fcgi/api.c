@@ -54,6 +54,7 @@ static const struct route routes[] = {
 						WHO_MEMBER,   JSON_MAX, message_post_typing, 0 },
 	{ "PATCH",  "/api/messages/:id",	WHO_MEMBER,   JSON_MAX, message_patch, 0 },
 	{ "DELETE", "/api/messages/:id",	WHO_MEMBER,   0,        message_delete, 0 },
+	{ "POST",   "/api/messages/:id/resend",	WHO_AGENT,    JSON_MAX, message_post_resend, 0 },
 	{ "POST",   "/api/messages/:id/read",	WHO_MEMBER,   JSON_MAX, message_post_read_to, 0 },
 	{ "GET",    "/api/unread",		WHO_MEMBER,   0,        unread_get, 0 },
 

@@ -10,6 +10,7 @@
 #include "h.h"
 #include "rate.h"
 #include "store_conversation.h"
+#include "store_delivery.h"
 #include "store_message.h"
 #include "store_presence.h"
 #include "token.h"
@@ -426,6 +427,24 @@ message_delete(struct req *rq, struct rsp *rs)
 	if (h_begin(rq) == -1)
 		return h_refuse(rq, rs, STORE_FAILED);
 	rc = store_message_delete(rq->st, &rq->who, rq->id[0], &o);
+	return h_end(rq, rs, 200, rc, o);
+}
+
+/*
+ * POST /api/messages/:id/resend
+ * 200 the message: what failed or has an unknown end goes to the platform
+ * again, under the same key.  404; 409 conflict: there is nothing of it to
+ * send again.
+ */
+int
+message_post_resend(struct req *rq, struct rsp *rs)
+{
+	struct json_object *o = NULL;
+	int rc;
+
+	if (h_begin(rq) == -1)
+		return h_refuse(rq, rs, STORE_FAILED);
+	rc = store_delivery_resend(rq->st, &rq->who, rq->id[0], &o);
 	return h_end(rq, rs, 200, rc, o);
 }
 

@@ -13,6 +13,7 @@ int message_post(struct req *rq, struct rsp *rs);
 int message_post_user(struct req *rq, struct rsp *rs);
 int message_patch(struct req *rq, struct rsp *rs);
 int message_delete(struct req *rq, struct rsp *rs);
+int message_post_resend(struct req *rq, struct rsp *rs);
 int message_post_read(struct req *rq, struct rsp *rs);
 int message_post_read_to(struct req *rq, struct rsp *rs);
 int message_post_typing(struct req *rq, struct rsp *rs);

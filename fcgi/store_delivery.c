@@ -1115,7 +1115,7 @@ resend_apply(struct store *st, const struct who *who, int64_t message)
 {
 	static const char find_sql[] =
 	    "SELECT conversation_id FROM messages WHERE id = :id"
-	    " AND deleted_at IS NULL AND type = 'outgoing'";
+	    " AND deleted_at IS NULL";
 	static const char sql[] =
 	    "UPDATE deliveries SET state = 'queued', due_at = :now,"
 	    " tries = 0, error = NULL, lease_by = NULL, lease_until = NULL,"

@@ -150,6 +150,12 @@ const rows = {
   'POST /api/conversations/:id/typing': conversation('/typing', { body: { typing: true } }),
   'PATCH /api/messages/:id': message({ body: { content: 'better' } }),
   'DELETE /api/messages/:id': message({}),
+  // On the web nothing of a message is ever to be sent again.
+  'POST /api/messages/:id/resend': ['own', 'foreign', 'direct', 'group', 'missing'].map((name) => ({
+    name,
+    url: (c) => `/api/messages/${c.newest[name] ?? MISSING}/resend`,
+    expect: (who) => (sees[name].includes(who) ? 409 : 404),
+  })),
   'POST /api/messages/:id/read': ['own', 'foreign', 'direct', 'group', 'missing'].map((name) => ({
     name,
     url: (c) => `/api/messages/${c.newest[name] ?? MISSING}/read`,

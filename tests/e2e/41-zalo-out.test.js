@@ -64,6 +64,22 @@ test('an answer goes out, is echoed, received and read', async () => {
   assert.equal(zalo.sent.length, 1);
 });
 
+test('what failed is sent again when an agent says so', async () => {
+  shop.worker();
+  await shop.customerSays('10', 'hi');
+  zalo.script('message', { error: -201, message: 'no' });
+  const id = await shop.agentSays('10', 'again?');
+  await shop.reaches(id, 'failed');
+  const resend = () => shop.call('api.fcgi', 'POST', `/api/messages/${id}/resend`,
+    { body: {}, headers: { Authorization: `Bearer ${shop.agent}` } });
+  const got = await resend();
+  assert.equal(got.status, 200, got.text);
+  assert.equal(got.json.status, 'queued');
+  await shop.reaches(id, 'sent');
+  assert.deepEqual(texts(), ['again?']);
+  assert.equal((await resend()).status, 409);
+});
+
 test('answers to tap are lines where the platform has none', async () => {
   shop.worker();
   await shop.customerSays('10', 'hi');
