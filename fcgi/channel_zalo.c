@@ -20,7 +20,8 @@
 #define PAID_MS (INT64_C(7) * 24 * HOUR_MS) /* then nothing but templates */
 #define FREE_COUNT 8                        /* free messages in the free time */
 #define RATE_WAIT_S 60
-#define REFRESH_LIFE_MS (90 * 24 * HOUR_MS) /* three months, never told */
+#define REFRESH_LIFE_MS \
+	(INT64_C(90) * 24 * HOUR_MS) /* three months, never told */
 #define TOLERANCE_MAX_S (30LL * 86400)
 #define IMAGE_MAX (1 << 20) /* bytes an upload may have */
 #define FILE_MAX (5 << 20)
@@ -891,7 +892,7 @@ zalo_refreshed(const struct channel_account *ac, const struct http_answer *an,
 		? (long long)(now_ms + 1000 * life_s)
 		: 0LL);
 	json_put_str(set, "zalo_token_expires_at", at);
-	snprintf(at, sizeof(at), "%lld", (long long)(now_ms + REFRESH_LIFE_MS));
+	snprintf(at, sizeof(at), "%lld", (long long)now_ms + REFRESH_LIFE_MS);
 	json_put_str(set, "zalo_refresh_expires_at", at);
 out:
 	channel_batch_fini(&b);
