@@ -168,6 +168,8 @@ function counted() {
 		BENCH_ALLOCS: join(dir, 'pushd') };
 }
 
+const STARTS = 5;
+
 export async function fan(kinds, sizes, seconds) {
 	const b = await new Bench().start(hintsOnly);
 	try {
@@ -175,13 +177,20 @@ export async function fan(kinds, sizes, seconds) {
 		for (const kind of kinds)
 			for (const n of sizes)
 				for (const burst of [1, 100]) {
-					await b.restart();
-					const head = await b.greet(tokens);
-					const r = await b.swarm('fan', kind, n, burst, seconds,
-						b.pushdAt, b.floorAt, head, tokens);
+					// Where memory happens to lie is worth more than what is
+					// measured: several starts of both.
+					const ours = [], floor = [];
+					for (let i = 0; i < (burst === 1 ? STARTS : 1); i++) {
+						await b.restart();
+						const head = await b.greet(tokens);
+						const r = await b.swarm('fan', kind, n, burst, seconds,
+							b.pushdAt, b.floorAt, head, tokens);
+						ours.push(...r.ours);
+						floor.push(...r.floor);
+					}
 					compare(`1 event to ${n} ${kind}, ` +
 						`${burst === 1 ? 'one at a time' : 'in bursts of 100'}`,
-					r.ours, r.floor, 'us CPU', burst === 1 ? 1.05 : 0.2);
+					ours, floor, 'us CPU', burst === 1 ? 1.05 : 0.2);
 				}
 	} finally {
 		await b.stop();
