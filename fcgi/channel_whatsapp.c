@@ -456,21 +456,31 @@ text_json(const struct channel_account *ac, const struct channel_out *out)
 	return o;
 }
 
-/* How the platform calls a file: what it cannot show is a document. */
+/* What the platform shows; anything else, and what is larger, is a document. */
+static const struct {
+	const char *kind, *mimes;
+	int64_t max; /* bytes */
+} shown[] = {
+	{ "image", " image/jpeg image/png ", 5 << 20 },
+	{ "video", " video/mp4 ", 16 << 20 },
+	{ "audio", " audio/mpeg audio/mp4 audio/ogg ", 16 << 20 },
+	{ "sticker", " image/webp ", 500 << 10 },
+};
+
+/* How the platform calls a file. */
 static const char *
 media_type(const struct channel_out *out)
 {
-	static const char *const types[] = { "video", "audio", "sticker" };
-	const char *mime = out->mime != NULL ? out->mime : "";
+	char word[100];
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (strcmp(out->kind, types[i]) == 0)
-			return types[i];
-	return strcmp(out->kind, "image") == 0 &&
-		       (*mime == '\0' || strcmp(mime, "image/jpeg") == 0 ||
-			   strcmp(mime, "image/png") == 0)
-		   ? "image"
-		   : "document";
+	snprintf(
+	    word, sizeof(word), " %s ", out->mime != NULL ? out->mime : "");
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		if (strcmp(out->kind, shown[i].kind) == 0 &&
+		    out->media_size <= shown[i].max &&
+		    (out->mime == NULL || strstr(shown[i].mimes, word) != NULL))
+			return shown[i].kind;
+	return "document";
 }
 
 static struct json_object *
@@ -516,7 +526,8 @@ whatsapp_send(const struct channel_account *ac, const struct channel_out *out,
 
 	if (out->user == NULL || *out->user == '\0' ||
 	    (text ? out->text == NULL || *out->text == '\0'
-		  : out->media_url == NULL))
+		  : out->media_url == NULL ||
+			strncmp(out->media_url, "https://", 8) != 0))
 		return -1;
 	root = root_json();
 	json_put_str(root, "to", out->user);

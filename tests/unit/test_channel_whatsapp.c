@@ -405,8 +405,17 @@ requests_are_as_documented(void **state)
 	sends(&out, "'type':'document','document':{'link':"
 		    "'https://chat.example/f','filename':'giá.pdf'}");
 	out.kind = "video";
+	out.mime = "video/webm";
+	sends(&out, "'type':'document','document':{'link':"
+		    "'https://chat.example/f','filename':'giá.pdf'}");
+	out.mime = "video/mp4";
 	sends(&out, "'type':'video','video':{'link':'https://chat.example/f'}");
+	out.media_size = (16 << 20) + 1;
+	sends(&out, "'type':'document','document':{'link':"
+		    "'https://chat.example/f','filename':'giá.pdf'}");
+	out.media_size = 16 << 20;
 	out.kind = "audio";
+	out.mime = "audio/mpeg";
 	out.text = "lost";
 	sends(&out, "'type':'audio','audio':{'link':'https://chat.example/f'}");
 	out.kind = "file";
@@ -414,6 +423,8 @@ requests_are_as_documented(void **state)
 	sends(&out, "'type':'document','document':{'link':"
 		    "'https://chat.example/f','filename':'giá.pdf'}");
 
+	out.media_url = "http://chat.example/f";
+	sends(&out, NULL);
 	out.media_url = NULL;
 	sends(&out, NULL);
 	out = out_text();
