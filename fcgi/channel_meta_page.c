@@ -511,7 +511,8 @@ attachment_json(const struct channel_out *out)
 	struct json_object *at, *payload;
 	const char *type = "file";
 
-	if (out->media_url == NULL)
+	if (out->media_url == NULL ||
+	    strncmp(out->media_url, "https://", 8) != 0)
 		return NULL;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(out->kind, kinds[i]) == 0)

@@ -229,6 +229,21 @@ part_fill(struct job *j)
 	return n;
 }
 
+/*
+ * Why the adapter has no request for it: a platform that fetches files needs
+ * an https address, which is base_url's.
+ */
+static const char *
+no_way(const struct job *j)
+{
+	const char *url = j->out.media_url;
+
+	if (strcmp(j->out.kind, "text") != 0 &&
+	    (url == NULL || strncmp(url, "https://", 8) != 0))
+		return "no_address";
+	return "unsupported";
+}
+
 /* Start the request of the step that j->out is at. */
 void
 send_go(struct job *j)
@@ -247,7 +262,7 @@ send_go(struct job *j)
 	j->visible = rc == 2 || (rc == 0 && !j->ac.ch->keyed);
 	j->keyed = rc == 0 && j->ac.ch->keyed;
 	if (rc == -1) {
-		end_as(j, "failed", "unsupported");
+		end_as(j, "failed", no_way(j));
 	} else if (job_start(j, &rq) == -1) {
 		send_again(j, 0, "", "not begun");
 	}

@@ -547,6 +547,25 @@ put_attachments(const struct view *v, struct json_object *m)
 	}
 }
 
+/* Why it did not get there: our word for it, then the platform's own. */
+static void
+put_why(const struct view *v, struct json_object *m)
+{
+	const char *error = str(m, "error"), *words;
+	size_t n = strcspn(error, ":");
+	char key[64];
+	struct buf b;
+
+	snprintf(
+	    key, sizeof(key), "delivery_why.%.*s", n < 40 ? (int)n : 0, error);
+	words = view_text(v, key);
+	buf_init(&b, 4096);
+	buf_puts(&b, words);
+	buf_puts(&b, *words != '\0' ? error + n : error);
+	json_put_str(m, "why", b.len > 0 && !b.err ? b.data : NULL);
+	buf_fini(&b);
+}
+
 /* How far a message of the reader's own side got. */
 static void
 put_state(
@@ -562,6 +581,8 @@ put_state(
 		status = "sent";
 	if (eyes->customer && (failed || strcmp(status, "read") != 0))
 		status = "sent"; /* it is with us; the rest is not theirs */
+	else if (failed)
+		put_why(v, m);
 	snprintf(key, sizeof(key), "delivery.%s", status);
 	json_put_str(m, "state", view_text(v, key));
 	json_put_bool(m, "failed", strcmp(status, "failed") == 0);
@@ -697,7 +718,7 @@ words_blank_message(void)
 	static const char *const keys[] = { "day", "id", "client_id", "status",
 		"created_at", "sender", "sender_name", "note", "failed",
 		"joined", "deleted", "runs", "attachments", "iso", "clock",
-		"edited", "state", "hide_name", "side" };
+		"edited", "state", "why", "hide_name", "side" };
 
 	return blank(keys, sizeof(keys) / sizeof(keys[0]));
 }

@@ -20,7 +20,7 @@ class Tiktok extends Standin {
     super();
     Object.assign(this, { appId, appSecret, businessId, accessToken,
       refreshToken, participants, files, lifeS, refreshes: 0 });
-    this.uploads = new Set();
+    this.uploads = new Map(); // media id: bytes
   }
 
   route(method, path) {
@@ -100,8 +100,10 @@ class Tiktok extends Standin {
     const fields = [...text.matchAll(
       /name="(\w+)"\r\n\r\n([^\r]*)\r\n/g)].map((m) => [m[1], m[2]]);
     same(fields, [['business_id', this.businessId], ['media_type', 'IMAGE']]);
-    must(/name="file"; filename="/.test(text), 'a part called file');
-    return { fields };
+    const [, bytes] = /name="file"; filename="[^\r]*\r\n(?:[^\r]+\r\n)*\r\n(.*)\r\n--[^\r]*--\r\n$/s
+      .exec(text) ?? [];
+    must(bytes !== undefined, 'a part called file');
+    return { fields, bytes: Buffer.from(bytes, 'latin1') };
   }
 
   act(name, what, rq, url) {
@@ -118,7 +120,7 @@ class Tiktok extends Standin {
       return done({ app_id: this.appId, creator_id: this.businessId,
         scope: 'message.list.send,message.list.read' });
     case 'upload':
-      this.uploads.add(`ttMedia${n}`);
+      this.uploads.set(`ttMedia${n}`, what.bytes);
       return done({ media_id: `ttMedia${n}` });
     case 'download':
       return done({ download_url: `${this.url}/files/${what.media_id}` });

@@ -114,7 +114,7 @@ export class Talk {
 		$('time', li).textContent = clock(m.created_at);
 		$('.edited', li).hidden = !m.edited_at || !!m.deleted_at;
 		$('.state', li).hidden = side !== 'us' || note || !!m.deleted_at;
-		this.#state(li, m.status || 'sent', true);
+		this.#state(li, m.status || 'sent', true, m.error);
 	}
 
 	#files(li, files, m) {
@@ -216,7 +216,7 @@ export class Talk {
 	}
 
 	/* state(li, status): forward only, but for a failure and what follows it */
-	#state(li, status, force) {
+	#state(li, status, force, error) {
 		const was = li.dataset.status;
 		const stuck = was === 'failed' || was === 'unknown';
 
@@ -229,6 +229,11 @@ export class Talk {
 		li.classList.toggle('failed', status === 'failed');
 		li.classList.toggle('sending', RANK[status] === 0 && !li.dataset.id);
 		$('.state-text', li).textContent = t('delivery.' + status);
+		/* our word for why, then the platform's own */
+		const why = status === 'failed' && error ? error.replace(/^\w+/,
+		    (code) => t('delivery_why.' + code) || code) : '';
+		$('.why', li).hidden = why === '';
+		$('.why bdi', li).textContent = why;
 		for (const b of $$('.retry, .discard', li))
 			b.hidden = !(status === 'failed' && !li.dataset.id);
 	}
@@ -311,7 +316,7 @@ export class Talk {
 		this.push.on('message_status', (d) => {
 			const li = ours(d) && this.#find('id', d.message_id);
 			if (li && li.classList.contains('us'))
-				this.#state(li, d.status);
+				this.#state(li, d.status, false, d.error);
 		});
 		this.push.on('read_receipt', (d) => {
 			if (ours(d) && (page.view === 'chat' || this.among ||
