@@ -60,8 +60,6 @@ customer_asks(struct req *rq, struct rsp *rs, struct message *m)
 	int64_t wait_s, ask = 0, answer = 0;
 	int rc, waited = 1;
 
-	if ((wait_s = rate_take(rq, RATE_USER_MESSAGE, 0)) != 0)
-		return rsp_retry(rs, 429, "rate_limited", wait_s);
 	rc = conversation_of(rq, &m->conversation);
 	if (!h_good(rc))
 		return h_refuse(rq, rs, rc);
@@ -119,7 +117,7 @@ int
 ask_post(struct req *rq, struct rsp *rs)
 {
 	struct message m = { .note = false };
-	int64_t bot = 0;
+	int64_t bot = 0, wait_s;
 
 	m.content =
 	    req_text(rq, "message", 1, (size_t)rq->cf->message_chars_max,
@@ -136,6 +134,8 @@ ask_post(struct req *rq, struct rsp *rs)
 		rq->bad_field = "bot";
 	if (rq->bad_field != NULL)
 		return h_invalid(rq, rs);
+	if ((wait_s = rate_take(rq, RATE_USER_MESSAGE, 0)) != 0)
+		return rsp_retry(rs, 429, "rate_limited", wait_s);
 	return rq->who.kind == WHO_USER ? agent_asks(rq, rs, bot, m.content)
 					: customer_asks(rq, rs, &m);
 }
