@@ -167,6 +167,33 @@ address_good(void *arg, const struct addr *a, int port)
 	return fetch_addr_good(qn->bt->cf, a, port);
 }
 
+/* No answer yet: back into the queue. */
+static void
+question_again(struct question *qn)
+{
+	qn->again = true;
+	qn->due_at = clock_now_ms();
+	question_store(qn);
+}
+
+/* Whether its endpoint may be asked; else that is the answer. */
+static bool
+question_paid(struct question *qn)
+{
+	const struct conf *cf = qn->bt->cf;
+	int rc =
+	    store_bot_spend(qn->bt->st, qn->b.id, bot_day(cf, clock_now_ms()));
+
+	if (rc == STORE_FAILED) {
+		question_again(qn);
+	} else if (rc != STORE_DONE) {
+		qn->k.spent = true;
+		(void)bot_alone(cf, &qn->b, &qn->k, &qn->a);
+		question_store(qn);
+	}
+	return rc == STORE_DONE;
+}
+
 /* Put the question to the endpoint. */
 static void
 question_ask(struct question *qn)
@@ -180,9 +207,7 @@ question_ask(struct question *qn)
 	if (qn->k.message != 0 &&
 	    store_bot_history(qn->bt->st, &qn->k, bot_history_max(&qn->b) + 1,
 		&history) == STORE_FAILED) {
-		qn->again = true;
-		qn->due_at = clock_now_ms();
-		question_store(qn);
+		question_again(qn);
 		return;
 	}
 	http_request_init(&rq, "POST");
@@ -227,7 +252,7 @@ ask_begin(struct bots *bt, struct bot_ask *k)
 	buf_init(&qn->body, (size_t)bt->cf->bot_bytes_max);
 	if (bot_alone(bt->cf, &qn->b, &qn->k, &qn->a))
 		question_store(qn);
-	else
+	else if (question_paid(qn))
 		question_ask(qn);
 }
 

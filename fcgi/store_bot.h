@@ -85,26 +85,29 @@ struct bot_bounds {
 /*
  * store_bot_due(st, at): when the next ask is due; NONE: none waits.
  * store_bot_claim(st, by, lim, k): the ask that is due longest, with nothing
- * older of its conversation under way; its call is counted.  Those that need
- * no answer any more are dropped on the way.
- * store_bot_claim_of(st, by, lim, message, k): the ask of that message.
+ * older of its conversation under way.  Those that need no answer any more are
+ * dropped on the way.
  * store_bot_claim_id(st, by, lim, id, k): that ask.
+ * store_bot_spend(st, bot, day): count a call of its endpoint, before it is
+ * made; REFUSED: the day's budget is used up.
  * store_bot_again(st, by, id, due_at): put it back.
- * store_bot_expired(st, tries_max, n): leases that ran out.
+ * store_bot_expired(st, n): leases that ran out.
  */
 int store_bot_due(struct store *st, int64_t *at);
 int store_bot_claim(struct store *st, const char *by,
     const struct bot_bounds *lim, struct bot_ask *k);
 int store_bot_claim_id(struct store *st, const char *by,
     const struct bot_bounds *lim, int64_t id, struct bot_ask *k);
+int store_bot_spend(struct store *st, int64_t bot, int64_t day);
 int store_bot_again(
     struct store *st, const char *by, int64_t id, int64_t due_at);
 int store_bot_expired(struct store *st, int64_t *n);
 
 /*
  * store_bot_end(st, by, k, a, day): the answer ${a} to ${k}: its message,
- * unless somebody has taken over meanwhile; the hand-over; the notification of
- * an error.  NONE: the lease is not ours any more, nothing was stored.
+ * unless it is not wanted any more; the hand-over; the notification of an
+ * error; what it cost.  NONE: the lease is not ours any more, nothing but the
+ * cost was stored.
  */
 int store_bot_end(struct store *st, const char *by, const struct bot_ask *k,
     const struct bot_answer *a, int64_t day);

@@ -228,7 +228,37 @@ bot_ask_fini(struct bot_ask *k)
 	k->text = NULL;
 }
 
-/* Whether the ask still wants an answer, and what it asks: 1, 0, -1. */
+/*
+ * Whether an ask still wants an answer: its bot is on and at home there, the
+ * conversation is open and the bot's, the message is there.
+ */
+#define ASK_FROM                                                 \
+	" FROM bot_asks a JOIN bots b ON b.id = a.bot_id"        \
+	" LEFT JOIN messages m ON m.id = a.message_id"           \
+	" LEFT JOIN conversations c ON c.id = a.conversation_id" \
+	" LEFT JOIN bot_conversations v"                         \
+	"  ON v.conversation_id = a.conversation_id"             \
+	" LEFT JOIN bot_channels h"                              \
+	"  ON h.channel_id = c.channel_id AND h.bot_id = a.bot_id"
+#define ASK_WANTED                                                            \
+	" a.id = :id AND b.deleted_at IS NULL AND (a.message_id IS NULL"      \
+	" OR (b.state = 'on' AND v.state = 'active' AND m.deleted_at IS NULL" \
+	" AND h.bot_id IS NOT NULL AND c.merged_into IS NULL"                 \
+	" AND c.status <> 'closed'))"
+
+/* The same of one that is under way: 1, 0, -1. */
+static int
+ask_wanted(struct store *st, int64_t id)
+{
+	static const char sql[] = "SELECT 1" ASK_FROM " WHERE" ASK_WANTED;
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t one;
+
+	bind_int(q, ":id", id);
+	return step_int(st, q, &one);
+}
+
+/* What it asks, if it still wants an answer: 1, 0, -1. */
 static int
 ask_read(struct store *st, int64_t id, const struct bot_bounds *lim,
     struct bot_ask *k)
@@ -240,16 +270,8 @@ ask_read(struct store *st, int64_t id, const struct bot_bounds *lim,
 	    "  OR (b.tokens_max > 0 AND b.tokens >= b.tokens_max)),"
 	    " v.hour = :hour AND v.answers >= :most,"
 	    " coalesce(a.text, m.content, ''), coalesce(m.kind, 'text'),"
-	    " k.locale, a.message_id IS NULL OR (b.state = 'on'"
-	    "  AND v.state = 'active' AND m.deleted_at IS NULL"
-	    "  AND c.merged_into IS NULL AND c.status <> 'closed')"
-	    " FROM bot_asks a JOIN bots b ON b.id = a.bot_id"
-	    " LEFT JOIN messages m ON m.id = a.message_id"
-	    " LEFT JOIN conversations c ON c.id = a.conversation_id"
-	    " LEFT JOIN customers k ON k.id = c.customer_id"
-	    " LEFT JOIN bot_conversations v"
-	    "  ON v.conversation_id = a.conversation_id"
-	    " WHERE a.id = :id AND b.deleted_at IS NULL";
+	    " k.locale" ASK_FROM
+	    " LEFT JOIN customers k ON k.id = c.customer_id WHERE" ASK_WANTED;
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
 
@@ -258,9 +280,7 @@ ask_read(struct store *st, int64_t id, const struct bot_bounds *lim,
 	bind_int(q, ":day", lim->day);
 	bind_int(q, ":hour", store_now(st) / HOUR_MS);
 	bind_int(q, ":most", lim->hour_max);
-	if ((rc = step_row(st, q)) == 1 && col_int(q, 11) == 0)
-		rc = 0;
-	if (rc == 1) {
+	if ((rc = step_row(st, q)) == 1) {
 		k->id = id;
 		k->bot = col_int(q, 0);
 		k->message = col_int(q, 1);
@@ -280,31 +300,19 @@ ask_read(struct store *st, int64_t id, const struct bot_bounds *lim,
 		   : rc;
 }
 
-/* It is ours; a call of its endpoint is counted before it is made. */
 static int
 ask_lease(struct store *st, const char *by, const struct bot_bounds *lim,
     const struct bot_ask *k)
 {
-	static const char lease_sql[] =
+	static const char sql[] =
 	    "UPDATE bot_asks SET state = 'asking', tries = :tries,"
 	    " lease_by = :by, lease_until = :until WHERE id = :id";
-	static const char count_sql[] =
-	    "UPDATE bots SET calls = iif(day = :day, calls, 0) + 1,"
-	    " tokens = iif(day = :day, tokens, 0), day = :day"
-	    " WHERE id = :bot AND kind <> 'rules'";
-	sqlite3_stmt *q = store_stmt(st, lease_sql);
+	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":id", k->id);
 	bind_int(q, ":tries", k->tries);
 	bind_str(q, ":by", by);
 	bind_int(q, ":until", store_now(st) + lim->lease_ms);
-	if (step_done(st, q) != 1)
-		return STORE_FAILED;
-	if (k->spent || k->loop)
-		return STORE_DONE;
-	q = store_stmt(st, count_sql);
-	bind_int(q, ":bot", k->bot);
-	bind_int(q, ":day", lim->day);
 	return step_done(st, q);
 }
 
@@ -386,6 +394,28 @@ store_bot_claim_id(struct store *st, const char *by,
 	if ((rc = store_end(st, rc)) != STORE_DONE)
 		bot_ask_fini(k);
 	return rc;
+}
+
+int
+store_bot_spend(struct store *st, int64_t bot, int64_t day)
+{
+	static const char sql[] =
+	    "UPDATE bots SET calls = iif(day = :day, calls, 0) + 1,"
+	    " tokens = iif(day = :day, tokens, 0), day = :day WHERE id = :bot"
+	    " AND (day <> :day OR ((calls_max = 0 OR calls < calls_max)"
+	    "  AND (tokens_max = 0 OR tokens < tokens_max)))";
+	sqlite3_stmt *q;
+	int rc;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":bot", bot);
+	bind_int(q, ":day", day);
+	rc = step_done(st, q);
+	if (rc == STORE_DONE && store_changes(st) == 0)
+		rc = STORE_REFUSED;
+	return store_end(st, rc);
 }
 
 int
@@ -642,14 +672,14 @@ answer_name(int64_t message, char out[32])
 	snprintf(out, 32, "re:%lld", (long long)message);
 }
 
-/* A message's ask: its words, unless a person has it by now. */
+/* A message's ask: its words, unless nobody wants them by now. */
 static int
 end_message(
     struct store *st, const struct bot_ask *k, const struct bot_answer *a)
 {
 	char name[32];
 	int64_t answer = 0;
-	int rc = conversation_active(st, k->conversation);
+	int rc = ask_wanted(st, k->id);
 
 	if (rc == -1)
 		return STORE_FAILED;
@@ -680,17 +710,21 @@ int
 store_bot_end(struct store *st, const char *by, const struct bot_ask *k,
     const struct bot_answer *a, int64_t day)
 {
+	bool ours;
 	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	rc = ask_ours(st, by, k->id);
-	if (rc == STORE_DONE)
+	ours = rc == STORE_DONE;
+	if (ours)
 		rc =
 		    k->message != 0 ? end_message(st, k, a) : end_try(st, k, a);
-	if (rc == STORE_DONE && a->tokens > 0)
+	/* They are spent, whatever became of the words. */
+	if (rc != STORE_FAILED && a->tokens > 0)
 		rc = tokens_count(st, k->bot, day, a->tokens);
-	return store_end(st, rc);
+	rc = store_end(st, rc);
+	return rc == STORE_DONE && !ours ? STORE_NONE : rc;
 }
 
 /* ---- by a call of its own ----------------------------------------------- */

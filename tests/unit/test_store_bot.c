@@ -286,10 +286,96 @@ test_lease(void **state)
 	    number(
 		f, "SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
 	    1);
-	assert_int_equal(number(f, "SELECT calls FROM bots"), 2);
 	bot_answer_fini(&a);
 	bot_ask_fini(&k);
 	bot_ask_fini(&again);
+}
+
+static void
+bot_state(struct fixture *f, int64_t bot, const char *state)
+{
+	struct bot_change c = BOT_CHANGE_INIT;
+
+	c.state = state;
+	assert_int_equal(store_bot_set(f->st, bot, &c), STORE_DONE);
+}
+
+/* Nobody wants it any more: neither what waits, nor what is under way. */
+static void
+test_unwanted(void **state)
+{
+	struct fixture *f = *state;
+	struct conversation_patch p = CONVERSATION_PATCH_INIT;
+	struct bot_change home = BOT_CHANGE_INIT;
+	int64_t c = talk(f), bot = make_bot(f, "assistant", f->web, -1), m;
+	struct bot_answer a = { .text = strdup("late"), .tokens = 7 };
+	struct json_object *deleted = NULL;
+	struct bot_ask k;
+
+	p.status = "closed";
+	home.rehome = true;
+	for (int i = 0; i < 4; i++) {
+		m = say(f, &f->customer, c, "hi");
+		assert_int_equal(
+		    store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+		say(f, &f->customer, c, "and?");
+		switch (i) {
+		case 0:
+			bot_state(f, bot, "off");
+			break;
+		case 1:
+			home.nchannels = 0;
+			assert_int_equal(
+			    store_bot_set(f->st, bot, &home), STORE_DONE);
+			break;
+		case 2:
+			assert_int_equal(
+			    store_conversation_patch(f->st, &f->agent, c, &p),
+			    STORE_DONE);
+			break;
+		case 3:
+			assert_int_equal(store_message_delete(
+					     f->st, &f->customer, m, &deleted),
+			    STORE_DONE);
+			json_object_put(deleted);
+			break;
+		}
+		assert_int_equal(
+		    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_DONE);
+		bot_ask_fini(&k);
+		assert_int_equal(number(f, "SELECT count(*) FROM messages"
+					   " WHERE sender_kind = 'bot'"),
+		    0);
+		/* The one after it: only the deleted message was alone. */
+		assert_int_equal(answer(f, i < 3 ? "no" : NULL, false), i == 3);
+		bot_state(f, bot, "on");
+		home.channels = &f->web;
+		home.nchannels = 1;
+		assert_int_equal(store_bot_set(f->st, bot, &home), STORE_DONE);
+	}
+	/* What was said in vain was paid for. */
+	assert_int_equal(number(f, "SELECT tokens FROM bots"), 5 * 7);
+	bot_answer_fini(&a);
+}
+
+/* What it cost is counted, too, when a person came first. */
+static void
+test_cost(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f);
+	struct bot_answer a = { .text = strdup("late"), .tokens = 7 };
+	struct bot_ask k;
+
+	make_bot(f, "assistant", f->web, -1);
+	say(f, &f->customer, c, "hi");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	say(f, &f->agent, c, "I am here");
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_NONE);
+	assert_int_equal(number(f, "SELECT tokens FROM bots"), 7);
+	bot_answer_fini(&a);
+	bot_ask_fini(&k);
 }
 
 static void
@@ -301,10 +387,15 @@ test_budget(void **state)
 	struct bot_change ch = BOT_CHANGE_INIT;
 	struct bot_ask k;
 
+	/* To be asked costs nothing, to ask does. */
 	say(f, &f->customer, c, "1");
 	assert_true(answer(f, "one", false));
 	say(f, &f->customer, c, "2");
 	assert_true(answer(f, "two", false));
+	assert_int_equal(number(f, "SELECT calls FROM bots"), 0);
+	assert_int_equal(store_bot_spend(f->st, bot, lim.day), STORE_DONE);
+	assert_int_equal(store_bot_spend(f->st, bot, lim.day), STORE_DONE);
+	assert_int_equal(store_bot_spend(f->st, bot, lim.day), STORE_REFUSED);
 	say(f, &f->customer, c, "3");
 	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
 	assert_true(k.spent);
@@ -319,7 +410,9 @@ test_budget(void **state)
 	assert_false(k.spent);
 	assert_int_equal(store_bot_again(f->st, "w", k.id, NOW), STORE_DONE);
 	bot_ask_fini(&k);
+	assert_int_equal(store_bot_spend(f->st, bot, tomorrow.day), STORE_DONE);
 	assert_int_equal(number(f, "SELECT tokens FROM bots"), 0);
+	assert_int_equal(number(f, "SELECT calls FROM bots"), 1);
 	/* By tokens; 5 is as much as it may. */
 	ch.calls_max = 0;
 	ch.tokens_max = 5;
@@ -328,6 +421,7 @@ test_budget(void **state)
 	say(f, &f->customer, c, "4");
 	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
 	assert_true(k.spent);
+	assert_int_equal(store_bot_spend(f->st, bot, lim.day), STORE_REFUSED);
 	/* So many answers an hour, then it may be another bot. */
 	assert_true(k.loop);
 	bot_ask_fini(&k);
@@ -478,6 +572,8 @@ main(void)
 		T(test_newcomer),
 		T(test_hand_over),
 		T(test_lease),
+		T(test_unwanted),
+		T(test_cost),
 		T(test_budget),
 		T(test_say),
 		T(test_settings),
