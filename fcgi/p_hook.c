@@ -365,69 +365,113 @@ hook_post_state(struct req *rq, struct rsp *rs)
 	return back(rq, rs, changed(rq, &p), "saved");
 }
 
-/* POST /settings/webhooks/:id/test    303 back; 404; 409 too many wait. */
+/*
+ * Begin what a form with a key does once: STORE_DONE, end it with once_end;
+ * else the answer is given.
+ */
+static int
+once_open(struct req *rq, struct rsp *rs, const char **key, int *status)
+{
+	const char *url = NULL;
+	int rc;
+
+	if ((*key = req_str(rq, "key", 1, 128)) == NULL) {
+		*status = rsp_error(rs, 400, "bad_request", "key");
+		return STORE_INVALID;
+	}
+	rc = once_begin(rq, *key, &url);
+	if (rc == STORE_REPEATED)
+		*status = rsp_redirect(rs, url);
+	else if (rc != STORE_DONE)
+		*status = h_refuse(rq, rs, rc);
+	return rc;
+}
+
+/* The end of one that sends something: back, where that is said. */
+static int
+once_sent(struct req *rq, struct rsp *rs, const char *key, int rc)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/settings/webhooks/%" PRId64 "?sent=1",
+	    rq->id[0]);
+	return back(rq, rs, once_end(rq, key, rc, path), "sent");
+}
+
+/* POST /settings/webhooks/:id/test    key    303 back; 404; 409 too many wait.
+ */
 int
 hook_post_ping(struct req *rq, struct rsp *rs)
 {
+	const char *key;
 	char event_id[32];
+	int status;
 
-	return back(
-	    rq, rs, store_hook_test(rq->st, rq->id[0], event_id), "sent");
+	if (once_open(rq, rs, &key, &status) != STORE_DONE)
+		return status;
+	return once_sent(
+	    rq, rs, key, store_hook_test(rq->st, rq->id[0], event_id));
 }
 
 /*
- * POST /settings/webhooks/:id/replay    attempt
+ * POST /settings/webhooks/:id/replay    key, attempt
  * 303 back; 400; 404; 409 it is not in the log any more, or too many wait.
  */
 int
 hook_post_again(struct req *rq, struct rsp *rs)
 {
+	const char *key;
 	char event_id[32];
 	int64_t attempt;
-	int rc;
+	int status;
 
 	if (req_id(rq, "attempt", &attempt) != 1)
 		return rsp_error(rs, 400, "bad_request", "attempt");
-	rc = store_hook_replay(rq->st, rq->id[0], attempt, event_id);
-	return back(rq, rs, rc, "sent");
+	if (once_open(rq, rs, &key, &status) != STORE_DONE)
+		return status;
+	return once_sent(rq, rs, key,
+	    store_hook_replay(rq->st, rq->id[0], attempt, event_id));
 }
 
 /*
- * POST /settings/webhooks/:id/secret
- * 200 the page with a new secret, this once; 404.
+ * POST /settings/webhooks/:id/secret    key
+ * 200 the page with a new secret, this once.  The form sent again: 303 to that
+ * page, without.  404.
  */
 int
 hook_post_key(struct req *rq, struct rsp *rs)
 {
-	char secret[TOKEN_SIZE];
-	int rc;
+	char secret[TOKEN_SIZE], path[64];
+	const char *key;
+	int rc, status;
 
-	if (store_begin(rq->st) == STORE_FAILED)
-		return h_refuse(rq, rs, STORE_FAILED);
+	if (once_open(rq, rs, &key, &status) != STORE_DONE)
+		return status;
 	token_new(secret);
 	rc = store_hook_secret(rq->st, rq->id[0], secret);
 	if (h_good(rc))
 		rc = hook_note(rq, "webhook_secret", rq->id[0]);
-	rc = store_end(rq->st, rc);
+	snprintf(path, sizeof(path), "/settings/webhooks/%" PRId64, rq->id[0]);
+	rc = once_end(rq, key, rc, path);
 	rc = h_good(rc) ? hook_show(rq, rs, rq->id[0], secret, 200, NULL)
 			: h_refuse(rq, rs, rc);
 	sodium_memzero(secret, sizeof(secret));
 	return rc;
 }
 
-/* POST /settings/webhooks/:id/delete    303 to the list; 404. */
+/* POST /settings/webhooks/:id/delete    key    303 to the list; 404. */
 int
 hook_post_remove(struct req *rq, struct rsp *rs)
 {
-	int rc;
+	static const char path[] = "/settings/webhooks?saved=1";
+	const char *key;
+	int rc, status;
 
-	if (store_begin(rq->st) == STORE_FAILED)
-		return h_refuse(rq, rs, STORE_FAILED);
+	if (once_open(rq, rs, &key, &status) != STORE_DONE)
+		return status;
 	rc = store_hook_delete(rq->st, rq->id[0]);
 	if (h_good(rc))
 		rc = hook_note(rq, "webhook_deleted", rq->id[0]);
-	rc = store_end(rq->st, rc);
-	if (!h_good(rc))
-		return h_refuse(rq, rs, rc);
-	return rsp_redirect(rs, "/settings/webhooks?saved=1");
+	rc = once_end(rq, key, rc, path);
+	return h_good(rc) ? rsp_redirect(rs, path) : h_refuse(rq, rs, rc);
 }

@@ -96,7 +96,15 @@ test('an admin sets one up, tests it, sends again, switches it off, removes it',
 	assert.equal(await page.locator('#reason').count(), 0);
 	await page.click('#more summary');
 	await page.click('#new-secret');
-	assert.notEqual(await page.locator('#secret-text').textContent(), to.secrets[0]);
+	const renewed = await page.locator('#secret-text').textContent();
+	assert.notEqual(renewed, to.secrets[0]);
+	// The same form again leaves the secret that was just copied alone.
+	await page.reload();
+	assert.equal(page.url(), home);
+	assert.equal(await page.locator('#secret').count(), 0);
+	to.secrets.push(renewed);
+	await page.click('#test');
+	await to.until(() => to.calls.at(-1).body.type === 'webhook_test');
 	await page.goto(home);
 	await page.click('#edit summary');
 	await page.fill('#name', 'Ledger');
@@ -143,6 +151,42 @@ test('they read so in each language, wide and narrow', async () => {
 			await page.context().close();
 		}
 	}
+});
+
+test('a form that is sent twice acts once', async (t) => {
+	const to = await startHook();
+	t.after(() => to.close());
+	const admin = await p.agent('admin');
+	const made = (await admin.post('/api/webhooks', { name: 'Twice', url: `${to.url}/hook`,
+		types: ['note'] })).json;
+	to.secrets.push(made.secret);
+	const press = async (act, body) => {
+		const r = await admin.request('POST', `/settings/webhooks/${made.id}/${act}`, body,
+			{ 'content-type': 'application/x-www-form-urlencoded' });
+		return [r.status, r.headers.location?.replace(/^.*\/settings/, '')];
+	};
+	const tried = async () => {
+		const { items } = (await admin.get(`/api/webhooks/${made.id}/attempts`)).json;
+		return (await admin.get(`/api/webhooks/${made.id}`)).json.waiting === 0 && items;
+	};
+	const home = `/webhooks/${made.id}`;
+	for (const key of ['k1', 'k1', 'k2'])
+		assert.deepEqual(await press('test', `key=${key}`), [303, `${home}?sent=1`]);
+	await until(tried, 10_000);
+	assert.equal((await tried()).length, 2);
+	const [{ id }] = await tried();
+	for (let i = 0; i < 2; i++)
+		assert.deepEqual(await press('replay', `key=k3&attempt=${id}`), [303, `${home}?sent=1`]);
+	await until(tried, 10_000);
+	assert.equal((await tried()).length, 3);
+	assert.deepEqual(await press('secret', 'key=k4'), [200, undefined]);
+	assert.deepEqual(await press('secret', 'key=k4'), [303, home]);
+	for (const act of ['test', 'secret', 'delete'])
+		assert.deepEqual(await press(act, 'a=b'), [400, undefined]);
+	for (let i = 0; i < 2; i++)
+		assert.deepEqual(await press('delete', 'key=k5'), [303, '/webhooks?saved=1']);
+	assert.deepEqual(await press('test', 'key=k6'), [404, undefined]);
+	assert.deepEqual(to.faults, []);
 });
 
 test('nobody else sees them', async () => {
