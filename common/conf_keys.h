@@ -45,6 +45,7 @@ K(media_pool,		NUM,	"4", 1, 64, F, 0, "processes of media.fcgi: so many files go
 K(push_pool,		NUM,	"2", 1, 64, F|P, 0, "processes of api.fcgi for pushd, and connections it keeps")
 K(log_level,		WORD,	"info", 0, 0, F|P, 0, "error|warn|info|debug: how much goes to the log")
 K(locale,		WORD,	"vi", 0, 0, F|P, 0, "vi|th|en: language where the asker states none")
+K(page_refresh_s,	NUM,	"5", 2, 3600, F, 0, "pages without a script load themselves again after this, where nothing happens after up to 12 times as long")
 K(zone_minutes,		NUM,	"420", -720, 840, F, 0, "minutes east of UTC of the times in pages without a script")
 K(synchronous,		WORD,	"full", 0, 0, F, 0, "full|normal: full survives power loss, normal is faster")
 

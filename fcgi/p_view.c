@@ -194,6 +194,10 @@ view_refresh(
     struct view *v, const char *path, const char *query, int64_t active_at)
 {
 	int64_t quiet = v->rq->now_ms - active_at;
+	int64_t times = quiet < 2 * MINUTE_MS    ? 1
+			: quiet < 10 * MINUTE_MS ? 3
+			: quiet < HOUR_MS        ? 6
+						 : 12;
 	const char *mark = query[0] != '\0' ? "?" : "";
 	struct buf here;
 	bool paused = req_query(v->rq, "pause", NULL) != NULL;
@@ -207,11 +211,8 @@ view_refresh(
 	if (paused)
 		json_put_bool(v->model, "paused", true);
 	else
-		json_put_int(v->model, "refresh",
-		    quiet < 2 * MINUTE_MS    ? 5
-		    : quiet < 10 * MINUTE_MS ? 15
-		    : quiet < HOUR_MS        ? 30
-					     : 60);
+		json_put_int(
+		    v->model, "refresh", times * v->rq->cf->page_refresh_s);
 }
 
 struct json_object *

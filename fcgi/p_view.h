@@ -67,10 +67,10 @@ void view_key(struct view *v, const char *name);
 
 /*
  * view_refresh(v, path, query, active_at):
- * Let the page refresh itself where there is no script: soon after something
- * happened at ${active_at}, later and later when nothing does.  Not if the
- * reader has paused it.  ${query} is what follows "?" in the page's own
- * address, or "".
+ * Let the page refresh itself where there is no script: every page_refresh_s
+ * after something happened at ${active_at}, later and later when nothing does.
+ * Not if the reader has paused it.  ${query} is what follows "?" in the page's
+ * own address, or "".
  */
 void view_refresh(
     struct view *v, const char *path, const char *query, int64_t active_at);

@@ -97,7 +97,8 @@ for (const web of ['apache', 'lighttpd']) {
         assert.deepEqual(await shown(page),
           ['Ấm trà còn không ạ?', 'Dạ còn 3 chiếc.', 'Giao hôm nay nhé']);
         if (mode === 'cgi')
-          assert.ok((await transport(page)).includes('/api/events/poll'));
+          await until(async () => (await transport(page))
+            .includes('/api/events/poll'), undefined, 'a poll');
       });
   }
 

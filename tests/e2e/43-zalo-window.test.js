@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { launch } from './lib/chromium.js';
+import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
 import { startZalo } from '../standin/zalo.js';
 
@@ -16,7 +16,8 @@ let zalo, p, browser, hook, channel, agent;
 
 before(async () => {
   zalo = await startZalo();
-  p = await start({ conf: { worker_poll_ms: 50, webhook_wait_ms_max: 10000 } });
+  p = await start({ conf: { worker_poll_ms: 50, webhook_wait_ms_max: 10000,
+    page_refresh_s: 600 } });
   agent = await p.agent();
   const said = await p.cli('channel', 'add', '--platform', 'zalo', '--name',
     'OA', ...Object.entries({ app_id: APP, oa_id: OA, oa_secret: SECRET,
@@ -62,9 +63,7 @@ const allowPaid = (on) => p.cli('channel', 'set', '--id', channel,
   '--set', `allow_paid=${on ? 1 : 0}`);
 
 // A browser where that agent is logged in.
-async function inbox(locale, options = {}) {
-  const context = await browser.newContext({ locale, ...options });
-  const page = await context.newPage();
+async function inbox(page) {
   const { email, password } = p.logins.find((x) => x.role === 'agent');
   await page.goto(p.url + '/inbox');
   await page.fill('#email', email);
@@ -130,7 +129,7 @@ test('a plain page says it above the composer, in three languages', async () => 
   // The language is the browser's as long as the agent has chosen none.
   for (const locale of Object.keys(words)) {
     await sql(`UPDATE users SET locale = '${locale}'`);
-    const page = await inbox(locale, { javaScriptEnabled: false });
+    const page = await inbox(await plain(browser, { locale }));
     const look = async (hours, sent) => {
       await age('82', hours, sent);
       await page.goto(`${p.url}/inbox/${id}`);
@@ -158,7 +157,7 @@ test('a live page follows what arrives, and what is sent', async () => {
   const id = await conversation('83');
   await sql("UPDATE users SET locale = 'en'");
   await age('83', 200);
-  const page = await inbox('en-GB');
+  const page = await inbox(await browser.newPage({ locale: 'en-GB' }));
   const errors = [];
   page.on('pageerror', (e) => errors.push(e.message));
   await page.goto(`${p.url}/inbox/${id}`);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { launch } from './lib/chromium.js';
+import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
 import { ask } from './lib/raw.js';
 
@@ -22,9 +22,8 @@ after(async () => {
 	await p?.stop();
 });
 
-async function login(who, o = {}) {
-	const context = await browser.newContext({ javaScriptEnabled: false, ...o });
-	const page = await context.newPage();
+async function login(who, o) {
+	const page = await plain(browser, o);
 	const { email, password } = p.logins.find((x) => x.role === who);
 	await page.goto(`${p.url}/login`);
 	await page.fill('#email', email);

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { launch } from './lib/chromium.js';
+import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
 import { sampleJson } from './lib/shop.js';
 import { metaSign, startFacebook } from '../standin/facebook.js';
@@ -18,7 +18,7 @@ let p, browser, admin, accounts, fb, line;
 
 before(async () => {
 	[p, browser, fb, line, { accounts }] = await Promise.all([
-		start({ conf: { worker_poll_ms: 50 } }), launch(), startFacebook(),
+		start({ conf: { worker_poll_ms: 50, page_refresh_s: 600 } }), launch(), startFacebook(),
 		startLine(), sampleJson('signatures.json')]);
 	admin = await login('admin');
 	if (shots)
@@ -31,9 +31,8 @@ after(async () => {
 	await line?.close();
 });
 
-async function login(who, o = {}) {
-	const context = await browser.newContext({ javaScriptEnabled: false, ...o });
-	const page = await context.newPage();
+async function login(who, o) {
+	const page = await plain(browser, o);
 	const { email, password } = p.logins.find((x) => x.role === who);
 	await page.goto(`${p.url}/login`);
 	await page.fill('#email', email);
