@@ -54,7 +54,7 @@ struct load {
 		    */
 };
 
-const struct conf_key *
+static const struct conf_key *
 conf_key_find(const char *name, size_t len)
 {
 	size_t i;

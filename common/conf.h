@@ -80,7 +80,4 @@ int conf_unpack(struct conf *cf, unsigned scope, const char *p, size_t len);
  */
 int conf_find(char *out, size_t size);
 
-/* conf_key_find(name, len): the key of that name, or NULL. */
-const struct conf_key *conf_key_find(const char *name, size_t len);
-
 #endif

@@ -23,7 +23,6 @@ K(run_dir,		PATH,	"run", 1, 4096, F|P, 0, "sockets, pid files, shared maps")
 K(log_dir,		PATH,	"log", 1, 4096, F|P, 0, "log files")
 K(media_dir,		PATH,	"media", 1, 4096, F, 0, "uploaded files")
 K(www_dir,		PATH,	"../www", 1, 4096, F, 0, "pages' templates, languages, scripts")
-K(schema_dir,		PATH,	"../schema", 1, 4096, F, 0, "schema files that parley init applies")
 K(hint_socket,		PATH,	"run/hint.sock", 1, 107, F|P, 0, "where pushd takes events")
 K(api_socket,		PATH,	"run/api.sock", 1, 107, F, 0, "pool behind the web server: REST")
 K(poll_socket,		PATH,	"run/poll.sock", 1, 107, F, 0, "pool behind the web server: polling")
@@ -127,7 +126,6 @@ K(name_chars_max,	NUM,	"200", 10, 1000, F, 0, "name, subject, tag, attribute key
 K(value_chars_max,	NUM,	"2000", 10, 20000, F, 0, "attribute value, notes")
 K(attributes_max,	NUM,	"50", 1, 1000, F, 0, "attributes of a customer; tags of a thing")
 K(page_items_max,	NUM,	"200", 10, 1000, F, 0, "items of a list's page")
-K(search_ms_max,	NUM,	"2000", 100, 30000, F, 0, "time of a search or any other query")
 
 /* Files. */
 K(file_bytes_max,	NUM,	"26214400", 1024, 1073741824, F, 0, "one file")
@@ -160,9 +158,7 @@ K(hash_wait_ms_max,	NUM,	"2000", 0, 30000, F, 0, "wait for a turn to hash, then 
 K(session_idle_s,	NUM,	"43200", 60, 31536000, F, 0, "an agent's session ends unused")
 K(session_life_s,	NUM,	"2592000", 60, 31536000, F, 0, "a session ends whatever happens")
 K(token_life_s,		NUM,	"3600", 60, 2592000, F, 0, "an agent's token")
-K(ticket_life_s,	NUM,	"60", 5, 3600, F, 0, "stream ticket, good once")
 K(resume_life_s,	NUM,	"2592000", 60, 31536000, F, 0, "a visitor's resume link")
-K(reset_life_s,		NUM,	"1800", 60, 86400, F, 0, "password reset link, good once")
 
 /* Rates, token buckets. */
 K(user_message_rate_max, NUM,	"20", 1, 100000, F|P, 0, "messages of a user")

@@ -93,12 +93,6 @@ log_level(const char *name)
 	return -1;
 }
 
-int
-log_on(int level)
-{
-	return level <= lg.level;
-}
-
 /* Copy ${text} to ${out} with everything but printable UTF-8 as \xNN. */
 static size_t
 log_escape(const char *text, char *out, size_t size)

@@ -24,9 +24,6 @@ void log_reopen(void);
 /* log_level(name): the level called error, warn, info or debug; -1 if none. */
 int log_level(const char *name);
 
-/* log_on(level): whether lines of that level are written. */
-int log_on(int level);
-
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -104,12 +104,6 @@ http_client_free(struct http_client *c)
 	free(c);
 }
 
-size_t
-http_client_busy(const struct http_client *c)
-{
-	return c->busy;
-}
-
 /* Bytes of the answer; a short count makes libcurl give up. */
 static size_t
 body_in(char *p, size_t size, size_t n, void *arg)

@@ -41,9 +41,6 @@ void http_client_free(struct http_client *c);
 int http_client_start(struct http_client *c, const struct http_request *rq,
     const struct http_calls *calls, void *arg);
 
-/* http_client_busy(c): requests begun whose ${done} has not been called. */
-size_t http_client_busy(const struct http_client *c);
-
 /*
  * http_client_run(c, wait_ms):
  * Move bytes for at most ${wait_ms}, calling back what ended; returns at the

@@ -75,7 +75,13 @@ allow_add(struct buf *b, const char *method)
 		allow_add(b, "HEAD");
 }
 
-const struct route *
+/*
+ * The route for the request's method and path, its parameters put into
+ * ${rq}->id and arg.  NULL with ${*allow} = "" if no route has the path, or
+ * the methods it does have ("GET, HEAD, POST"), in ${rq}'s memory.  A literal
+ * segment wins over a parameter.
+ */
+static const struct route *
 route_find(
     const struct route *routes, size_t n, struct req *rq, const char **allow)
 {

@@ -51,16 +51,6 @@ struct route {
 };
 
 /*
- * route_find(routes, n, rq, allow):
- * The route for the request's method and path, its parameters put into
- * ${rq}->id and arg.  NULL with ${*allow} = "" if no route has the path, or
- * the methods it does have ("GET, HEAD, POST"), in ${rq}'s memory.  A literal
- * segment wins over a parameter.
- */
-const struct route *route_find(
-    const struct route *routes, size_t n, struct req *rq, const char **allow);
-
-/*
  * route_run(routes, n, rq, rs, read_body):
  * Everything between a parsed head and a finished answer: OPTIONS, 404, 405,
  * limits, authentication, body, handler.  ${read_body} fetches at most

@@ -82,7 +82,8 @@ rsp_sentence(const char *code)
 	return "The request was refused.";
 }
 
-const char *
+/* The words behind a status number. */
+static const char *
 rsp_reason(int status)
 {
 	static const struct {
@@ -421,7 +422,8 @@ rsp_cookie(struct rsp *rs, const char *name, const char *value, int64_t age_s)
 	    secure ? "; Secure" : "", age);
 }
 
-void
+/* The CORS headers for this request. */
+static void
 rsp_cors(struct rsp *rs)
 {
 	struct req *rq = rs->rq;

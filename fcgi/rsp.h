@@ -91,9 +91,6 @@ void rsp_cookie(
 /* rsp_sentence(code): the human sentence of an error code. */
 const char *rsp_sentence(const char *code);
 
-/* rsp_reason(status): the words behind a status number. */
-const char *rsp_reason(int status);
-
 /* For serve.c and tests. */
 void rsp_init(struct rsp *rs, struct req *rq);
 void rsp_fini(struct rsp *rs);
@@ -106,9 +103,6 @@ void rsp_reset(struct rsp *rs);
  * Write the CGI head (Status: first, ends with the empty line) into ${out}.
  */
 void rsp_head(struct rsp *rs, struct buf *out);
-
-/* rsp_cors(rs): the CORS headers for this request (security.md C4). */
-void rsp_cors(struct rsp *rs);
 
 /*
  * rsp_page_error: how an error looks on a ROUTE_PAGE route; pages.c may set

@@ -1042,30 +1042,6 @@ out:
 /* ---- keeping house ------------------------------------------------------ */
 
 int
-store_backup(struct store *st, const char *path)
-{
-	static const char sql[] = "VACUUM INTO :path";
-	sqlite3_stmt *q = NULL;
-	mode_t mask;
-	int rc;
-
-	if (access(path, F_OK) == 0) {
-		errno = EEXIST;
-		log_sys("store backup");
-		return STORE_REFUSED;
-	}
-	rc = sqlite3_prepare_v2(st->db, sql, -1, &q, NULL);
-	if (rc != SQLITE_OK)
-		return store_failed(st, "backup", rc);
-	bind_str(q, ":path", path);
-	mask = umask(077);
-	rc = sqlite3_step(q);
-	umask(mask);
-	sqlite3_finalize(q);
-	return rc == SQLITE_DONE ? STORE_DONE : store_failed(st, "backup", rc);
-}
-
-int
 store_checkpoint(struct store *st, bool truncate)
 {
 	int rc;
@@ -1246,11 +1222,4 @@ json_pick(struct json_object *o, const char *const *keys)
 		if (json_object_object_get_ex(o, *keys, &v))
 			json_put(out, *keys, json_object_get(v));
 	return out;
-}
-
-void
-public_put(struct json_object *o)
-{
-	if (o != EVENT_SAME)
-		json_object_put(o);
 }

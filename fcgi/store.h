@@ -140,9 +140,6 @@ void store_read_end(struct store *st);
  */
 void store_idle(struct store *st);
 
-/* store_backup(st, path): a consistent copy in one file, 0600. */
-int store_backup(struct store *st, const char *path);
-
 /* store_checkpoint(st, truncate): under the write lock; the worker's. */
 int store_checkpoint(struct store *st, bool truncate);
 

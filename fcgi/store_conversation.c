@@ -330,12 +330,26 @@ put_parts(struct store *st, const struct who *who, struct json_object *o,
 	return 0;
 }
 
+/* What the customer gets of conversation_json. */
+static struct json_object *
+conversation_public(struct json_object *o)
+{
+	static const char *const keys[] = { "id", "type", "platform",
+		"customer", "subject", "status", "last_message",
+		"last_message_at", "unread_count", "created_at", "updated_at",
+		NULL };
+
+	return json_pick(o, keys);
+}
+
 /*
- * One conversation in several plain statements: a process that answers one
+ * One conversation in the asker's form; ${who} NULL: for events, without
+ * anybody's unread count and without the reply window, which agents get.
+ * In several plain statements: a process that answers one
  * request (CGI) spends more on preparing them than on running them, and one
  * with all of it in subqueries took twice as long.
  */
-int
+static int
 conversation_json(struct store *st, const struct who *who, int64_t id,
     struct json_object **out)
 {
@@ -389,17 +403,6 @@ conversation_json(struct store *st, const struct who *who, int64_t id,
 	}
 	stmt_end(q);
 	return rc;
-}
-
-struct json_object *
-conversation_public(struct json_object *o)
-{
-	static const char *const keys[] = { "id", "type", "platform",
-		"customer", "subject", "status", "last_message",
-		"last_message_at", "unread_count", "created_at", "updated_at",
-		NULL };
-
-	return json_pick(o, keys);
 }
 
 int

@@ -374,7 +374,8 @@ store_customer_delete(struct store *st, const struct who *who, int64_t id)
 
 /* ---- identities --------------------------------------------------------- */
 
-int
+/* Whose it is, without making one. */
+static int
 store_identity_find(
     struct store *st, int64_t channel, const char *external, int64_t *customer)
 {

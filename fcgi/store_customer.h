@@ -48,9 +48,6 @@ int store_customer_name(struct store *st, int64_t id, char *name, size_t size);
  */
 int store_identity(struct store *st, int64_t channel, const char *external,
     const struct customer_patch *p, int64_t *customer);
-/* store_identity_find: without making one. */
-int store_identity_find(
-    struct store *st, int64_t channel, const char *external, int64_t *customer);
 /* store_identity_of: how the customer is called on that channel. */
 int store_identity_of(struct store *st, int64_t channel, int64_t customer,
     char *external, size_t size);

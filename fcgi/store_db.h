@@ -178,9 +178,6 @@ int64_t store_event_next(struct store *st);
  */
 int store_synchronous(struct store *st, bool full);
 
-/* public_put(o): free an object that may be EVENT_SAME. */
-void public_put(struct json_object *o);
-
 /* The parts of conversations that messages and deliveries need. */
 struct conversation;
 
@@ -190,15 +187,6 @@ struct conversation;
  */
 int conversation_rooms(struct store *st, const struct conversation *c,
     bool public, struct rooms *r);
-/*
- * conversation_json(st, who, id, out): in the asker's form; ${who} NULL: for
- * events, without anybody's unread count and without the reply window, which
- * agents get.  conversation_public: what the
- * customer gets of that.
- */
-int conversation_json(struct store *st, const struct who *who, int64_t id,
-    struct json_object **out);
-struct json_object *conversation_public(struct json_object *o);
 /*
  * conversation_event(st, who, id, type, changed): one with the whole
  * conversation; takes ${changed} (NULL: none).

@@ -646,36 +646,20 @@ events_read(struct store *st, const struct who *who, const char *room,
 	return rc;
 }
 
-static int
-events_json(struct store *st, const struct who *who, const char *room,
-    int64_t after, int64_t upto, int limit, struct json_object **out,
-    struct log_page *pg)
+int
+store_events_since(struct store *st, const struct who *who, int64_t after,
+    int64_t upto, int limit, struct json_object **out, struct log_page *pg)
 {
 	struct give_json g = { .items = json_object_new_array(), .who = who };
 	int rc;
 
 	who_self(who, g.self);
-	rc = events_read(st, who, room, after, upto, limit, give_json, &g, pg);
+	rc = events_read(st, who, NULL, after, upto, limit, give_json, &g, pg);
 	if (rc == STORE_DONE)
 		*out = g.items;
 	else
 		json_object_put(g.items);
 	return rc;
-}
-
-int
-store_events_since(struct store *st, const struct who *who, int64_t after,
-    int64_t upto, int limit, struct json_object **out, struct log_page *pg)
-{
-	return events_json(st, who, NULL, after, upto, limit, out, pg);
-}
-
-int
-store_events_room(struct store *st, const struct who *who, const char *room,
-    int64_t after, int64_t upto, int limit, struct json_object **out,
-    struct log_page *pg)
-{
-	return events_json(st, who, room, after, upto, limit, out, pg);
 }
 
 int
@@ -810,12 +794,12 @@ log_epoch(char out[40])
 }
 
 /*
- * Within a transaction: a life that begins above all that was.  If ${lost}
- * ids may have been handed out that nobody remembers: none of them is later
- * than now, unless ids ran ahead of the clock.
+ * Within a transaction: a life that begins above all that was.  Ids may have
+ * been handed out that nobody remembers: none of them is later than now,
+ * unless ids ran ahead of the clock.
  */
 static int
-life_begin(struct store *st, bool clean, bool lost)
+life_begin(struct store *st, bool clean)
 {
 	static const char close_sql[] =
 	    "UPDATE log_lives SET top = :last WHERE base ="
@@ -830,7 +814,7 @@ life_begin(struct store *st, bool clean, bool lost)
 
 	if ((base = store_event_next(st)) == -1)
 		return STORE_FAILED;
-	if (lost && base > store_now(st))
+	if (base > store_now(st))
 		base += LOST_IDS;
 	q = store_stmt(st, close_sql);
 	bind_int(q, ":last", st->last);
@@ -852,15 +836,6 @@ life_begin(struct store *st, bool clean, bool lost)
 		return STORE_FAILED;
 	log_info("log new_life base=%lld", (long long)base);
 	return STORE_DONE;
-}
-
-int
-store_log_new_life(struct store *st)
-{
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	return store_end(
-	    st, life_begin(st, st->mode == STORE_MODE_FULL, false));
 }
 
 int
@@ -949,7 +924,7 @@ store_log_boot(struct store *st)
 	if (boot_state(st, &other, &clean) == -1 || store_log_load(st) == -1)
 		rc = STORE_FAILED;
 	if (rc == STORE_DONE && other && !clean)
-		rc = life_begin(st, !normal, true);
+		rc = life_begin(st, !normal);
 	if (rc == STORE_DONE)
 		rc = boot_write(st, other ? !normal : clean && !normal);
 	if (store_end(st, rc) != STORE_DONE)

@@ -66,14 +66,10 @@ struct log_page {
  * Events with id > ${after} (and <= ${upto}, unless 0) that ${who} may see now,
  * oldest first, at most ${limit}: returns new [{type,data,timestamp,id}],
  * ${data} in the asker's form, id a string.  Does not judge the cursor:
- * store_cursor does.  store_events_room gives only those of one room, e.g.
- * "conversation:12", whose right to see it the caller has checked.
+ * store_cursor does.
  */
 int store_events_since(struct store *st, const struct who *who, int64_t after,
     int64_t upto, int limit, struct json_object **out, struct log_page *pg);
-int store_events_room(struct store *st, const struct who *who, const char *room,
-    int64_t after, int64_t upto, int limit, struct json_object **out,
-    struct log_page *pg);
 
 /*
  * store_events_raw(st, after, limit, out, pg):
@@ -108,11 +104,9 @@ int store_log_purge(
     struct store *st, int64_t keep_ms, int64_t keep_n, int64_t *done);
 
 /*
- * store_log_new_life(st): close the life and begin another: after a restore.
  * store_log_clean(st): at an orderly stop, when no other writer runs: from
  * here a power cut loses nothing.
  */
-int store_log_new_life(struct store *st);
 int store_log_clean(struct store *st);
 
 #endif

@@ -839,42 +839,6 @@ store_message_edit(struct store *st, const struct who *who, int64_t id,
 	return rc;
 }
 
-static int
-edits_list(struct store *st, int64_t id, struct json_object *a)
-{
-	static const char sql[] =
-	    "SELECT version AS version, content AS content,"
-	    " edited_at AS edited_at, edited_by AS edited_by"
-	    " FROM message_edits WHERE message_id = :id ORDER BY version";
-	sqlite3_stmt *q = store_stmt(st, sql);
-
-	bind_int(q, ":id", id);
-	return step_list(st, q, 1000, a) == -1 ? STORE_FAILED : STORE_DONE;
-}
-
-int
-store_message_edits(struct store *st, const struct who *who, int64_t id,
-    struct json_object **out)
-{
-	struct json_object *a = json_object_new_array();
-	struct message_row m;
-	int rc;
-
-	if (store_read(st) == -1) {
-		json_object_put(a);
-		return STORE_FAILED;
-	}
-	rc = message_may(st, who, id, &m, NULL);
-	if (rc == STORE_DONE)
-		rc = edits_list(st, id, a);
-	store_read_end(st);
-	if (rc == STORE_DONE)
-		*out = a;
-	else
-		json_object_put(a);
-	return rc;
-}
-
 /* ---- deleting ----------------------------------------------------------- */
 
 /*

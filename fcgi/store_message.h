@@ -87,14 +87,11 @@ int store_messages(struct store *st, const struct who *who,
  * a text, or taken up to be sent to its platform.  store_message_delete:
  * content, attachments, history, the texts in events already logged, in the raw
  * webhook and in its deliveries go in one transaction; message_deleted.
- * REPEATED: it was. store_message_edits: returns new
- * [{version,content,edited_at,edited_by}].
+ * REPEATED: it was.
  */
 int store_message_edit(struct store *st, const struct who *who, int64_t id,
     const char *content, size_t len, struct json_object **out);
 int store_message_delete(struct store *st, const struct who *who, int64_t id,
-    struct json_object **out);
-int store_message_edits(struct store *st, const struct who *who, int64_t id,
     struct json_object **out);
 
 /* By the platform's id: NONE if unknown, REPEATED if nothing changed. */

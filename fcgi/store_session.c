@@ -86,16 +86,6 @@ store_session_get(struct store *st, int64_t id, struct session *s)
 }
 
 int
-store_session_find(struct store *st, const char *hash, struct session *s)
-{
-	static const char sql[] = SESSION_COLUMNS " WHERE s.hash = :hash";
-	sqlite3_stmt *q = store_stmt(st, sql);
-
-	bind_str(q, ":hash", hash);
-	return session_row(st, q, s);
-}
-
-int
 store_session_touch(struct store *st, struct session *s)
 {
 	static const char sql[] =
@@ -115,25 +105,6 @@ store_session_touch(struct store *st, struct session *s)
 	if (rc == STORE_DONE)
 		s->seen_at = now;
 	return rc;
-}
-
-int
-store_session_rekey(struct store *st, int64_t id, const char *hash)
-{
-	static const char sql[] = "UPDATE sessions SET hash = :hash"
-				  " WHERE id = :id AND ended_at IS NULL";
-	sqlite3_stmt *q;
-	int rc;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, sql);
-	bind_str(q, ":hash", hash);
-	bind_int(q, ":id", id);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
 }
 
 /* ---- ending ------------------------------------------------------------- */
@@ -408,23 +379,4 @@ store_link_find(struct store *st, const char *hash, int64_t *customer,
 	}
 	stmt_end(q);
 	return rc;
-}
-
-int
-store_link_end(struct store *st, const char *hash)
-{
-	static const char sql[] = "UPDATE resume_links SET ended_at = :now"
-				  " WHERE hash = :hash AND ended_at IS NULL";
-	sqlite3_stmt *q;
-	int rc;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, sql);
-	bind_str(q, ":hash", hash);
-	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
 }

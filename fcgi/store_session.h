@@ -28,20 +28,13 @@ struct session {
 int store_session_add(struct store *st, struct session *s);
 
 /*
- * store_session_get(st, id, s) / store_session_find(st, hash, s):
+ * store_session_get(st, id, s):
  * Ended and expired ones are found too: judge by ended_at, expires_at, gone.
  */
 int store_session_get(struct store *st, int64_t id, struct session *s);
-int store_session_find(struct store *st, const char *hash, struct session *s);
 
 /* store_session_touch(st, s): seen_at, written at most once a minute. */
 int store_session_touch(struct store *st, struct session *s);
-
-/*
- * store_session_rekey(st, id, hash): another secret for the same session (a
- * change of rights); the old one is worth nothing.
- */
-int store_session_rekey(struct store *st, int64_t id, const char *hash);
 
 /*
  * store_session_end(st, id) / store_session_end_user(st, user, except) /
@@ -76,6 +69,5 @@ int store_link_add(struct store *st, const char *hash, int64_t customer,
     int64_t conversation, int64_t expires_at);
 int store_link_find(struct store *st, const char *hash, int64_t *customer,
     int64_t *conversation);
-int store_link_end(struct store *st, const char *hash);
 
 #endif

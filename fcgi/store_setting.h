@@ -8,8 +8,6 @@
 /* store_setting_get(st, key, out): returns new the JSON value. */
 int store_setting_get(
     struct store *st, const char *key, struct json_object **out);
-int store_setting_set(
-    struct store *st, const char *key, struct json_object *value);
 
 /*
  * store_audit(st, who, address, action, object, detail):
@@ -18,8 +16,5 @@ int store_setting_set(
  */
 int store_audit(struct store *st, const struct who *who, const char *address,
     const char *action, const char *object, struct json_object *detail);
-/* Newest first, pg->before: {id,at,who,address,action,object,detail}. */
-int store_audit_list(
-    struct store *st, const struct store_page *pg, struct json_object **out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Users and teams. */
+/* Users: agents and admins. */
 #include "store_user.h"
 
 #include <stdio.h>
@@ -280,72 +280,4 @@ store_user_count(struct store *st, int64_t *n)
 	static const char sql[] = "SELECT count(*) FROM users";
 
 	return step_int(st, store_stmt(st, sql), n);
-}
-
-/* ---- teams -------------------------------------------------------------- */
-
-int
-store_team_add(struct store *st, const char *name, int64_t *id)
-{
-	static const char sql[] =
-	    "INSERT INTO teams (name, created_at) VALUES (:name, :now)"
-	    " ON CONFLICT DO NOTHING RETURNING id";
-	sqlite3_stmt *q;
-	int rc;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, sql);
-	bind_str(q, ":name", name);
-	bind_int(q, ":now", store_now(st));
-	rc = step_int(st, q, id);
-	return store_end(st, rc == 0 ? STORE_REFUSED : rc);
-}
-
-int
-store_team_member(struct store *st, int64_t team, int64_t user, bool in)
-{
-	static const char in_sql[] =
-	    "INSERT OR IGNORE INTO team_members (team_id, user_id)"
-	    " SELECT t.id, u.id FROM teams t, users u"
-	    " WHERE t.id = :team AND u.id = :user";
-	static const char out_sql[] =
-	    "DELETE FROM team_members WHERE team_id = :team"
-	    " AND user_id = :user";
-	sqlite3_stmt *q;
-	int rc;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, in ? in_sql : out_sql);
-	bind_int(q, ":team", team);
-	bind_int(q, ":user", user);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
-}
-
-int
-store_teams(struct store *st, struct json_object **out)
-{
-	static const char sql[] =
-	    "SELECT t.id AS \"#id\", t.name AS name,"
-	    " (SELECT json_group_array(CAST(tm.user_id AS TEXT))"
-	    "  FROM team_members tm WHERE tm.team_id = t.id) AS \"[members\""
-	    " FROM teams t WHERE t.id > 0 ORDER BY t.id LIMIT 1000";
-	struct json_object *items = json_object_new_array();
-	int rc;
-
-	if (store_read(st) == -1) {
-		json_object_put(items);
-		return STORE_FAILED;
-	}
-	rc = step_list(st, store_stmt(st, sql), 1000, items);
-	if (rc == -1)
-		json_object_put(items);
-	else
-		rc = list_json(st, items, NULL, out);
-	store_read_end(st);
-	return rc;
 }

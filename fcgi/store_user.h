@@ -4,7 +4,7 @@
 #include "store.h"
 #include "limits.h"
 
-/* Users (agents and admins), teams, their presence. */
+/* Users (agents and admins). */
 
 /* What logging in and acting need.  Texts are whole: the limits bound them. */
 struct user {
@@ -53,10 +53,5 @@ int store_users(struct store *st, const struct who *who,
 
 /* store_user_count(st, n): how many there are. */
 int store_user_count(struct store *st, int64_t *n);
-
-/* Teams: [{id,name,members[]}], by id. */
-int store_team_add(struct store *st, const char *name, int64_t *id);
-int store_team_member(struct store *st, int64_t team, int64_t user, bool in);
-int store_teams(struct store *st, struct json_object **out);
 
 #endif

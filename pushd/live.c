@@ -424,7 +424,8 @@ on_caught_up(void *arg, enum replay_end how, int64_t cursor)
 
 static const struct replay_ops replay_ops = { on_missed, on_caught_up };
 
-int
+/* Have what it missed ready, for live_go.  -1: no memory. */
+static int
 live_replay(struct live *v, int64_t cursor)
 {
 	v->work->replay = replay_new(&live_push(v)->replays, &v->sub,

@@ -110,12 +110,6 @@ void live_joins_ask(struct live *v);
 /* live_become(v, id): the client is ${id}, in its rooms.  -1: no memory. */
 int live_become(struct live *v, struct ident *id, int unlimited);
 
-/*
- * live_replay(v, cursor):
- * Have what it missed ready, for live_go.  -1: no memory.
- */
-int live_replay(struct live *v, int64_t cursor);
-
 /* live_typed_old(v): forget where it has not typed for long. */
 void live_typed_old(struct live *v);
 

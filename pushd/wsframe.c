@@ -12,7 +12,8 @@
 
 enum { IN_HEAD, IN_PAYLOAD, IN_NOTHING };
 
-int
+/* Whether a peer may send this close code. */
+static int
 wsframe_code_ok(int code)
 {
 	return (code >= 1000 && code <= 1003) ||

@@ -91,7 +91,4 @@ int wsframe_adopt(struct wsframe *w, struct carry_in *in);
 size_t wsframe_head(
     unsigned char out[WSFRAME_HEAD_MAX], int opcode, size_t len);
 
-/* wsframe_code_ok(code): whether a peer may send this close code. */
-int wsframe_code_ok(int code);
-
 #endif

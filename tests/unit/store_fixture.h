@@ -66,6 +66,29 @@ fixture_emit(void *arg, const struct event *e)
 	}
 }
 
+/* Some SQL of the test's own. */
+static inline void
+fixture_sql(struct fixture *f, const char *sql)
+{
+	assert_int_equal(
+	    sqlite3_exec(f->st->db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* The number in its first row; -1 if there is none. */
+static inline int64_t
+fixture_count(struct store *st, const char *sql)
+{
+	sqlite3_stmt *q;
+	int64_t n = -1;
+
+	assert_int_equal(
+	    sqlite3_prepare_v2(st->db, sql, -1, &q, NULL), SQLITE_OK);
+	if (sqlite3_step(q) == SQLITE_ROW)
+		n = sqlite3_column_int64(q, 0);
+	sqlite3_finalize(q);
+	return n;
+}
+
 static inline int64_t
 fixture_user(struct fixture *f, const char *name, bool admin, struct who *w)
 {

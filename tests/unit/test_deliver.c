@@ -85,13 +85,6 @@ row(struct fixture *f, const char *sql, const char *want)
 	sqlite3_finalize(q);
 }
 
-static void
-row_write(struct fixture *f, const char *sql)
-{
-	assert_int_equal(
-	    sqlite3_exec(f->st->db, sql, NULL, NULL, NULL), SQLITE_OK);
-}
-
 /* Under a key it is tried again, and in the end it may have arrived. */
 static void
 lost_tries_end_unknown(void **state)
@@ -286,9 +279,9 @@ a_refused_token_stops_files_too(void **state)
 	m.sender_id = 1;
 	m.channel = f->zalo;
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
-	row_write(f, "INSERT INTO media_fetches (message_id, channel_id,"
-		     " ref, due_at) SELECT id, channel_id, 'x', 1"
-		     " FROM messages WHERE external_id = 'pic'");
+	fixture_sql(f, "INSERT INTO media_fetches (message_id, channel_id,"
+		       " ref, due_at) SELECT id, channel_id, 'x', 1"
+		       " FROM messages WHERE external_id = 'pic'");
 	message_fini(&m);
 	j = job_new(dl, JOB_FETCH, f->zalo);
 	j->in.fd = j->in.dir = -1;

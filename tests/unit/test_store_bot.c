@@ -10,20 +10,6 @@ static const struct bot_bounds lim = {
 };
 
 static int64_t
-number(struct fixture *f, const char *sql)
-{
-	sqlite3_stmt *q;
-	int64_t n = -1;
-
-	assert_int_equal(
-	    sqlite3_prepare_v2(f->st->db, sql, -1, &q, NULL), SQLITE_OK);
-	if (sqlite3_step(q) == SQLITE_ROW)
-		n = sqlite3_column_int64(q, 0);
-	sqlite3_finalize(q);
-	return n;
-}
-
-static int64_t
 make_bot(struct fixture *f, const char *kind, int64_t channel, int64_t calls)
 {
 	struct bot_change c = BOT_CHANGE_INIT;
@@ -45,7 +31,8 @@ talk(struct fixture *f)
 	int64_t c = fixture_talk(f, &f->customer);
 
 	assert_int_equal(
-	    number(f, "SELECT channel_id FROM conversations"), f->web);
+	    fixture_count(f->st, "SELECT channel_id FROM conversations"),
+	    f->web);
 	return c;
 }
 
@@ -90,7 +77,8 @@ test_ask(void **state)
 
 	/* Nobody listens yet. */
 	say(f, &f->customer, c, "hi");
-	assert_int_equal(number(f, "SELECT count(*) FROM bot_asks"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM bot_asks"), 0);
 	bot = make_bot(f, "rules", f->web, -1);
 	m = say(f, &f->customer, c, "Giá?");
 	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
@@ -117,8 +105,8 @@ test_ask(void **state)
 	bot_answer_fini(&a);
 	bot_ask_fini(&k);
 	assert_int_equal(
-	    number(
-		f, "SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
+	    fixture_count(f->st,
+		"SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
 	    1);
 	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
 	assert_true(k.greeted);
@@ -139,7 +127,8 @@ test_ask(void **state)
 	/* Its own words, echoes and notes ask nobody. */
 	assert_int_equal(store_message_add(f->st, NULL, &e), STORE_DONE);
 	message_fini(&e);
-	assert_int_equal(number(f, "SELECT count(*) FROM bot_asks"), 2);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM bot_asks"), 2);
 }
 
 static void
@@ -158,7 +147,8 @@ test_standby(void **state)
 	make_bot(f, "rules", f->web, -1);
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
 	message_fini(&m);
-	assert_int_equal(number(f, "SELECT count(*) FROM bot_asks"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM bot_asks"), 0);
 }
 
 static void
@@ -186,8 +176,8 @@ test_take_over(void **state)
 	say(f, &f->customer, c, "good");
 	assert_false(answer(f, "no", false));
 	assert_int_equal(
-	    number(
-		f, "SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
+	    fixture_count(f->st,
+		"SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
 	    0);
 
 	/* Until it is closed, and written into again. */
@@ -205,8 +195,9 @@ test_take_over(void **state)
 	assert_non_null(strstr(f->data, "\"assignee_id\",\"bot\""));
 	say(f, &f->customer, c, "to whom?");
 	assert_false(answer(f, "no", false));
-	assert_int_equal(number(f, "SELECT count(*) FROM bot_conversations"
-				   " WHERE reason = 'assigned'"),
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM bot_conversations"
+				 " WHERE reason = 'assigned'"),
 	    1);
 }
 
@@ -247,7 +238,9 @@ test_hand_over(void **state)
 	assert_int_equal(f->sent, sent + 1);
 	assert_false(answer(f, "no", false));
 	assert_int_equal(
-	    number(f, "SELECT handed_by = 'bot:1' FROM bot_conversations"), 1);
+	    fixture_count(
+		f->st, "SELECT handed_by = 'bot:1' FROM bot_conversations"),
+	    1);
 
 	/* The same trouble is not told again for an hour. */
 	c = fixture_talk(f, &f->stranger);
@@ -283,8 +276,8 @@ test_lease(void **state)
 	assert_int_equal(
 	    store_bot_end(f->st, "x", &again, &a, lim.day), STORE_DONE);
 	assert_int_equal(
-	    number(
-		f, "SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
+	    fixture_count(f->st,
+		"SELECT count(*) FROM messages WHERE sender_kind = 'bot'"),
 	    1);
 	bot_answer_fini(&a);
 	bot_ask_fini(&k);
@@ -343,8 +336,9 @@ test_unwanted(void **state)
 		assert_int_equal(
 		    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_DONE);
 		bot_ask_fini(&k);
-		assert_int_equal(number(f, "SELECT count(*) FROM messages"
-					   " WHERE sender_kind = 'bot'"),
+		assert_int_equal(
+		    fixture_count(f->st, "SELECT count(*) FROM messages"
+					 " WHERE sender_kind = 'bot'"),
 		    0);
 		/* The one after it: only the deleted message was alone. */
 		assert_int_equal(answer(f, i < 3 ? "no" : NULL, false), i == 3);
@@ -354,7 +348,8 @@ test_unwanted(void **state)
 		assert_int_equal(store_bot_set(f->st, bot, &home), STORE_DONE);
 	}
 	/* What was said in vain was paid for. */
-	assert_int_equal(number(f, "SELECT tokens FROM bots"), 5 * 7);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT tokens FROM bots"), 5 * 7);
 	bot_answer_fini(&a);
 }
 
@@ -373,7 +368,7 @@ test_cost(void **state)
 	say(f, &f->agent, c, "I am here");
 	assert_int_equal(
 	    store_bot_end(f->st, "w", &k, &a, lim.day), STORE_NONE);
-	assert_int_equal(number(f, "SELECT tokens FROM bots"), 7);
+	assert_int_equal(fixture_count(f->st, "SELECT tokens FROM bots"), 7);
 	bot_answer_fini(&a);
 	bot_ask_fini(&k);
 }
@@ -392,7 +387,7 @@ test_budget(void **state)
 	assert_true(answer(f, "one", false));
 	say(f, &f->customer, c, "2");
 	assert_true(answer(f, "two", false));
-	assert_int_equal(number(f, "SELECT calls FROM bots"), 0);
+	assert_int_equal(fixture_count(f->st, "SELECT calls FROM bots"), 0);
 	assert_int_equal(store_bot_spend(f->st, bot, lim.day), STORE_DONE);
 	assert_int_equal(store_bot_spend(f->st, bot, lim.day), STORE_DONE);
 	assert_int_equal(store_bot_spend(f->st, bot, lim.day), STORE_REFUSED);
@@ -401,8 +396,8 @@ test_budget(void **state)
 	assert_true(k.spent);
 	assert_int_equal(store_bot_again(f->st, "w", k.id, NOW), STORE_DONE);
 	bot_ask_fini(&k);
-	assert_int_equal(number(f, "SELECT calls FROM bots"), 2);
-	assert_int_equal(number(f, "SELECT tokens FROM bots"), 14);
+	assert_int_equal(fixture_count(f->st, "SELECT calls FROM bots"), 2);
+	assert_int_equal(fixture_count(f->st, "SELECT tokens FROM bots"), 14);
 	/* Another day. */
 	tomorrow.day++;
 	assert_int_equal(
@@ -411,8 +406,8 @@ test_budget(void **state)
 	assert_int_equal(store_bot_again(f->st, "w", k.id, NOW), STORE_DONE);
 	bot_ask_fini(&k);
 	assert_int_equal(store_bot_spend(f->st, bot, tomorrow.day), STORE_DONE);
-	assert_int_equal(number(f, "SELECT tokens FROM bots"), 0);
-	assert_int_equal(number(f, "SELECT calls FROM bots"), 1);
+	assert_int_equal(fixture_count(f->st, "SELECT tokens FROM bots"), 0);
+	assert_int_equal(fixture_count(f->st, "SELECT calls FROM bots"), 1);
 	/* By tokens; 5 is as much as it may. */
 	ch.calls_max = 0;
 	ch.tokens_max = 5;
@@ -443,7 +438,8 @@ test_say(void **state)
 	    store_bot_end(f->st, "w", &k, &later, lim.day), STORE_DONE);
 	bot_ask_fini(&k);
 	assert_int_equal(
-	    number(f, "SELECT count(*) FROM bot_asks WHERE state = 'later'"),
+	    fixture_count(
+		f->st, "SELECT count(*) FROM bot_asks WHERE state = 'later'"),
 	    1);
 	assert_int_equal(
 	    store_bot_say(f->st, bot + 1, 0, m, NULL, &a, &o), STORE_NONE);
@@ -489,7 +485,7 @@ test_settings(void **state)
 	assert_int_equal(store_bot_add(f->st, &c, &id), STORE_REFUSED);
 	c.channels = &none;
 	assert_int_equal(store_bot_add(f->st, &c, &id), STORE_INVALID);
-	assert_int_equal(number(f, "SELECT count(*) FROM bots"), 1);
+	assert_int_equal(fixture_count(f->st, "SELECT count(*) FROM bots"), 1);
 
 	c = (struct bot_change)BOT_CHANGE_INIT;
 	c.secrets = json_object_new_object();
@@ -552,7 +548,8 @@ test_try(void **state)
 	assert_int_equal(reply, 0);
 	assert_string_equal(text_of(o, "text"), "Ten.");
 	json_object_put(o);
-	assert_int_equal(number(f, "SELECT count(*) FROM messages"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM messages"), 0);
 	store_set_now(f->st, NOW + HOUR);
 	assert_int_equal(store_bot_purge(f->st, HOUR), STORE_NONE);
 	assert_int_equal(store_bot_purge(f->st, HOUR - 1), STORE_DONE);

@@ -8,20 +8,6 @@
 #include "store_db.h"
 #include "store_delivery.h"
 
-static int64_t
-count(struct store *st, const char *sql)
-{
-	sqlite3_stmt *q;
-	int64_t n;
-
-	assert_int_equal(
-	    sqlite3_prepare_v2(st->db, sql, -1, &q, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-	n = sqlite3_column_int64(q, 0);
-	sqlite3_finalize(q);
-	return n;
-}
-
 static void
 test_channels(void **state)
 {
@@ -134,8 +120,10 @@ test_webhook(void **state)
 	    store_webhook_add(f->st, f->zalo, "{\"a\":1}", 7, &id), STORE_DONE);
 	fixture_zalo(f, "hello", NULL);
 	assert_int_equal(store_end(f->st, STORE_REFUSED), STORE_REFUSED);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM webhook_inbox"), 0);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM messages"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM webhook_inbox"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM messages"), 0);
 
 	assert_int_equal(store_begin(f->st), 0);
 	assert_int_equal(
@@ -192,8 +180,10 @@ test_webhook_parallel(void **state)
 		done += WEXITSTATUS(status) == STORE_DONE;
 	}
 	assert_int_equal(done, 1);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM messages"), 1);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM conversations"), 1);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM messages"), 1);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM conversations"), 1);
 }
 
 /* ---- deliveries --------------------------------------------------------- */
@@ -556,7 +546,8 @@ test_echo_race(void **state)
 	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(store_message_add(f->st, NULL, &m), STORE_DONE);
 	message_fini(&m);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM deliveries"), 1);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM deliveries"), 1);
 	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	delivery_fini(&d);
 	/* One message, ours, with that id; readers of the echo lose it. */
@@ -568,8 +559,9 @@ test_echo_race(void **state)
 	    store_messages(f->st, &f->agent, c, &pg, &out), STORE_DONE);
 	assert_int_equal(count_of(out), 2);
 	json_object_put(out);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM events WHERE"
-				      " type = 'message_deleted'"),
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM events WHERE"
+				 " type = 'message_deleted'"),
 	    1);
 	store_conversation_may(f->st, NULL, c, MAY_SEE, &v);
 	assert_int_equal(v.last_message, a);
@@ -700,7 +692,8 @@ test_watermark_first(void **state)
 	    STORE_DONE);
 	check_status(f, m.id, "read");
 	message_fini(&m);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM webhook_seen"), 2);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM webhook_seen"), 2);
 }
 
 /* Where the platform has no id our number stands for it; customers' may too. */
@@ -769,7 +762,8 @@ test_parts(void **state)
 	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(store_delivery_parts(f->st, d.id, 3), STORE_DONE);
 	assert_int_equal(store_delivery_parts(f->st, d.id, 3), STORE_DONE);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM deliveries"), 4);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM deliveries"), 4);
 	store_delivery_end(f->st, d.id, "w", &e);
 	delivery_fini(&d);
 	check_status(f, a, "queued"); /* as far as the least */
@@ -846,7 +840,8 @@ test_not_sent(void **state)
 	message_fini(&m);
 	w = fixture_talk(f, &f->customer);
 	fixture_say(f, &f->agent, w, "web", NULL, NULL);
-	assert_int_equal(count(f->st, "SELECT count(*) FROM deliveries"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM deliveries"), 0);
 }
 
 int

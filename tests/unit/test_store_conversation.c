@@ -206,7 +206,7 @@ static void
 test_filters(void **state)
 {
 	struct fixture *f = *state;
-	int64_t a = fixture_talk(f, &f->customer), d, team, z;
+	int64_t a = fixture_talk(f, &f->customer), d, z;
 	struct conversation_patch p = CONVERSATION_PATCH_INIT;
 	struct conversation_filter cf = { 0 };
 
@@ -215,9 +215,10 @@ test_filters(void **state)
 	assert_int_equal(
 	    store_conversation_direct(f->st, &f->agent, f->other.id, &d),
 	    STORE_DONE);
-	store_team_add(f->st, "Sales", &team);
+	fixture_sql(f, "INSERT INTO teams (id, name, created_at)"
+		       " VALUES (1, 'Sales', 1)");
 	p.assignee = f->agent.id;
-	p.team = team;
+	p.team = 1;
 	p.status = "pending";
 	p.subject = "Đổi trả";
 	p.tags = json_tokener_parse("[\"vip\"]");
@@ -235,7 +236,7 @@ test_filters(void **state)
 	assert_int_equal(listed(f, &f->other, &cf), 1);
 	cf.assignee = -1;
 	assert_int_equal(listed(f, &f->admin, &cf), 2);
-	cf = (struct conversation_filter){ .team = team };
+	cf = (struct conversation_filter){ .team = 1 };
 	assert_int_equal(listed(f, &f->other, &cf), 1);
 	cf = (struct conversation_filter){ .channel = f->zalo };
 	assert_int_equal(listed(f, &f->other, &cf), 1);
@@ -427,7 +428,7 @@ test_merged(void **state)
 	    "UPDATE conversations SET merged_into ="
 	    " %lld WHERE id = %lld",
 	    (long long)b, (long long)a);
-	sqlite3_exec(f->st->db, sql, NULL, NULL, NULL);
+	fixture_sql(f, sql);
 	/* The old id leads to the new one; nothing new goes into it. */
 	assert_int_equal(
 	    store_conversation(f->st, &f->agent, a, &out), STORE_REPEATED);

@@ -60,20 +60,6 @@ ended(struct fixture *f, struct hook_send *s, long status)
 	return store_hook_end(f->st, BY, &e);
 }
 
-static int64_t
-number(struct fixture *f, const char *sql)
-{
-	sqlite3_stmt *q;
-	int64_t v;
-
-	assert_int_equal(
-	    sqlite3_prepare_v2(f->st->db, sql, -1, &q, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-	v = sqlite3_column_int64(q, 0);
-	sqlite3_finalize(q);
-	return v;
-}
-
 static void
 test_follow(void **state)
 {
@@ -124,13 +110,15 @@ test_follow(void **state)
 	assert_int_equal(ended(f, &s, 200), STORE_DONE);
 
 	/* An answer that may repeat what is deleted goes with it. */
-	assert_int_equal(number(f, "SELECT count(*) FROM webhook_attempts"
-				   " WHERE answer = 'said'"),
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM webhook_attempts"
+				 " WHERE answer = 'said'"),
 	    2);
 	assert_int_equal(
 	    store_message_delete(f->st, &f->customer, id, NULL), STORE_DONE);
-	assert_int_equal(number(f, "SELECT count(*) FROM webhook_attempts"
-				   " WHERE answer = 'said'"),
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM webhook_attempts"
+				 " WHERE answer = 'said'"),
 	    1);
 	assert_int_equal(store_hook_attempts(f->st, hook, &pg, &o), STORE_DONE);
 	json_object_put(o);
@@ -139,7 +127,8 @@ test_follow(void **state)
 	/* Deleted with all that it had. */
 	assert_int_equal(store_hook_delete(f->st, hook), STORE_DONE);
 	assert_int_equal(store_hook_delete(f->st, hook), STORE_NONE);
-	assert_int_equal(number(f, "SELECT count(*) FROM webhook_attempts"), 1);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM webhook_attempts"), 1);
 }
 
 static void
@@ -193,8 +182,10 @@ test_lanes(void **state)
 	/* All of it is forgotten in time. */
 	assert_int_equal(store_hook_purge(f->st, NOW), STORE_NONE);
 	assert_int_equal(store_hook_purge(f->st, NOW + DAY), STORE_DONE);
-	assert_int_equal(number(f, "SELECT count(*) FROM webhook_sends"), 0);
-	assert_int_equal(number(f, "SELECT count(*) FROM webhook_attempts"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM webhook_sends"), 0);
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM webhook_attempts"), 0);
 }
 
 static void
@@ -216,16 +207,18 @@ test_off(void **state)
 	store_set_now(f->st, NOW + DAY - 1);
 	assert_true(claim(f, hook, &s));
 	assert_int_equal(ended(f, &s, 500), STORE_DONE);
-	assert_int_equal(number(f, "SELECT count(*) FROM outgoing_webhooks"
-				   " WHERE state = 'on' AND failures = 2"),
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM outgoing_webhooks"
+				 " WHERE state = 'on' AND failures = 2"),
 	    1);
 	store_set_now(f->st, NOW + DAY + 5000);
 	assert_true(claim(f, hook, &s));
 	assert_int_equal(ended(f, &s, 500), STORE_DONE);
 	assert_string_equal(f->type, "system_notification");
 	assert_string_equal(f->rooms, "inbox ");
-	assert_int_equal(number(f, "SELECT count(*) FROM outgoing_webhooks"
-				   " WHERE reason = 'failing'"),
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM outgoing_webhooks"
+				 " WHERE reason = 'failing'"),
 	    1);
 
 	/* Off: nothing is due but what somebody asks for, and once. */
@@ -248,8 +241,9 @@ test_off(void **state)
 	assert_true(claim(f, hook, &s));
 	assert_int_equal(s.tries, 1);
 	assert_int_equal(ended(f, &s, 410), STORE_DONE);
-	assert_int_equal(number(f, "SELECT count(*) FROM outgoing_webhooks"
-				   " WHERE reason = 'gone'"),
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM outgoing_webhooks"
+				 " WHERE reason = 'gone'"),
 	    1);
 }
 
