@@ -20,7 +20,7 @@
  * levels, ${members_max} members and items in all, ${str_max} bytes in one
  * string or name (decoded).  A lone surrogate becomes U+FFFD.
  * 0 and a new object (NULL for the text `null`) that the caller puts; or -1
- * and ${*why}: a code of security.md 1, "bad_json", "bad_utf8", "too_large".
+ * and ${*why}: the code of an error, "bad_json", "bad_utf8", "too_large".
  */
 int json_parse(const char *p, size_t len, size_t depth_max, size_t members_max,
     size_t str_max, struct json_object **out, const char **why);

@@ -39,7 +39,7 @@ int sock_peer_uid(int fd, uid_t *uid);
 
 /*
  * sock_peer_ok(fd):
- * Whether the peer of a Unix socket is us or root (security.md G1).
+ * Whether the peer of a Unix socket is us or root.
  */
 int sock_peer_ok(int fd);
 

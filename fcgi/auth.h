@@ -73,7 +73,9 @@ int auth_request(struct req *rq, const char **code, int64_t *wait_s);
 int auth_confirm(struct req *rq, const char **code);
 
 /*
- * auth_csrf(rq, code): the checks of security.md C3.  0, or 403 and the code.
+ * auth_csrf(rq, code): whether what is to change something comes from a page
+ * of ours: Origin (or Sec-Fetch-Site), and, where a cookie says who asks, the
+ * session's CSRF token.  0, or 403 and the code.
  */
 int auth_csrf(struct req *rq, const char **code);
 
@@ -149,7 +151,7 @@ int auth_key_new(struct store *st, const struct conf *cf, int64_t user,
 /* auth_logout(rq, rs, all): end this session, or all of this person's. */
 int auth_logout(struct req *rq, struct rsp *rs, bool all);
 
-/* auth_next(next): ${next} if it is a safe path of ours (C7), else /inbox. */
+/* auth_next(next): ${next} if it is a safe path of ours, else /inbox. */
 const char *auth_next(const char *next);
 
 #endif

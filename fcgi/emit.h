@@ -3,7 +3,7 @@
 
 /*
  * Events to pushd, after COMMIT.  A hint for speed: it never blocks, never
- * fails a request, and losing one loses nothing (delivery.md 4).
+ * fails a request, and losing one loses nothing.
  * The queue belongs to the process, which has one transaction at a time.
  */
 

@@ -8,8 +8,9 @@
 #include "conf.h"
 
 /*
- * Which addresses of others are fetched (security.md D4).  Nothing here asks
- * anybody: URLs and addresses in, yes or no out.
+ * Which addresses of others are fetched: public ones, on ports one would
+ * expect, without anybody's name in them.  Nothing here asks anybody: URLs and
+ * addresses in, yes or no out.
  */
 
 #define FETCH_URL_MAX 4096 /* bytes */

@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 /*
- * What kind of file it is, by its content (security.md D1): only these are
- * taken, whatever their names or their senders say.
+ * What kind of file it is, by its content: only these are taken, whatever
+ * their names or their senders say.
  */
 struct file_kind {
 	const char *mime;  /* as it is stored and served */

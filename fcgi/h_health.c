@@ -26,7 +26,7 @@
 #define PUSH_WAIT_MS 300            /* for pushd's answer */
 #define PUSH_BYTES_MAX (256u << 10) /* of it */
 
-/* Whether this address may see figures (security.md H3). */
+/* Whether this address may see figures. */
 static bool
 may_see(const struct req *rq)
 {

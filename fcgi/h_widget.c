@@ -19,7 +19,7 @@
 
 #define RESUME_BYTES_MAX 128
 
-/* What a visitor says of itself.  Claims, all of them (security.md A7). */
+/* What a visitor says of itself.  Claims, all of them. */
 struct claims {
 	struct customer_patch p;
 	struct json_object *fields; /* borrowed; NULL: none */

@@ -7,8 +7,8 @@
 
 /*
  * Images by their headers: how large they are, and JPEG and PNG without what
- * their maker wrote beside the picture (security.md D3).  Nothing is decoded.
- * Bytes in, bytes out: no file, no limit on their number.
+ * their maker wrote beside the picture.  Nothing is decoded.  Bytes in, bytes
+ * out: no file, no limit on their number.
  */
 
 enum image_kind { IMAGE_JPEG, IMAGE_PNG, IMAGE_GIF, IMAGE_WEBP };

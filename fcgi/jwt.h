@@ -1,7 +1,7 @@
 #ifndef PARLEY_JWT_H
 #define PARLEY_JWT_H
 
-/* JSON Web Tokens: HS256 alone, strict (security.md A5). */
+/* JSON Web Tokens: HS256 alone, strict. */
 
 #include "../common/limits.h"
 

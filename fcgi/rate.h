@@ -31,7 +31,7 @@ enum rate_kind {
  * rate_take(rq, kind, id):
  * Take one from the asker's bucket of that kind.  0, or the seconds until
  * there is one again: answer rsp_retry(rs, 429, "rate_limited", seconds), or
- * drop it where security.md 2 says so.
+ * drop it where nobody waits for an answer.
  */
 int64_t rate_take(struct req *rq, enum rate_kind kind, int64_t id);
 

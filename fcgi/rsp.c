@@ -34,7 +34,7 @@
 int (*rsp_page_error)(struct rsp *rs, int status, const char *code,
     const char *field, struct buf *page);
 
-/* security.md 1. */
+/* What a person may read behind each code. */
 static const struct {
 	const char *code, *sentence;
 } sentences[] = {

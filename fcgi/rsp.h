@@ -3,8 +3,8 @@
 
 /*
  * The answer: status, headers, body.  Built whole, written once by serve.c
- * with Content-Length and the headers of security.md C2 and C4.  Every call
- * that sets the body returns the status, for `return rsp_json(...)`.
+ * with Content-Length and the headers every answer has.  Every call that sets
+ * the body returns the status, for `return rsp_json(...)`.
  */
 
 #include "../common/buf.h"
@@ -23,7 +23,7 @@ struct rsp {
 	struct buf headers; /* "Name: value\r\n"... of rsp_header */
 	struct buf body;
 	const char *csp;   /* Content-Security-Policy of a page, or NULL
-			      for the default of security.md C2 */
+			      for the default of rsp.c */
 	const char *cache; /* Cache-Control; NULL: no-store */
 	const char *code;  /* of an error, for the log; else NULL */
 	bool file;         /* instead of the body: */
@@ -37,7 +37,7 @@ int rsp_json(struct rsp *rs, int status, struct json_object *o);
 /*
  * rsp_error(rs, status, code, field):
  * Answer {"error","code","success":false} and "field" unless NULL, the
- * sentence from the table of security.md 1; on a ROUTE_PAGE route the same as
+ * sentence from the table of rsp.c; on a ROUTE_PAGE route the same as
  * a page (401 there: a redirect to the log-in).  503 gets a Retry-After.
  */
 int rsp_error(struct rsp *rs, int status, const char *code, const char *field);
@@ -82,8 +82,8 @@ int rsp_empty(struct rsp *rs, int status);
 /*
  * rsp_cookie(rs, name, value, age_s):
  * Set a cookie, HttpOnly; SameSite=Lax; Path=/; with `__Host-` before its
- * name and Secure, as security.md A3 says.  ${age_s} 0: until the browser ends;
- * < 0: delete it.
+ * name and Secure where the browser came by HTTPS.  ${age_s} 0: until the
+ * browser ends; < 0: delete it.
  */
 void rsp_cookie(
     struct rsp *rs, const char *name, const char *value, int64_t age_s);

@@ -461,7 +461,7 @@ serve_conf(const char *path)
 	buf_init(&err, 65536);
 	if (conf_load(&sv.cf, path, CONF_FCGI, &err) == -1)
 		goto bad;
-	/* Whoever may write there owns us (security.md G3). */
+	/* Whoever may write there owns us. */
 	if (stat(sv.cf.state_dir, &st) == 0 && (st.st_mode & S_IWOTH) != 0) {
 		buf_printf(&err, "state_dir may be written by others\n");
 		goto bad;
@@ -613,25 +613,18 @@ serve_close(FCGX_Request *fr)
 	FCGX_Finish_r(fr);
 }
 
-static int
-serve_fcgi(void)
+/*
+ * Ours are caught, and come through only where ${open_mask} is in force: in
+ * serve_wait.  After FCGX_Init, which installs handlers of its own.
+ */
+static void
+serve_signals(sigset_t *open_mask)
 {
 	static const int ours[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
 	struct sigaction sa;
-	sigset_t block, open_mask;
-	FCGX_Request fr;
-	unsigned streak = 0; /* requests since serve_wait */
-	int64_t since;
-	bool empty;
+	sigset_t block;
 	size_t i;
-	int rc, flags;
 
-	if (FCGX_Init() != 0 ||
-	    FCGX_InitRequest(&fr, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
-		log_error("serve: libfcgi does not start");
-		return 1;
-	}
-	/* After FCGX_Init, which installs handlers of its own. */
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = on_signal;
 	(void)sigemptyset(&sa.sa_mask);
@@ -642,42 +635,72 @@ serve_fcgi(void)
 	}
 	sa.sa_handler = SIG_IGN;
 	(void)sigaction(SIGPIPE, &sa, NULL);
-	(void)sigprocmask(SIG_BLOCK, &block, &open_mask);
+	(void)sigprocmask(SIG_BLOCK, &block, open_mask);
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		(void)sigdelset(&open_mask, ours[i]);
+		(void)sigdelset(open_mask, ours[i]);
+}
+
+/*
+ * The next request into ${fr}; ${streak} counts those since serve_wait.
+ * 1 taken, 0 none this time, -1 there will be none.
+ */
+static int
+serve_accept(FCGX_Request *fr, const sigset_t *open_mask, unsigned *streak)
+{
+	int64_t since;
+	bool empty;
+	int rc;
+
+	/*
+	 * Under load the next connection waits already and is taken without
+	 * asking; every so often signals get their turn.
+	 */
+	if (fr->ipcFd >= 0 || *streak == 0 || *streak >= STREAK_MAX) {
+		/* A full queue would not have let us sleep. */
+		empty = *streak == 0 || fr->ipcFd >= 0;
+		since = clock_mono_ms();
+		*streak = 0;
+		if ((rc = serve_wait(fr, open_mask)) == -1)
+			return -1;
+		if (empty || clock_mono_ms() > since)
+			sv.empty_at = clock_mono_ms();
+		if (rc == 0)
+			return 0;
+	}
+	++*streak;
+	if ((rc = FCGX_Accept_r(fr)) >= 0)
+		return 1;
+	*streak = 0;
+	if (rc == -EAGAIN || rc == -EINTR || rc == -ECONNABORTED)
+		return 0;
+	log_error("serve accept failed: %d", rc);
+	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ? 0 : -1;
+}
+
+static int
+serve_fcgi(void)
+{
+	FCGX_Request fr;
+	sigset_t open_mask;
+	unsigned streak = 0;
+	int rc, flags;
+
+	if (FCGX_Init() != 0 ||
+	    FCGX_InitRequest(&fr, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0) {
+		log_error("serve: libfcgi does not start");
+		return 1;
+	}
+	serve_signals(&open_mask);
 	/* Several processes wait for one connection: one gets it. */
 	if ((flags = fcntl(0, F_GETFL)) != -1)
 		(void)fcntl(0, F_SETFL, flags | O_NONBLOCK);
 
 	sv.fcgi = &fr;
 	while (!stop) {
-		/*
-		 * Under load the next connection waits already and is taken
-		 * without asking; every so often signals get their turn.
-		 */
-		if (fr.ipcFd >= 0 || streak == 0 || streak >= STREAK_MAX) {
-			/* A full queue would not have let us sleep. */
-			empty = streak == 0 || fr.ipcFd >= 0;
-			since = clock_mono_ms();
-			streak = 0;
-			if ((rc = serve_wait(&fr, &open_mask)) == -1)
-				break;
-			if (empty || clock_mono_ms() > since)
-				sv.empty_at = clock_mono_ms();
-			if (rc == 0)
-				continue;
-		}
-		streak++;
-		if ((rc = FCGX_Accept_r(&fr)) < 0) {
-			streak = 0;
-			if (rc == -EAGAIN || rc == -EINTR ||
-			    rc == -ECONNABORTED)
-				continue;
-			log_error("serve accept failed: %d", rc);
-			if (rc != -EMFILE && rc != -ENFILE && rc != -ENOMEM)
-				break;
+		if ((rc = serve_accept(&fr, &open_mask, &streak)) == -1)
+			break;
+		if (rc == 0)
 			continue;
-		}
 		serve_taken(streak > 1);
 		if (!sv.conf_good && serve_find(fr.envp) == -1) {
 			serve_broken();
@@ -699,7 +722,7 @@ serve_fcgi(void)
 	return 0;
 }
 
-/* security.md G3 and G4. */
+/* What we make is ours alone, and no dump or child shows our keys. */
 static void
 serve_harden(void)
 {

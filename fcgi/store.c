@@ -3,7 +3,7 @@
  * is kept in it stands in store_*.c, a file per noun.
  *
  * Every transaction that writes, and everything that may checkpoint, holds one
- * lock file (delivery.md P38): waiting for it is fair, and the race of old
+ * lock file: waiting for it is fair, and the race of old
  * SQLite versions between a checkpoint and a commit cannot happen.
  */
 #include "store.h"

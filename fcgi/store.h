@@ -160,18 +160,16 @@ struct store_page {
 };
 
 /*
- * Lists answer one object {"items":[...],"next":"..."|null,"cursor":"..."}
- * as api.md 1 has it: ${cursor} is the log's head of the same state.  `next`
- * goes back as before= (or after=, if after was given).  Returned new.
+ * Lists answer one object {"items":[...],"next":"..."|null,"cursor":"..."}:
+ * ${cursor} is the log's head of the same state.  `next` goes back as before=
+ * (or after=, if after was given).  Returned new.
  *
  * store_page_parse(text, pg): a `next` text into ${pg}->before, before_id; 0,
  * or -1 if it is none.
  */
 int store_page_parse(const char *text, size_t len, struct store_page *pg);
 
-/*
- * store_each_sql(st, fn, arg): every statement prepared so far, for tests.
- */
+/* store_each_sql(st, fn, arg): every statement prepared so far, for tests. */
 void store_each_sql(
     struct store *st, void (*fn)(void *arg, const char *sql), void *arg);
 

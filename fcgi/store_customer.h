@@ -25,8 +25,8 @@ int store_customer_patch(struct store *st, const struct who *who, int64_t id,
 int store_customer_delete(struct store *st, const struct who *who, int64_t id);
 
 /*
- * store_customer(st, who, id, out): api.md 2's customer for agents; for the
- * customer itself {id, name, phone, email, locale, avatar_url}.
+ * store_customer(st, who, id, out): all of it for agents; for the customer
+ * itself {id, name, phone, email, locale, avatar_url}.
  * store_customers: newest change first (next: "updated_at.id"); ${q} NULL or
  * text to find in name, phone or email among the newest 2,000.
  * store_customer_conversations: its conversations, newest activity first.

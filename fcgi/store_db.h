@@ -83,7 +83,7 @@ void bind_json(sqlite3_stmt *q, const char *name, struct json_object *o);
 
 /*
  * step_row(st, q): 1 a row, 0 no more, -1 failed and logged.  A write outside
- * store_begin fails: it would be deferred (delivery.md P2).
+ * store_begin fails: it would be deferred.
  * step_done(st, q): run to its end: 1, or -1; then stmt_end.
  * step_int(st, q, v): first column of the first row: 1, 0, -1; then stmt_end.
  */

@@ -1,6 +1,6 @@
 /*
  * The event log: one place that writes events, the views of it that clients
- * and pushd get, and its lives, floor and retention (delivery.md 2 and 5).
+ * and pushd get, and its lives, floor and retention.
  */
 #include "store_event.h"
 
@@ -550,7 +550,7 @@ event_give(
 /*
  * The asker's events of some rooms.  pg->last is the last id looked at: all of
  * the log when nothing is left, so that a quiet reader does not look at the
- * same foreign events again and again (P13).
+ * same foreign events again and again.
  */
 static int
 events_give(struct store *st, const struct who *who, struct json_object *rooms,

@@ -59,7 +59,7 @@
 	" FROM messages m JOIN conversations c ON c.id = m.conversation_id"      \
 	" LEFT JOIN customers k ON k.id = c.customer_id"
 
-/* What a customer gets of a message: nothing internal (B5). */
+/* What a customer gets of a message: nothing internal. */
 static struct json_object *
 message_public(struct json_object *o)
 {
@@ -923,8 +923,8 @@ scrub_event(struct store *st, int64_t event, struct json_object *data,
 }
 
 /*
- * Take the message's text out of the events already logged (P20, B7): whoever
- * resumes from before sees it as deleted.  They are its own event, which has
+ * Take the message's text out of the events already logged: whoever resumes
+ * from before sees it as deleted.  They are its own event, which has
  * its id, and those that quote it: a conversation may have very many others.
  */
 static int

@@ -43,8 +43,8 @@ int store_user_patch(struct store *st, int64_t id, const struct user_patch *p);
 
 /*
  * store_user_json(st, who, id, out) / store_users(st, who, pg, out):
- * api.md 2's user; a customer gets {id, name, avatar_url} only.  The list is
- * by id, pg->after.
+ * All of it but secrets; a customer gets {id, name, avatar_url} only.  The list
+ * is by id, pg->after.
  */
 int store_user_json(struct store *st, const struct who *who, int64_t id,
     struct json_object **out);

@@ -3,7 +3,7 @@
  *
  * libfcgi loses pipelined requests, so each connection has one request in
  * flight, and the pool of api.fcgi behind it has as many processes as there
- * are connections here (deployment.md 6).
+ * are connections here.
  */
 #include <assert.h>
 #include <errno.h>

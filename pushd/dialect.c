@@ -349,7 +349,7 @@ encode(const struct event *e, enum dialect d, enum hub_form form)
 	size_t len;
 
 	data = data_of(e, form, &len);
-	/* Nothing from outside reaches the framing (security.md F3). */
+	/* Nothing from outside reaches the framing. */
 	if (data == NULL || memchr(data, '\n', len) ||
 	    memchr(data, '\r', len) || !dialect_type_ok(e->type)) {
 		log_error(

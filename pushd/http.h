@@ -18,12 +18,6 @@ struct http_limits {
 	uint16_t head, field, target, fields;
 };
 
-/* security.md 2 */
-#define HTTP_LIMITS_DEFAULT            \
-	{                              \
-		16384, 8192, 4096, 100 \
-	}
-
 /* Where a piece of the head lies: offset and length in bytes. */
 struct http_span {
 	uint16_t at, len;

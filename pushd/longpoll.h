@@ -1,7 +1,7 @@
 #ifndef PARLEY_LONGPOLL_H
 #define PARLEY_LONGPOLL_H
 
-/* Long polling: polls that wait for something (protocols.md 4). */
+/* Long polling: polls that wait for something. */
 
 #include <ev.h>
 #include <stdint.h>

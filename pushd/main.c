@@ -437,8 +437,18 @@ stop(struct push *p)
 	ev_loop_destroy(p->loop);
 }
 
-int
-main(int argc, char **argv)
+/* What the command line says; the texts are the command line's. */
+struct asked {
+	const char *conf, *user; /* NULL: not said */
+	const char *listens[LISTENS_MAX];
+	int nlistens;
+	enum handover_want want;
+	enum mode mode;
+};
+
+/* Read it into ${a}.  -1, or the exit status if that was all. */
+static int
+options_read(int argc, char **argv, struct asked *a)
 {
 	static const struct option options[] = { { "conf", required_argument,
 						     NULL, 'c' },
@@ -449,31 +459,28 @@ main(int argc, char **argv)
 		{ "protocol-test", no_argument, NULL, 'p' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
-	enum handover_want want = HANDOVER_NONE;
-	const char *conf = NULL, *user = NULL, *listens[LISTENS_MAX];
-	struct buf err;
-	int opt, nlistens = 0, i, rc;
+	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (opt) {
 		case 'c':
-			conf = optarg;
+			a->conf = optarg;
 			break;
 		case 'l':
-			if (nlistens < LISTENS_MAX)
-				listens[nlistens++] = optarg;
+			if (a->nlistens < LISTENS_MAX)
+				a->listens[a->nlistens++] = optarg;
 			break;
 		case 'e':
-			push.mode = MODE_ECHO;
+			a->mode = MODE_ECHO;
 			break;
 		case 'u':
-			user = optarg;
+			a->user = optarg;
 			break;
 		case 'p':
-			push.mode = MODE_PROTOCOL_TEST;
+			a->mode = MODE_PROTOCOL_TEST;
 			break;
 		case 't':
-			want = optarg ? HANDOVER_SOCKETS : HANDOVER_ALL;
+			a->want = optarg ? HANDOVER_SOCKETS : HANDOVER_ALL;
 			if (optarg == NULL || strcmp(optarg, "sockets") == 0)
 				break;
 			usage(stderr);
@@ -489,10 +496,64 @@ main(int argc, char **argv)
 			return 2;
 		}
 	if (optind < argc ||
-	    (push.mode != MODE_SERVE && want != HANDOVER_NONE)) {
+	    (a->mode != MODE_SERVE && a->want != HANDOVER_NONE)) {
 		usage(stderr);
 		return 2;
 	}
+	return -1;
+}
+
+/*
+ * The settings, and where to listen if the command line does not say.  -1, or
+ * the exit status if they are not to be had; then they are freed.
+ */
+static int
+settings_read(struct push *p, struct asked *a)
+{
+	struct buf err;
+	int i, rc;
+
+	if (a->conf != NULL)
+		snprintf(conf_path, sizeof(conf_path), "%s", a->conf);
+	else
+		(void)conf_find(conf_path, sizeof(conf_path));
+	mode_env(p->mode);
+	buf_init(&err, 65536);
+	rc = conf_load(
+	    &first_conf, conf_path[0] ? conf_path : NULL, CONF_PUSHD, &err);
+	if (rc == -1)
+		fprintf(stderr, "%s", err.data);
+	buf_fini(&err);
+	if (rc == -1) {
+		conf_free(&first_conf);
+		return 1;
+	}
+	p->cf = first_conf;
+	mode_conf(p->mode, &p->cf);
+	if (a->nlistens == 0)
+		a->listens[a->nlistens++] = p->cf.push_listen;
+	for (i = 0; i < a->nlistens; i++)
+		if (!mode_listen_ok(p->mode, a->listens[i])) {
+			fprintf(stderr,
+			    "pushd: %s: this mode answers anybody, so it "
+			    "listens on loopback alone: "
+			    "--listen 127.0.0.1:PORT\n",
+			    a->listens[i]);
+			conf_free(&first_conf);
+			return 2;
+		}
+	return -1;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct asked a = { .want = HANDOVER_NONE, .mode = MODE_SERVE };
+	int rc;
+
+	if ((rc = options_read(argc, argv, &a)) != -1)
+		return rc;
+	push.mode = a.mode;
 	umask(077);
 	sandbox_begin();
 	/* Its file of settings is not read then, later, at the first hash. */
@@ -501,49 +562,23 @@ main(int argc, char **argv)
 		fputs("pushd: libcrypto or libsodium\n", stderr);
 		return 1;
 	}
-	if (conf != NULL)
-		snprintf(conf_path, sizeof(conf_path), "%s", conf);
-	else
-		(void)conf_find(conf_path, sizeof(conf_path));
-	mode_env(push.mode);
-	buf_init(&err, 65536);
-	if (conf_load(&first_conf, conf_path[0] ? conf_path : NULL, CONF_PUSHD,
-		&err) == -1) {
-		fprintf(stderr, "%s", err.data);
-		buf_fini(&err);
-		conf_free(&first_conf);
-		return 1;
-	}
-	buf_fini(&err);
-	push.cf = first_conf;
-	mode_conf(push.mode, &push.cf);
-	if (nlistens == 0)
-		listens[nlistens++] = push.cf.push_listen;
-	for (i = 0; i < nlistens; i++)
-		if (!mode_listen_ok(push.mode, listens[i])) {
-			fprintf(stderr,
-			    "pushd: %s: this mode answers anybody, so it "
-			    "listens on loopback alone: "
-			    "--listen 127.0.0.1:PORT\n",
-			    listens[i]);
-			conf_free(&first_conf);
-			return 2;
-		}
+	if ((rc = settings_read(&push, &a)) != -1)
+		return rc;
 	log_open("pushd", NULL, log_level(push.cf.log_level));
 	push.loop = ev_default_loop(EVFLAG_AUTO);
 	if (push.loop == NULL) {
 		log_error("loop why=none");
 		return 1;
 	}
-	if (sandbox_user(user ? user : push.cf.push_user, push.cf.run_dir) ==
-	    -1)
+	if (sandbox_user(
+		a.user ? a.user : push.cf.push_user, push.cf.run_dir) == -1)
 		return 1;
 	rc = reread_start(&push.reread, push.loop,
 	    conf_path[0] ? conf_path : NULL, on_settings, &push);
 	signals(&push);
 	if (rc == 0)
-		rc = start(&push, listens, nlistens, want);
-	if (rc == -1 && want != HANDOVER_NONE) {
+		rc = start(&push, a.listens, a.nlistens, a.want);
+	if (rc == -1 && a.want != HANDOVER_NONE) {
 		/* What came is the other's: not even a farewell is ours. */
 		_exit(1);
 	}

@@ -2,9 +2,9 @@
 #define PARLEY_MODE_H
 
 /*
- * Modes for public conformance suites: pushd answers
- * whoever comes, so on loopback alone, and neither events nor the FastCGI
- * programs have a part in it.
+ * Modes for public conformance suites: pushd answers whoever comes, so on
+ * loopback alone, and neither events nor the FastCGI programs have a part in
+ * it.
  */
 
 #include "conf.h"
@@ -24,7 +24,8 @@ enum mode {
  */
 int mode_listen_ok(enum mode m, const char *addr);
 
-/* mode_env(m): into the environment what a mode's settings are to be read as.
+/*
+ * mode_env(m): into the environment what a mode's settings are to be read as.
  */
 void mode_env(enum mode m);
 

@@ -2,7 +2,7 @@
 #define PARLEY_SANDBOX_H
 
 /*
- * What is left to whoever takes pushd over (security.md G5).
+ * What is left to whoever takes pushd over.
  *
  * Once it runs, pushd keeps its descriptors, makes Unix sockets and takes
  * connections, and no more: no file is opened, no program started, no process

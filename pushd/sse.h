@@ -1,7 +1,7 @@
 #ifndef PARLEY_SSE_H
 #define PARLEY_SSE_H
 
-/* Server-Sent Events (protocols.md 3). */
+/* Server-Sent Events. */
 
 #include "transport.h"
 

@@ -1,4 +1,4 @@
-/* Where nobody is sent to fetch anything (security.md D4). */
+/* Where nobody is sent to fetch anything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -15,7 +15,7 @@
 
 #include "http.h"
 
-static const struct http_limits limits = HTTP_LIMITS_DEFAULT;
+static const struct http_limits limits = { 16384, 8192, 4096, 100 };
 static struct http_head h;
 
 static int

@@ -91,7 +91,7 @@ test_deferred_write(void **state)
 	struct fixture *f = *state;
 	static const char sql[] = "DELETE FROM tags WHERE id = 1";
 
-	/* A write outside store_begin would be deferred (P2): refused. */
+	/* A write outside store_begin would be deferred: refused. */
 	assert_int_equal(step_done(f->st, store_stmt(f->st, sql)), -1);
 	assert_int_equal(store_trouble(f->st), STORE_BROKEN);
 	assert_int_equal(store_read(f->st), 0);
@@ -118,7 +118,7 @@ test_read_only(void **state)
 	store_close(st);
 }
 
-/* Neither event nor hint nor answer from a commit that failed (P4, P5). */
+/* Neither event nor hint nor answer from a commit that failed. */
 static void
 test_commit_fails(void **state)
 {
@@ -228,7 +228,7 @@ test_replaced(void **state)
 	f->st = now;
 }
 
-/* Somebody sits on the lock (P27): two seconds, then busy. */
+/* Somebody sits on the lock: two seconds, then busy. */
 static void
 test_lock_busy(void **state)
 {
@@ -381,7 +381,7 @@ test_writers(void **state)
 	for (i = 0; i < 3; i++)
 		if (fork() == 0)
 			_exit(write_many(f->db, 200, i));
-	/* Meanwhile checkpoints, as the worker makes them (P38). */
+	/* Meanwhile checkpoints, as the worker makes them. */
 	for (i = 0; i < 30; i++)
 		assert_true(
 		    store_checkpoint(f->st, i % 2 == 0) != STORE_FAILED);

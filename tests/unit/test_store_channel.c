@@ -522,7 +522,7 @@ test_waits_for_echo(void **state)
 	delivery_fini(&d);
 }
 
-/* channels.md 1.4: the echo was stored before the answer came. */
+/* The echo was stored before the answer came. */
 static void
 test_echo_race(void **state)
 {

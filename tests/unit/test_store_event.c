@@ -48,7 +48,7 @@ test_ids(void **state)
 	assert_int_equal(b, a + 1);
 	assert_int_equal(f->last.prev, a);
 	assert_int_equal(f->last.id, b);
-	/* A clock that went back: still growing (P22). */
+	/* A clock that went back: still growing. */
 	store_set_now(f->st, NOW - 86400000);
 	c = event(f, "c", "inbox", false);
 	assert_int_equal(c, b + 1);
@@ -64,7 +64,7 @@ test_purge_keeps_ids(void **state)
 
 	a = event(f, "a", "inbox", false);
 	store_set_now(f->st, a + 1000000);
-	/* P7: purge all, set the clock back, insert: the id is larger. */
+	/* Purge all, set the clock back, insert: the id is larger. */
 	assert_int_equal(store_log_purge(f->st, 10, 0, &done), STORE_DONE);
 	assert_true(done > 0);
 	assert_int_equal(store_log_purge(f->st, 10, 0, &done), STORE_NONE);
@@ -157,7 +157,7 @@ test_cursor_rules(void **state)
 	json_object_put(lives);
 }
 
-/* The machine fell over while a NORMAL writer ran (P6). */
+/* The machine fell over while a NORMAL writer ran. */
 static void
 test_unclean_boot(void **state)
 {
@@ -443,7 +443,7 @@ test_raw(void **state)
 	buf_fini(&b);
 }
 
-/* Access taken away before the replay: nothing of it is given (P18, B4). */
+/* Access taken away before the replay: nothing of it is given. */
 static void
 test_rights_of_now(void **state)
 {
@@ -496,7 +496,7 @@ test_rooms(void **state)
 	json_object_put(out);
 }
 
-/* A million foreign events cost a reader nothing (P13): in small. */
+/* A million foreign events cost a reader nothing: in small. */
 static void
 test_quiet_reader(void **state)
 {

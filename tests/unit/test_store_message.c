@@ -352,7 +352,7 @@ anywhere(struct fixture *f, const char *text)
 	return false;
 }
 
-/* P20, B7: whoever resumes from before sees it as deleted. */
+/* Whoever resumes from before sees it as deleted. */
 static void
 test_delete_scrubs(void **state)
 {
@@ -584,7 +584,7 @@ test_attachments(void **state)
 	json_object_put(a);
 }
 
-/* B5: what a customer never receives. */
+/* What a customer never receives. */
 static void
 test_public_form(void **state)
 {

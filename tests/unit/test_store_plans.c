@@ -215,7 +215,7 @@ occurrences(const char *pattern, const char *text)
 	return n;
 }
 
-/* One write path (delivery.md 2). */
+/* One write path. */
 static void
 test_one_write_path(void **state)
 {

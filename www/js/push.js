@@ -3,7 +3,7 @@
  * outbox and the other tabs; knows nothing of what is shown.
  *
  *	const push = new Push({ cursor, storageKey: 'parley:u:5' });
- *	push.on('new_message', (message, event) => ...);   any type of api.md 4
+ *	push.on('new_message', (message, event) => ...);   any type of docs/protocols.md
  *	push.on('*', (data, { type, id, timestamp }) => ...);
  *	push.on('state', (state, transport) => ...);
  *	push.on('reset', async () => push.resume(await load()));
