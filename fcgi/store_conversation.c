@@ -52,7 +52,9 @@ store_conversation_may(struct store *st, const struct who *who, int64_t id,
 	    " CASE :kind WHEN 'agent' THEN NOT EXISTS (SELECT 1 FROM users u"
 	    "   WHERE u.id = :me AND u.disabled_at IS NOT NULL)"
 	    "  ELSE NOT EXISTS (SELECT 1 FROM customers k"
-	    "   WHERE k.id = :me AND k.deleted_at IS NOT NULL) END"
+	    "   WHERE k.id = :me AND k.deleted_at IS NOT NULL) END,"
+	    " (SELECT b.bot_id FROM bot_channels b"
+	    "  WHERE b.channel_id = c.channel_id)"
 	    " FROM conversations c LEFT JOIN channels h ON h.id = c.channel_id"
 	    " WHERE c.id = :id";
 	struct conversation own;
@@ -79,6 +81,7 @@ store_conversation_may(struct store *st, const struct who *who, int64_t id,
 		c->last_inbound_at = col_int(q, 10);
 		c->sent_since = col_int(q, 11);
 		c->activity_at = col_int(q, 12);
+		c->bot = col_int(q, 15);
 		rc = may_decide(
 		    who, c, col_int(q, 13) != 0, col_int(q, 14) != 0, need);
 	}
@@ -258,7 +261,8 @@ enum {
 	ROW_ID,
 	ROW_TYPE,
 	ROW_ASSIGNEE,
-	ROW_CHANNEL
+	ROW_CHANNEL,
+	ROW_BOT
 };
 
 static int
@@ -312,7 +316,7 @@ put_parts(struct store *st, const struct who *who, struct json_object *o,
 		col_int(q, ROW_ASSIGNEE)) == -1 ||
 	    put_tags(st, o, id) == -1)
 		return -1;
-	if (col_int(q, ROW_CUSTOMER) != 0 && col_int(q, ROW_CHANNEL) != 0 &&
+	if (col_int(q, ROW_CUSTOMER) != 0 && col_int(q, ROW_BOT) != 0 &&
 	    (who == NULL || who->kind != WHO_CUSTOMER) &&
 	    bot_put(st, o, id, col_int(q, ROW_CHANNEL)) == -1)
 		return -1;
@@ -364,6 +368,8 @@ conversation_json(struct store *st, const struct who *who, int64_t id,
 	    " p.read_id AS \"-\","
 	    " c.id AS \"#id\", c.type AS type,"
 	    " c.assignee_id AS \"-\", c.channel_id AS \"-\","
+	    " (SELECT b.bot_id FROM bot_channels b"
+	    "  WHERE b.channel_id = c.channel_id) AS \"-\","
 	    " c.channel_id AS \"#channel_id\","
 	    " coalesce(h.platform, 'web') AS platform, NULL AS customer,"
 	    " c.subject AS subject, c.status AS status,"
@@ -997,7 +1003,8 @@ patch_apply(struct store *st, const struct who *who, int64_t id,
 		rc = conversation_json(st, NULL, id, &before);
 	if (rc == STORE_DONE)
 		rc = patch_write(st, id, p);
-	if (rc == STORE_DONE && p->assignee > 0 && c.customer != 0)
+	if (rc == STORE_DONE && p->assignee > 0 && c.customer != 0 &&
+	    c.bot != 0)
 		rc = patch_hush(st, who, &c);
 	if (rc == STORE_DONE)
 		rc = conversation_json(st, NULL, id, &after);

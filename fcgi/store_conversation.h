@@ -24,6 +24,7 @@ struct conversation {
 	int64_t last_message;
 	int64_t last_inbound_at, sent_since;
 	int64_t activity_at;
+	int64_t bot; /* of its channel, be it on or off; 0: none */
 };
 
 /*

@@ -548,7 +548,7 @@ message_bot(struct store *st, const struct who *who, const struct message *m,
 	char by[40];
 	int rc;
 
-	if (c->customer == 0 || m->note)
+	if (c->customer == 0 || m->note || c->bot == 0)
 		return STORE_DONE;
 	if (m->incoming || strcmp(m->sender_kind, "agent") != 0)
 		return bot_hear(st, m, c);

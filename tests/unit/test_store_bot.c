@@ -131,6 +131,49 @@ test_ask(void **state)
 	    fixture_count(f->st, "SELECT count(*) FROM bot_asks"), 2);
 }
 
+/* What is asked of the database about bots and webhooks: 0 goes on. */
+static int
+trace(unsigned what, void *arg, void *q, void *sql)
+{
+	int *n = arg;
+
+	(void)what;
+	(void)q;
+	*n += strstr(sql, "JOIN bots") != NULL ||
+	      strstr(sql, "bot_conversations") != NULL ||
+	      strstr(sql, "webhook") != NULL;
+	return 0;
+}
+
+/* Who has none pays nothing for them. */
+static void
+test_none(void **state)
+{
+	struct fixture *f = *state;
+	struct conversation_patch p = CONVERSATION_PATCH_INIT;
+	int64_t c = talk(f);
+	struct json_object *o = NULL;
+	int n = 0;
+
+	p.assignee = f->agent.id;
+	for (int i = 0; i < 2; i++) {
+		sqlite3_trace_v2(f->st->db, SQLITE_TRACE_STMT, trace, &n);
+		say(f, &f->customer, c, "hi");
+		say(f, &f->agent, c, "hello");
+		assert_int_equal(
+		    store_conversation(f->st, &f->agent, c, &o), STORE_DONE);
+		json_object_put(o);
+		assert_int_equal(
+		    store_conversation_patch(f->st, &f->agent, c, &p),
+		    STORE_DONE);
+		assert_int_equal(n > 0, i);
+		sqlite3_trace_v2(f->st->db, 0, NULL, NULL);
+		p.assignee = 0;
+		if (i == 0)
+			make_bot(f, "rules", f->web, -1);
+	}
+}
+
 static void
 test_standby(void **state)
 {
@@ -564,6 +607,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_ask),
+		T(test_none),
 		T(test_standby),
 		T(test_take_over),
 		T(test_newcomer),
