@@ -112,7 +112,7 @@ K(json_string_bytes_max, NUM,	"65536", 1024, 1048576, F|P, 0, "one string of a J
 K(form_bytes_max,	NUM,	"262144", 1024, 16777216, F, 0, "form body")
 K(form_fields_max,	NUM,	"100", 10, 1000, F, 0, "fields of a form")
 K(webhook_bytes_max,	NUM,	"4194304", 1024, 16777216, F, 0, "webhook body")
-K(webhook_entries_max,	NUM,	"1000", 1, 10000, F, 0, "entries in a webhook body; the rest is skipped")
+K(webhook_entries_max,	NUM,	"1000", 1, 10000, F, 0, "entries in a webhook body, of eight messages, files or receipts each on the whole; the rest is skipped")
 K(webhook_wait_ms_max,	NUM,	"400", 10, 10000, F, 0, "a webhook that waited so long, to be taken and for the database, is told to come again")
 K(webhook_rate_max,	NUM,	"200", 1, 100000, F, 0, "webhooks of one channel")
 K(webhook_failures_per_min_max, NUM, "60", 1, 100000, F, 0, "webhooks without proof from an address (/64) in a minute, then 429")

@@ -16,7 +16,6 @@
 #include "channel.h"
 #include "json.h"
 
-#define ITEMS_MAX 8192 /* of a batch; the rest is skipped */
 #define ASTRAY_MAX 256 /* other accounts that one body may name */
 #define VALUE_MAX 4096 /* bytes of one setting */
 #define JSON_DEPTH 32
@@ -222,6 +221,7 @@ void
 channel_batch_init(struct channel_batch *b)
 {
 	memset(b, 0, sizeof(*b));
+	b->max = SIZE_MAX;
 }
 
 void
@@ -244,7 +244,7 @@ channel_batch_add(struct channel_batch *b)
 {
 	struct channel_item *it;
 
-	if (b->n == ITEMS_MAX) {
+	if (b->n >= b->max) {
 		b->skipped++;
 		return NULL;
 	}

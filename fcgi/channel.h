@@ -105,6 +105,7 @@ struct channel_item {
 struct channel_batch {
 	struct channel_item *items;
 	size_t n, cap;
+	size_t max;          /* the rest is skipped */
 	size_t skipped;      /* items that were not usable */
 	const char **astray; /* accounts that others of them name */
 	size_t nastray;
@@ -395,6 +396,7 @@ struct json_object *channel_reply_json(const char *platform,
     struct json_object *config, int64_t last_inbound_at, int64_t sent_since,
     int64_t now_ms);
 
+#define CHANNEL_ENTRY_ITEMS 8 /* of a webhook's entry, on the whole */
 void channel_batch_init(struct channel_batch *b);
 void channel_batch_fini(struct channel_batch *b);
 

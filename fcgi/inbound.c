@@ -48,6 +48,7 @@ static const int64_t pauses_ms[] = { 60000, 60000, 600000, 3600000, 21600000 };
 /* A webhook being thought about. */
 struct inbound {
 	struct store *st;
+	size_t most; /* items of a body, ids of a receipt */
 	struct channel_account ac;
 	struct channel_row row; /* of ${ac} */
 	int64_t inbox;          /* webhook_inbox.id */
@@ -278,7 +279,11 @@ status_store(struct inbound *in, const struct channel_item *it)
 	int64_t conversation;
 	int rc = STORE_NONE, last = STORE_NONE;
 
-	for (size_t i = 0; i < it->nids; i++) {
+	if (it->nids > in->most)
+		log_info("webhook skipped platform=%s channel=%lld ids=%zu",
+		    in->ac.ch->platform, (long long)in->ac.id,
+		    it->nids - in->most);
+	for (size_t i = 0; i < it->nids && i < in->most; i++) {
 		if (it->ids[i] == NULL || !name_fits(it->ids[i]))
 			continue;
 		rc = strcmp(it->status, "failed") == 0
@@ -470,6 +475,7 @@ webhook_run(struct inbound *in, const struct webhook_row *w)
 	in->received_at = w->received_at;
 	in->kept = in->failed = 0;
 	channel_batch_init(&batch);
+	batch.max = in->most;
 	if (in->ac.ch->parse(&in->ac, &hook, &batch) != 0) {
 		rc = webhook_fail(in, w, "not readable", false);
 	} else if (batch.err) {
@@ -535,9 +541,10 @@ suspect_check(struct inbound *in)
 }
 
 int
-inbound_run(struct store *st, int64_t max_ms)
+inbound_run(const struct conf *cf, struct store *st, int64_t max_ms)
 {
-	struct inbound in = { .st = st };
+	struct inbound in = { .st = st,
+		.most = (size_t)cf->webhook_entries_max * CHANNEL_ENTRY_ITEMS };
 	int64_t end = clock_mono_ms() + max_ms;
 	int rc;
 

@@ -2,10 +2,11 @@
 #define INBOUND_H
 
 #include "channel.h"
+#include "conf.h"
 #include "store.h"
 
 /*
- * inbound_run(st, max_ms):
+ * inbound_run(cf, st, max_ms):
  * Make of stored webhooks (store_webhook.h) what they mean, the oldest first,
  * until no new one is left or ${max_ms} are over; a few are one commit.  Any
  * program may do so at any time, also several at once: each is done once and
@@ -13,6 +14,6 @@
  * be stored is `failed`, which harms no other, and tried again some times.
  * NONE: none is left; DONE: there are more; FAILED: not now.
  */
-int inbound_run(struct store *st, int64_t max_ms);
+int inbound_run(const struct conf *cf, struct store *st, int64_t max_ms);
 
 #endif

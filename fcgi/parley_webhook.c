@@ -214,7 +214,7 @@ failed_ids(struct store *st, int64_t *ids, size_t max, size_t *n)
 
 /* Run ${ids} again, the oldest first, and tell what became of each. */
 static int
-replay(struct store *st, const int64_t *ids, size_t n)
+replay(const struct conf *cf, struct store *st, const int64_t *ids, size_t n)
 {
 	struct webhook_row w;
 	int bad = 0, rc;
@@ -223,7 +223,7 @@ replay(struct store *st, const int64_t *ids, size_t n)
 		if (renew_one(st, ids[i]) == -1)
 			bad = 1;
 	do
-		rc = inbound_run(st, RUN_MS);
+		rc = inbound_run(cf, st, RUN_MS);
 	while (rc == STORE_DONE);
 	if (rc == STORE_FAILED) {
 		parley_err("the database is busy or full: the worker, or the "
@@ -268,7 +268,7 @@ webhook_replay_main(const struct parley_cmd *c, int n, char **args)
 	if (failed && failed_ids(st, ids, REPLAY_MAX, &nwords) == -1)
 		rc = -1;
 	if (rc == 0)
-		rc = replay(st, ids, nwords);
+		rc = replay(&cf, st, ids, nwords);
 	store_close(st);
 	conf_free(&cf);
 	return rc == 0 ? 0 : 1;

@@ -61,7 +61,7 @@
 #define DRAIN_FILE_MAX (64u << 20) /* where files are sent to */
 #define STORE_AGAIN_MS 1000        /* after a failed opening */
 
-void (*serve_tail)(struct store *st);
+void (*serve_tail)(const struct conf *cf, struct store *st);
 
 /* One process, one request at a time. */
 static struct {
@@ -430,7 +430,7 @@ serve_end(void)
 	buf_reset(&sv.body);
 	rsp_reset(&sv.rs);
 	if (serve_tail != NULL) {
-		serve_tail(sv.st);
+		serve_tail(&sv.cf, sv.st);
 		if (sv.st != NULL)
 			store_idle(sv.st);
 	}

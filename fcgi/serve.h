@@ -21,7 +21,7 @@ int serve(int argc, char **argv, const struct route *routes, size_t n);
  * serve_waiting(): whether another request waits for this process, or for any
  * of its pool.
  */
-extern void (*serve_tail)(struct store *st);
+extern void (*serve_tail)(const struct conf *cf, struct store *st);
 bool serve_waiting(void);
 
 #endif

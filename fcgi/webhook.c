@@ -235,6 +235,7 @@ webhook_keep(struct req *rq, struct rsp *rs, const struct channel_account *ac,
 	if ((wait_s = rate_take(rq, RATE_WEBHOOK, ac->id)) > 0)
 		return rsp_retry(rs, 503, "busy", wait_s);
 	channel_batch_init(&batch);
+	batch.max = (size_t)rq->cf->webhook_entries_max * CHANNEL_ENTRY_ITEMS;
 	if ((status = ac->ch->parse(ac, hook, &batch)) == 0)
 		rc = body_keep(rq, ac, hook, &batch);
 	else
@@ -304,14 +305,14 @@ static const struct route routes[] = {
  * While the next one waits already that one comes first, for a little.
  */
 static void
-webhook_tail(struct store *st)
+webhook_tail(const struct conf *cf, struct store *st)
 {
 	static int64_t ran_at;
 	int64_t now = clock_mono_ms();
 
 	if (st == NULL || (serve_waiting() && now - ran_at < TAIL_EVERY_MS))
 		return;
-	while (inbound_run(st, 0) == STORE_DONE && !serve_waiting())
+	while (inbound_run(cf, st, 0) == STORE_DONE && !serve_waiting())
 		if (clock_mono_ms() - now > TAIL_MS_MAX)
 			break;
 	ran_at = clock_mono_ms();

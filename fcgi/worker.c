@@ -172,7 +172,7 @@ work(struct store *st, const struct conf *cf, struct deliver *dl,
 		}
 		if (!stopping) {
 			/* More of it: no pause before the next round. */
-			if (inbound_run(st, INBOX_MS) == STORE_DONE)
+			if (inbound_run(cf, st, INBOX_MS) == STORE_DONE)
 				pause_ms = 0;
 			begun = deliver_take(dl);
 		} else {

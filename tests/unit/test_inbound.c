@@ -80,6 +80,8 @@ teardown(void **state)
 	return 0;
 }
 
+static const struct conf conf = { .webhook_entries_max = 1 };
+
 /* Keep one event, written with single quotes; its id into ${id}. */
 static int
 keep(struct fixture *f, const char *text, int64_t *id)
@@ -104,7 +106,7 @@ hook(struct fixture *f, const char *text)
 	int rc = keep(f, text, &id);
 
 	if (rc == STORE_DONE)
-		assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+		assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	store_idle(f->st);
 	return rc;
 }
@@ -201,14 +203,14 @@ first_kept_then_done_in_order(void **state)
 	is(f, a, "new", 0);
 	/* A commit that fails leaves all of it for the next. */
 	store_fail_commit(f->st, SQLITE_FULL);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_FAILED);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_FAILED);
 	store_idle(f->st);
 	assert_int_equal(f->events, 0);
 	is(f, a, "new", 0);
 	assert_int_equal(
 	    keep(f, "{'event_name':'x','recipient':{'id':'100'}}", &c),
 	    STORE_DONE);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	is(f, a, "done", 0);
 	is(f, b, "done", 0);
 	is(f, c, "ignored", 0);
@@ -226,9 +228,9 @@ first_kept_then_done_in_order(void **state)
 		    i);
 		assert_int_equal(keep(f, text, &id), STORE_DONE);
 	}
-	assert_int_equal(inbound_run(f->st, 0), STORE_DONE);
+	assert_int_equal(inbound_run(&conf, f->st, 0), STORE_DONE);
 	assert_true(count(f, "SELECT count(*) FROM messages") < 42);
-	assert_int_equal(inbound_run(f->st, 10000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 10000), STORE_NONE);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 42);
 }
 
@@ -255,20 +257,20 @@ what_fails_harms_no_other_and_is_tried_again(void **state)
 	assert_int_equal(store_webhook_due(f->st, &at), STORE_NONE);
 	assert_int_equal(keep(f, TEXT("a", "bad"), &a), STORE_DONE);
 	assert_int_equal(keep(f, TEXT("b", "good"), &b), STORE_DONE);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	store_idle(f->st);
 	is(f, a, "failed", 1);
 	is(f, b, "done", 0);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 1);
 	assert_int_equal(store_webhook_due(f->st, &at), STORE_DONE);
 	assert_true(at >= now + 60000 && at < now + 120000);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	is(f, a, "failed", 1);
 	/* Ten times in all, then not by itself. */
 	for (int i = 2; i <= 10; i++) {
 		now += 7 * 3600 * 1000;
 		store_set_now(f->st, now);
-		assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+		assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 		is(f, a, "failed", i);
 	}
 	assert_int_equal(store_webhook_due(f->st, &at), STORE_NONE);
@@ -277,7 +279,7 @@ what_fails_harms_no_other_and_is_tried_again(void **state)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(store_webhook_again(f->st, a), STORE_DONE);
 		assert_int_equal(store_webhook_again(f->st, b), STORE_DONE);
-		assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+		assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 		assert_int_equal(count(f, "SELECT count(*) FROM messages"), 2);
 	}
 	assert_int_equal(store_webhook_again(f->st, 999), STORE_NONE);
@@ -299,17 +301,17 @@ one_that_kills_is_put_off(void **state)
 		change(f, "CREATE TRIGGER stop BEFORE UPDATE OF state"
 			  " ON webhook_inbox BEGIN"
 			  " SELECT raise(ROLLBACK, 'stop'); END");
-		assert_int_equal(inbound_run(f->st, 1000), STORE_FAILED);
+		assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_FAILED);
 		store_idle(f->st);
 		store_set_now(f->st, now + 60000);
 		is(f, a, "new", i);
 		change(f, "DROP TRIGGER stop");
 	}
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	is(f, a, "failed", 6);
 	is(f, b, "done", 0);
 	store_set_now(f->st, now + 86400000);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	is(f, a, "done", 7);
 	store_idle(f->st);
 }
@@ -322,7 +324,7 @@ what_was_deleted_does_not_come_back(void **state)
 	int64_t a, m;
 
 	assert_int_equal(keep(f, TEXT("a", "secret"), &a), STORE_DONE);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	assert_int_equal(
 	    store_message_external(f->st, f->ac.id, "a", &m), STORE_DONE);
 	assert_int_equal(
@@ -366,7 +368,7 @@ a_deletion_waits_for_what_is_to_be_done(void **state)
 	int64_t a, b, other;
 
 	assert_int_equal(keep(f, TEXT("a", "secret"), &a), STORE_DONE);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	change(f, "UPDATE webhook_inbox SET state = 'failed',"
 		  " due_at = 4000000000000");
 	assert_int_equal(
@@ -375,7 +377,7 @@ a_deletion_waits_for_what_is_to_be_done(void **state)
 	assert_true(w.len > 0);
 	webhook_row_fini(&w);
 	assert_int_equal(store_webhook_again(f->st, a), STORE_DONE);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	assert_int_equal(store_webhook_get(f->st, a, &w), STORE_DONE);
 	assert_int_equal(w.len, 0);
 	webhook_row_fini(&w);
@@ -389,7 +391,7 @@ a_deletion_waits_for_what_is_to_be_done(void **state)
 	assert_int_equal(
 	    store_webhook_add(f->st, other, w.body, w.len, &b), STORE_DONE);
 	webhook_row_fini(&w);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	assert_int_equal(
 	    store_message_delete_external(f->st, f->ac.id, "b"), STORE_DONE);
 	assert_int_equal(store_webhook_get(f->st, b, &w), STORE_DONE);
@@ -432,6 +434,23 @@ all_of_a_message_is_taken_back(void **state)
 	assert_int_equal(
 	    store_message_delete_external(f->st, f->ac.id, "b"), STORE_NONE);
 	store_idle(f->st);
+}
+
+#define THREE(n) FILE_AT(n "1") "," FILE_AT(n "2") "," FILE_AT(n "3")
+
+/* As many as webhook_entries_max says; what it costs is bounded. */
+static void
+too_many_are_skipped(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(
+	    hook(f, IMAGE("many", THREE("a") "," THREE("b") "," THREE("c"))),
+	    STORE_DONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 8);
+	assert_int_equal(count(f, "SELECT count(*) FROM webhook_inbox"
+				  " WHERE state = 'done'"),
+	    1);
 }
 
 /* Who was erased and writes again is somebody new, who can be answered. */
@@ -483,7 +502,7 @@ nobodys_message_in_a_group_is_kept(void **state)
 	assert_int_equal(
 	    store_webhook_add(f->st, line, body, strlen(body), &id),
 	    STORE_DONE);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	store_idle(f->st);
 	is(f, id, "done", 0);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages m"
@@ -686,7 +705,7 @@ telegram(struct fixture *f, int64_t channel, int n, const char *name)
 	assert_int_equal(
 	    store_webhook_add(f->st, channel, body, strlen(body), &id),
 	    STORE_DONE);
-	assert_int_equal(inbound_run(f->st, 1000), STORE_NONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
 	store_idle(f->st);
 	return count(f, "SELECT count(*) FROM messages");
 }
@@ -757,6 +776,7 @@ main(void)
 		T(what_was_deleted_does_not_come_back),
 		T(a_deletion_waits_for_what_is_to_be_done),
 		T(all_of_a_message_is_taken_back),
+		T(too_many_are_skipped),
 		T(an_erased_customer_may_come_back),
 		T(nobodys_message_in_a_group_is_kept),
 		T(receipts_may_come_first),
