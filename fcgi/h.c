@@ -16,9 +16,32 @@ h_good(int rc)
 	return rc == STORE_DONE || rc == STORE_REPEATED;
 }
 
+const char *
+h_trouble(const struct req *rq)
+{
+	switch (rq->st != NULL ? store_trouble(rq->st) : STORE_BUSY) {
+	case STORE_BUSY:
+		return "busy";
+	case STORE_NO_SPACE:
+		return "no_space";
+	default:
+		return NULL;
+	}
+}
+
+const char *
+h_busy(const struct req *rq)
+{
+	const char *code = h_trouble(rq);
+
+	return code != NULL ? code : "busy";
+}
+
 int
 h_refuse(struct req *rq, struct rsp *rs, int rc)
 {
+	const char *code;
+
 	switch (rc) {
 	case STORE_NONE:
 		return rsp_error(rs, 404, "not_found", NULL);
@@ -35,14 +58,9 @@ h_refuse(struct req *rq, struct rsp *rs, int rc)
 	default:
 		break;
 	}
-	switch (rq->st != NULL ? store_trouble(rq->st) : STORE_BUSY) {
-	case STORE_BUSY:
-		return rsp_error(rs, 503, "busy", NULL);
-	case STORE_NO_SPACE:
-		return rsp_error(rs, 503, "no_space", NULL);
-	default:
-		return rsp_error(rs, 500, "internal", NULL);
-	}
+	if ((code = h_trouble(rq)) != NULL)
+		return rsp_error(rs, 503, code, NULL);
+	return rsp_error(rs, 500, "internal", NULL);
 }
 
 int

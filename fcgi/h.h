@@ -17,6 +17,15 @@
  */
 int h_refuse(struct req *rq, struct rsp *rs, int rc);
 
+/*
+ * h_trouble(rq):
+ * After STORE_FAILED, which 503 it is: "busy" or "no_space"; NULL: it is 500.
+ */
+const char *h_trouble(const struct req *rq);
+
+/* h_busy(rq): likewise where it is 503 in any case. */
+const char *h_busy(const struct req *rq);
+
 /* h_invalid(rq, rs): 422 "invalid" with the field that the last req_* named. */
 int h_invalid(struct req *rq, struct rsp *rs);
 

@@ -40,7 +40,8 @@ answer_session(
  * "user"}, and the session's cookie.
  * 401 unauthenticated: no such account, disabled, or wrong password, all the
  * same; 422 invalid: email, password; 429 rate_limited after 5 failures of the
- * account or 20 of the network in a quarter of an hour; 503 busy.
+ * account or 20 of the network in a quarter of an hour; 503 busy,
+ * no_space.
  */
 int
 auth_post_login(struct req *rq, struct rsp *rs)
@@ -68,7 +69,7 @@ auth_post_login(struct req *rq, struct rsp *rs)
 		status = rsp_error(rs, 401, "unauthenticated", NULL);
 		break;
 	case 503:
-		status = rsp_error(rs, 503, "busy", NULL);
+		status = rsp_error(rs, 503, h_busy(rq), NULL);
 		break;
 	default:
 		status = rsp_error(rs, 500, "internal", NULL);

@@ -161,6 +161,8 @@ struct figures {
 	bool database; /* it answers */
 	struct log_state log;
 	int64_t wal_bytes;
+	int64_t free_bytes;        /* of its disk; INT64_MAX: not known */
+	bool full;                 /* too few to write */
 	struct json_object *queue; /* deliveries: {state: n}; owned, or NULL */
 };
 
@@ -190,14 +192,16 @@ look(struct req *rq, struct figures *f)
 		      store_delivery_counts(st, &f->queue) == STORE_DONE;
 	store_read_end(st);
 	f->wal_bytes = store_wal_bytes(st);
+	f->free_bytes = store_free_bytes(st);
+	f->full = store_full(st);
 }
 
 /*
  * GET /health
  * 200 {"status":"ok"|"degraded"}, 503 {"status":"down"}: the database does not
- * answer.  Addresses of metrics_addresses also get "database", "push" (up,
- * down, or off: push_daemon; without pushd clients poll), "queue" {state: n},
- * "cursor".
+ * answer.  Addresses of metrics_addresses also get "database", "disk" (ok, or
+ * full: what is there is read, nothing is taken), "push" (up, down, or off:
+ * push_daemon; without pushd clients poll), "queue" {state: n}, "cursor".
  */
 int
 health_get(struct req *rq, struct rsp *rs)
@@ -212,11 +216,12 @@ health_get(struct req *rq, struct rsp *rs)
 	up = f.database && !off && push_ask(rq->cf, "/health", &b) == 0;
 	buf_fini(&b);
 	json_put_str(o, "status",
-	    !f.database ? "down"
-	    : up || off ? "ok"
-			: "degraded");
+	    !f.database              ? "down"
+	    : (up || off) && !f.full ? "ok"
+				     : "degraded");
 	if (may_see(rq)) {
 		json_put_str(o, "database", f.database ? "up" : "down");
+		json_put_str(o, "disk", f.full ? "full" : "ok");
 		json_put_str(o, "push", off ? "off" : up ? "up" : "down");
 		json_put(o, "queue", f.queue);
 		f.queue = NULL;
@@ -258,6 +263,11 @@ metrics_text(struct req *rq, struct buf *out)
 	    f.log.head > rq->now_ms ? f.log.head - rq->now_ms : 0);
 	metric(out, "parley_wal_bytes", "gauge", "Size of the write-ahead log.",
 	    f.wal_bytes);
+	if (f.database && f.free_bytes != INT64_MAX)
+		metric(out, "parley_disk_free_bytes", "gauge",
+		    "Free on the database's disk.", f.free_bytes);
+	metric(out, "parley_disk_full", "gauge",
+	    "Nothing is written for want of space.", f.full);
 	metric(out, "parley_hints_sent_total", "counter",
 	    "Hints that pushd took.", (int64_t)emit_sent());
 	metric(out, "parley_hints_lost_total", "counter",

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "share.h"
 
 #define HEADS_MAGIC UINT64_C(0x3150414d53444148) /* "HADSMAP1" */
 #define HEADS_SLOTS 65536u                       /* a power of two */
@@ -85,7 +86,6 @@ heads_map(struct heads *h)
 {
 	struct stat sb;
 	void *p;
-	int err;
 
 	h->fd = open(h->path,
 	    (h->write ? O_RDWR | O_CREAT : O_RDWR) | O_CLOEXEC | O_NOFOLLOW,
@@ -107,13 +107,10 @@ heads_map(struct heads *h)
 			heads_unmap(h);
 			return 0;
 		}
-		/* Space first: a store into a hole of a full disk kills. */
-		err = posix_fallocate(h->fd, 0, (off_t)sizeof *h->map);
-		if (err != 0) {
-			errno = err;
-			log_sys("heads allocate");
-			goto fail;
-		}
+	}
+	if (h->write && share_reserve(h->fd, &sb, sizeof *h->map) == -1) {
+		log_sys("heads allocate");
+		goto fail;
 	}
 	p = mmap(
 	    NULL, sizeof *h->map, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd, 0);

@@ -33,6 +33,7 @@ static const char *const languages[] = { "vi", "th", "en" };
 /* What the visitor wrote, when a page has to come back with it. */
 struct draft {
 	const char *text;  /* "" none */
+	const char *key;   /* to send it under again, or NULL */
 	const char *error; /* code, or NULL */
 	bool newer;
 };
@@ -117,6 +118,20 @@ start_show(struct req *rq, struct rsp *rs, int status, const char *key,
 	return view_end(&v, status, "chat_start");
 }
 
+/* Not stored: where that passes, the form again, to be sent again. */
+static int
+start_failed(struct req *rq, struct rsp *rs, int rc, const char *key,
+    const struct draft *d)
+{
+	const char *code = rc == STORE_FAILED ? h_trouble(rq) : NULL;
+	char fault[32];
+
+	if (code == NULL)
+		return h_refuse(rq, rs, rc);
+	snprintf(fault, sizeof(fault), "error.%s", code);
+	return start_show(rq, rs, 503, key, d, fault);
+}
+
 /*
  * GET /chat    ?locale=
  * 200 the form; 303 to the conversation whose cookie the browser has.
@@ -197,7 +212,8 @@ visitor_name(struct req *rq)
 /*
  * POST /chat/new    key, name?, content, consent=1, locale?
  * 303 to the conversation, by its link; the same key leads to the same one.
- * 422 the form again: no consent, no text, too long; 429 rate_limited.
+ * 422 the form again: no consent, no text, too long; 429 rate_limited; 503
+ * busy, no_space.
  */
 int
 visit_post_start(struct req *rq, struct rsp *rs)
@@ -243,9 +259,9 @@ visit_post_start(struct req *rq, struct rsp *rs)
 		rc = start_store(rq, &p, hash, &m, &customer);
 	message_fini(&m);
 	if (rc != STORE_DONE && rc != STORE_REPEATED)
-		return h_refuse(rq, rs, rc);
+		return start_failed(rq, rs, rc, key, &d);
 	if (remember(rq, rs, customer, token) == -1)
-		return h_refuse(rq, rs, STORE_FAILED);
+		return start_failed(rq, rs, STORE_FAILED, key, &d);
 	snprintf(path, sizeof(path), "/chat/%s", secret);
 	return rsp_redirect(rs, path);
 }
@@ -448,7 +464,10 @@ visit_show(struct req *rq, struct rsp *rs, int status, const struct visit *vs,
 	json_put_bool(v.model, "by_link", rq->id[0] == 0);
 	json_put_str(v.model, "token", known);
 	json_put(v.model, "blank", words_blank_message());
-	view_key(&v, "key");
+	if (d->key != NULL)
+		json_put_str(v.model, "key", d->key);
+	else
+		view_key(&v, "key");
 	json_put_str(v.model, "text", d->text);
 	json_put_bool(v.model, "newer", d->newer);
 	if (d->error != NULL)
@@ -498,7 +517,7 @@ back_to(struct req *rq, struct rsp *rs)
 /*
  * POST /chat/:resume/messages    content, key, seen
  * 303 back; the same key again is the same message.
- * 409, 422, 429 the page again with the text kept; 404, 410.
+ * 409, 422, 429, 503 the page again with the text kept; 404, 410.
  */
 int
 visit_post_with(struct req *rq, struct rsp *rs, post_file *keep)
@@ -557,9 +576,17 @@ visit_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	case STORE_CONFLICT:
 		d.error = "idempotency_conflict";
 		return visit_show(rq, rs, 409, &vs, &d);
+	case STORE_FAILED:
+		d.error = h_trouble(rq);
+		d.key = m.client_id;
+		break;
 	default:
-		return h_refuse(rq, rs, rc);
+		break;
 	}
+	/* It can be sent again later, the same text under the same key. */
+	if (d.error != NULL && keep == NULL)
+		return visit_show(rq, rs, 503, &vs, &d);
+	return h_refuse(rq, rs, rc);
 }
 
 int

@@ -37,6 +37,7 @@ static const char *const statuses[] = { "open", "pending", "closed",
 struct draft {
 	const char *text; /* "" none */
 	bool note;
+	const char *key;   /* to send it under again, or NULL */
 	const char *error; /* code, or NULL */
 	bool newer;        /* others wrote in the meantime */
 };
@@ -446,7 +447,10 @@ conversation_show(
 	view_title(&v, name);
 	json_put(v.model, "conversation", conversation);
 	json_put(v.model, "blank", words_blank_message());
-	view_key(&v, "key");
+	if (d->key != NULL)
+		json_put_str(v.model, "key", d->key);
+	else
+		view_key(&v, "key");
 	view_key(&v, "key_quick");
 	json_put_str(v.model, "text", d->text);
 	json_put_bool(v.model, "as_note", d->note);
@@ -502,7 +506,7 @@ back_to(struct req *rq, struct rsp *rs, int64_t id)
  * POST /inbox/:id/messages    content, type=note?, key, seen
  * 303 to the conversation.  The same key again is the same message.
  * 409 the page with what others wrote since `seen`, the text kept; 409 the key
- * was used for another text; 422 empty or too long, the text kept; 429.
+ * was used for another text; 422 empty or too long, 503, the text kept; 429.
  */
 int
 inbox_post_with(struct req *rq, struct rsp *rs, post_file *keep)
@@ -564,10 +568,16 @@ inbox_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	case STORE_CONFLICT:
 		d.error = "idempotency_conflict";
 		return conversation_show(rq, rs, 409, &d);
+	case STORE_FAILED:
+		d.error = h_trouble(rq);
+		d.key = m.client_id;
+		break;
 	default:
-		status = h_refuse(rq, rs, rc);
-		return status;
+		break;
 	}
+	if (d.error != NULL && keep == NULL)
+		return conversation_show(rq, rs, 503, &d);
+	return h_refuse(rq, rs, rc);
 }
 
 int

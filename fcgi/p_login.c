@@ -77,7 +77,8 @@ login_post(struct req *rq, struct rsp *rs)
 		rsp_header(rs, "Retry-After", "%lld", (long long)wait_s);
 		return login_show(rq, rs, 429, next, email, "login.slow");
 	}
-	return rsp_error(rs, status, status == 503 ? "busy" : "internal", NULL);
+	return rsp_error(
+	    rs, status, status == 503 ? h_busy(rq) : "internal", NULL);
 }
 
 /*

@@ -194,11 +194,17 @@ check_file_system(const struct conf *cf)
 		    "the database lies on a network file system, where its "
 		    "shared memory does not work");
 	if (statvfs(cf->state_dir, &vfs) == 0) {
-		uint64_t mib = (uint64_t)vfs.f_bavail * vfs.f_frsize >> 20;
+		uint64_t left = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+		bool full = left < (uint64_t)cf->write_free_bytes_min;
 
-		snprintf(text, sizeof(text), "%llu MiB free",
-		    (unsigned long long)mib);
-		say(mib < 64 ? "warn" : "ok", "disk", text);
+		snprintf(text, sizeof(text), "%llu MiB free%s",
+		    (unsigned long long)(left >> 20),
+		    full ? ": nothing is written below write_free_bytes_min"
+			 : "");
+		say(full              ? "ERROR"
+		    : left >> 20 < 64 ? "warn"
+				      : "ok",
+		    "disk", text);
 	}
 }
 

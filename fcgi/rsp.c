@@ -178,6 +178,8 @@ rsp_fini(struct rsp *rs)
 static int
 rsp_done(struct rsp *rs, int status, const char *type)
 {
+	if (status == 503 && strstr(rs->headers.data, "Retry-After:") == NULL)
+		rsp_header(rs, "Retry-After", "%u", 1 + randombytes_uniform(5));
 	rs->status = status;
 	rs->type = type;
 	return status;
@@ -287,8 +289,6 @@ rsp_error(struct rsp *rs, int status, const char *code, const char *field)
 	rs->csp = NULL;
 	rsp_unfile(rs);
 	buf_reset(&rs->body);
-	if (status == 503 && strstr(rs->headers.data, "Retry-After:") == NULL)
-		rsp_header(rs, "Retry-After", "%u", 1 + randombytes_uniform(5));
 	if (status >= 500)
 		log_warn("answer status=%d code=%s request=%s route=%s", status,
 		    code, rs->rq->id_text,

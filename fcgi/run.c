@@ -207,23 +207,42 @@ missing:
 
 /* --- starting one process ------------------------------------------------ */
 
+static int
+pid_put(const char *path, int flags, const char *text, int n)
+{
+	int fd, rc = -1;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+	if (fd == -1)
+		return -1;
+	if (write(fd, text, (size_t)n) == n && ftruncate(fd, n) == 0)
+		rc = 0;
+	close(fd);
+	return rc;
+}
+
 static void
 pid_file(const struct run *r, const struct proc *p, pid_t pid)
 {
 	char path[PARLEY_PATH_MAX + 64], tmp[PARLEY_PATH_MAX + 64];
-	FILE *f;
+	char text[32];
+	int n;
 
 	snprintf(path, sizeof(path), "%s/%s.pid", r->cf.run_dir, p->name);
 	if (pid == 0) {
 		unlink(path);
 		return;
 	}
+	n = snprintf(text, sizeof(text), "%ld\n", (long)pid);
 	snprintf(tmp, sizeof(tmp), "%s/%s.pid.new", r->cf.run_dir, p->name);
-	if ((f = fopen(tmp, "w")) == NULL)
+	if (pid_put(tmp, O_CREAT | O_TRUNC, text, n) == 0) {
+		rename(tmp, path);
 		return;
-	fprintf(f, "%ld\n", (long)pid);
-	fclose(f);
-	rename(tmp, path);
+	}
+	/* On a full disk the one before still has its place. */
+	unlink(tmp);
+	if (pid_put(path, 0, text, n) == -1)
+		log_sys("pid file name=%s", p->name);
 }
 
 /* The first of ${names} in PATH or where servers usually are. */

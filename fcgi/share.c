@@ -6,14 +6,30 @@
 
 #include "log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+int
+share_reserve(int fd, const struct stat *st, size_t size)
+{
+	int err;
+
+	if ((uint64_t)st->st_size >= size &&
+	    (uint64_t)st->st_blocks * 512 >= size)
+		return 0;
+	if ((err = posix_fallocate(fd, 0, (off_t)size)) == 0)
+		return 0;
+	errno = err;
+	return -1;
+}
 
 static int
 share_open(const char *path, size_t size)
@@ -29,7 +45,7 @@ share_open(const char *path, size_t size)
 	if (flock(fd, LOCK_EX) == -1 || fstat(fd, &st) == -1 ||
 	    !S_ISREG(st.st_mode) || st.st_uid != geteuid())
 		goto bad;
-	if (st.st_size < (off_t)size && ftruncate(fd, (off_t)size) == -1)
+	if (share_reserve(fd, &st, size) == -1)
 		goto bad;
 	(void)flock(fd, LOCK_UN);
 	return fd;

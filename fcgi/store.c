@@ -30,6 +30,7 @@
 #include "log.h"
 
 #define BACKUP_PAGES 1000
+#define STORE_FREE_LEAST (64 << 10) /* bytes; below, a commit may fail */
 #define STOP_STEPS 20000 /* of SQLite's machine between looks at the clock */
 
 /* From schema/, put into the program by the Makefile. */
@@ -492,14 +493,32 @@ queue_send(struct store *st)
 
 /* ---- transactions ------------------------------------------------------- */
 
+int64_t
+store_free_bytes(const struct store *st)
+{
+	struct statvfs sv;
+	uint64_t n;
+
+	/* Some file systems do not say. */
+	if (statvfs(st->path, &sv) == -1 || sv.f_blocks == 0)
+		return INT64_MAX;
+	n = (uint64_t)sv.f_bavail * sv.f_frsize;
+	return n < INT64_MAX ? (int64_t)n : INT64_MAX;
+}
+
+bool
+store_full(const struct store *st)
+{
+	int64_t min = st->space_min;
+
+	return store_free_bytes(st) <
+	       (min > STORE_FREE_LEAST ? min : STORE_FREE_LEAST);
+}
+
 static int
 store_space(struct store *st)
 {
-	struct statvfs sv;
-
-	if (st->space_min <= 0 || statvfs(st->path, &sv) == -1)
-		return 0;
-	if ((uint64_t)sv.f_bavail * sv.f_frsize >= (uint64_t)st->space_min)
+	if (st->space_min <= 0 || store_free_bytes(st) >= st->space_min)
 		return 0;
 	log_error("store full free_min=%lld", (long long)st->space_min);
 	st->trouble = STORE_NO_SPACE;

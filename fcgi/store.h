@@ -146,6 +146,15 @@ int store_checkpoint(struct store *st, bool truncate);
 /* store_check(st, why): PRAGMA integrity_check; returns new text on NONE. */
 int store_check(struct store *st, char **why);
 
+/*
+ * store_free_bytes(st) / store_full(st):
+ * What is free on the database's disk, INT64_MAX where it does not say; and
+ * whether that is less than a write wants: space_min, or so little that a
+ * commit may fail.
+ */
+int64_t store_free_bytes(const struct store *st);
+bool store_full(const struct store *st);
+
 /* store_wal_bytes(st): size of the write-ahead log, 0 when there is none. */
 int64_t store_wal_bytes(const struct store *st);
 

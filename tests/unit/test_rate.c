@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -63,6 +64,28 @@ shared(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(take("s", now), 1);
+}
+
+/* A store into a hole of a mapped file kills, once the disk is full. */
+static void
+whole(void **state)
+{
+	char path[64];
+	struct stat sb;
+	int i;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/rate.map", dir);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(take("w", 6000000 + i * 60000), 0);
+		assert_int_equal(stat(path, &sb), 0);
+		assert_true(sb.st_size > 0);
+		assert_true((int64_t)sb.st_blocks * 512 >= sb.st_size);
+		/* One of holes, as copies are. */
+		rate_close();
+		assert_int_equal(truncate(path, 0), 0);
+		assert_int_equal(truncate(path, sb.st_size), 0);
+	}
 }
 
 static void
@@ -184,6 +207,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(buckets),
 		cmocka_unit_test(shared),
+		cmocka_unit_test(whole),
 		cmocka_unit_test(crowded),
 		cmocka_unit_test(logins),
 		cmocka_unit_test(lifted),
