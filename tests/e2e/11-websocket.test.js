@@ -517,8 +517,8 @@ describe('the live dialect', { timeout: 300_000 }, () => {
 			a.say('join_conversation', { conversationId: room });
 			for (let i = 0; i < 5; i++)
 				a.say('message_send', { conversationId: room, id: `past-${turn}-${i}`, text: 'x' });
-			await until(() => a.of('message_sent').length === 5, 8000);
-			await a.until((m) => m.payload.content === 'late 1099', 8000);
+			await until(() => a.of('message_sent').length === 5);
+			await a.until((m) => m.payload.content === 'late 1099');
 			await pause(100);
 			for (const [at, m] of a.got.entries())
 				if (m.type === 'message_sent' && m.id)
@@ -543,7 +543,7 @@ describe('the live dialect', { timeout: 300_000 }, () => {
 			for (let i = 0; i < 20; i++)
 				await mai.send(conv, `aside ${i}`);
 		})();
-		await a.until((m) => m.payload.content === 'owed 1099', 8000);
+		await a.until((m) => m.payload.content === 'owed 1099');
 		const last = a.got.findIndex((m) => m.payload.content === 'owed 1099');
 		// Whenever it had broken off: nothing newer than what it lacks.
 		const ids = a.got.slice(0, last).filter((m) => m.id).map((m) => Number(m.id));

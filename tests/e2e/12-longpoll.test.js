@@ -368,7 +368,7 @@ describe('long poll', { timeout: 300_000 }, () => {
 		assert.equal(r.cursor, after);
 		assert.ok(r.next_poll_ms >= 1000);
 		await say('while it was away');
-		const a = await until(async () => poll(`after=${r.cursor}`).catch(() => null), 10_000);
+		const a = await until(async () => poll(`after=${r.cursor}`).catch(() => null));
 		assert.deepEqual(contents(a.json.events), ['while it was away']);
 	});
 });

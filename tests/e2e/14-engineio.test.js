@@ -7,11 +7,11 @@ import { after, before, describe, it } from 'node:test';
 import { io } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
 import { alone } from './lib/alone.js';
-import { handshake, packets, poll, post, query, Socket, socket } from './lib/engineio.js';
+import { arrived, handshake, packets, poll, post, query, Socket, socket, waiting } from './lib/engineio.js';
 import { build, pause, until } from './lib/harness.js';
 import { answer, ask, frame, frames, raw, upgrade } from './lib/raw.js';
 
-const INTERVAL = 300, TIMEOUT = 200, PATIENCE = 2000;
+const INTERVAL = 300, TIMEOUT = 200, PATIENCE = 10_000;
 const wrap = (version, ...list) => version === 4 ? list.join('\x1e') :
 	list.map((x) => `${x.length}:${x}`).join('');
 const code = (n) => (r) => {
@@ -21,8 +21,8 @@ const code = (n) => (r) => {
 	assert.equal(JSON.parse(r.text).code, n, r.text);
 };
 
-// As the suites have it; with time for an answer on a busy machine; and with
-// time for all that is not about time.
+// As the suites have it, for who is silent; with time for an answer on a busy
+// machine; and with time for all that is not about time.
 let suites, patient, p;
 before(async () => {
 	suites = await alone('--protocol-test');
@@ -222,30 +222,35 @@ describe('messages', () => {
 
 describe('the heartbeat', () => {
 	it('is the server\'s in version 4, by polling', async () => {
-		const { sid } = await handshake(patient);
+		let { sid } = await handshake(p);
 		for (let i = 0; i < 3; i++) {
-			assert.equal((await poll(patient, { sid })).text, '2');
-			assert.equal((await post(patient, sid, '3')).text, 'ok');
+			assert.equal((await poll(p, { sid })).text, '2');
+			assert.equal((await post(p, sid, '3')).text, 'ok');
 		}
-		await pause(INTERVAL + PATIENCE + 300);
-		code(1)(await poll(patient, { sid }));
+		// Who is silent is forgotten.
+		({ sid } = await handshake(suites));
+		await pause(INTERVAL + TIMEOUT);
+		await until(async () => (await poll(suites, { sid })).status === 400);
+		code(1)(await poll(suites, { sid }));
 	});
 
 	it('is the server\'s in version 4, by WebSocket', async () => {
-		const s = await socket(patient);
+		let s = await socket(p);
 		for (let i = 0; i < 3; i++) {
 			assert.equal(await s.next(), '2');
 			s.send('3');
 		}
+		s.close();
 		const begin = Date.now();
+		s = await socket(suites);
 		assert.equal(await s.next(), '2');
 		assert.equal(await s.next(), undefined);
 		assert.ok(Date.now() - begin > INTERVAL, 'not before its time');
 	});
 
 	it('is the client\'s in version 3', async () => {
-		const s = await socket(patient, { version: 3 });
-		const { sid } = await handshake(patient, { version: 3 });
+		let s = await socket(patient, { version: 3 });
+		let { sid } = await handshake(patient, { version: 3 });
 		for (let i = 0; i < 4; i++) {
 			assert.equal(await s.send('2').next(), '3');
 			await post(patient, sid, '2:2x', { version: 3 });
@@ -253,16 +258,20 @@ describe('the heartbeat', () => {
 			await pause(INTERVAL);
 		}
 		assert.equal(await s.send('2probe').next(), '3probe');
+		s.close();
+		s = await socket(suites, { version: 3 });
+		({ sid } = await handshake(suites, { version: 3 }));
 		assert.equal(await s.next(), undefined);
-		code(1)(await poll(patient, { sid, version: 3 }));
+		await until(async () => (await poll(suites, { sid, version: 3 })).status === 400);
+		code(1)(await poll(suites, { sid, version: 3 }));
 	});
 
 	it('has one direction: a stray pong is harmless in version 4 alone', async () => {
-		const s = await socket(patient);
+		const s = await socket(p);
 		assert.equal(await s.send('3').send('4still').data(), '4still');
 		s.send('2');
 		assert.equal(await s.next(), undefined);
-		const t = await socket(patient, { version: 3 });
+		const t = await socket(p, { version: 3 });
 		t.send('3');
 		assert.equal(await t.next(), undefined);
 	});
@@ -272,19 +281,17 @@ describe('the end', () => {
 	for (const version of [4, 3]) {
 		it(`comes with a close packet, version ${version}`, async () => {
 			let { sid } = await handshake(p, { version });
-			let waits = poll(p, { sid, version });
-			await pause(20);
+			let waits = await waiting(p, { sid, version });
 			assert.equal((await post(p, sid, wrap(version, '1'), { version })).text, 'ok');
-			assert.equal((await waits).text, wrap(version, '6'));
+			assert.equal((await waits.answer).text, wrap(version, '6'));
 			code(1)(await poll(p, { sid, version }));
 			const s = await socket(p, { version });
 			s.send('1');
 			assert.equal(await s.next(), undefined);
 			({ sid } = await handshake(p, { version }));
-			waits = poll(p, { sid, version });
-			await pause(20);
+			waits = await waiting(p, { sid, version });
 			code(3)(await poll(p, { sid, version }));
-			assert.equal((await waits).text, wrap(version, '1'), 'two that wait');
+			assert.equal((await waits.answer).text, wrap(version, '1'), 'two that wait');
 			code(1)(await poll(p, { sid, version }));
 		});
 
@@ -309,16 +316,15 @@ describe('the end', () => {
 	it('comes by a GET that is dropped, or by a second POST', async () => {
 		let { sid } = await handshake(p);
 		const stop = new AbortController();
-		const dropped = poll(p, { sid, signal: stop.signal }).catch(() => 'dropped');
-		await pause(20);
+		const dropped = await waiting(p, { sid, signal: stop.signal });
 		stop.abort();
-		assert.equal(await dropped, 'dropped');
+		await assert.rejects(dropped.answer);
 		await until(async () => (await poll(p, { sid })).status === 400);
 		({ sid } = await handshake(p));
 		const c = await raw(p);
 		c.write(`POST /engine.io/?${query(4, 'polling', sid)} HTTP/1.1\r\nHost: a\r\n` +
 			'Content-Length: 3\r\n\r\n4');
-		await pause(20);
+		await arrived(p);
 		code(3)(await post(p, sid, '4b'));
 		await c.gone();
 		assert.equal(answer(c.text).status, 400);
@@ -328,10 +334,9 @@ describe('the end', () => {
 		const d = await raw(p);
 		d.write(`POST /engine.io/?${query(4, 'polling', sid)} HTTP/1.1\r\nHost: a\r\n` +
 			'Content-Length: 3\r\n\r\n4');
-		const waits = poll(p, { sid });
-		await pause(20);
+		const waits = await waiting(p, { sid });
 		d.close();
-		assert.equal((await waits).text, '1');
+		assert.equal((await waits.answer).text, '1');
 	});
 
 	it('answers a Close, and fails bad frames with their code', async () => {
@@ -418,9 +423,12 @@ describe('the upgrade', () => {
 		const q = await alone('--protocol-test', { PARLEY_SOCKET_UPGRADE_S: '1',
 			PARLEY_PING_TIMEOUT_MS: '60000' });
 		const { sid } = await handshake(q);
-		const s = await new Socket(q, { sid }).opened;
-		s.send('2probe');
-		assert.equal(await s.next(), '3probe');
+		// One that takes a second to say so is too late already.
+		let s;
+		await until(async () => {
+			s = await new Socket(q, { sid }).opened;
+			return await s.send('2probe').next() === '3probe';
+		});
 		const alive = (async () => {
 			for (let ended = false; !ended; ended = s.code !== undefined) {
 				await poll(q, { sid });

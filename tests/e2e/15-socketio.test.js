@@ -139,7 +139,7 @@ for (const [name, where] of [['straight', () => direct(servers.apache)],
 					assert.deepEqual(a.texts(), ['xin chào 😀'], 'not its own');
 					if (transports.length === 2)
 						await until(() => a.socket.io.engine.transport.name === 'websocket',
-							5000, 'the upgrade');
+							undefined, 'the upgrade');
 					assert.equal(a.socket.io.engine.transport.name, transports.at(-1));
 					a.close();
 					c.close();
@@ -222,8 +222,12 @@ describe('who it is', { timeout: 300_000 }, () => {
 	it('has to be said in time', async (t) => {
 		const q = await start({ conf: { ...conf, login_wait_s: 1, socket_connect_s: 1 } });
 		t.after(() => q.stop());
-		const c = client(q.url, { reconnection: false });
-		await until(() => c.states.includes('io server disconnect'));
+		// Who takes more than a second to say CONNECT is not even that far.
+		await until(async () => {
+			const c = client(q.url, { reconnection: false });
+			await until(() => c.states.some((s) => s !== 'connect'));
+			return c.states.includes('io server disconnect');
+		});
 		const s = await new Socket(q, { path: '/socket.io/' }).opened;
 		await s.next();
 		assert.equal(await s.next(), undefined, 'no CONNECT');
@@ -298,7 +302,7 @@ describe('a conversation', { timeout: 300_000 }, () => {
 		await until(() => typing().length >= 3);
 		c.socket.emit('typing_stop', { conversationId: conv });
 		await until(() => typing().length >= 4);
-		await pause(1000);
+		await pause(1500);
 		c.socket.emit('typing_start', conv);
 		await until(() => typing().length >= 5);
 		c.close();
@@ -386,7 +390,7 @@ describe('a conversation', { timeout: 300_000 }, () => {
 		const a = client(p.url, { token: mai.token, reconnection: false });
 		await a.ready();
 		a.socket.emit('send_message', { conversationId: conv, content: 'x'.repeat(300000) });
-		await until(() => a.states.includes('transport close'));
+		await until(() => a.states.some((s) => /^transport (close|error)$/.test(s)));
 	});
 });
 
@@ -542,8 +546,10 @@ describe('coming back', { timeout: 300_000 }, () => {
 		for (let i = 0; i < 20; i++) {
 			await (i % 2 ? lan : mai).send(conv, `k${i}`);
 			if (i === 5 || i === 12) {
+				// It may be back before one looks.
+				const n = a.states.length;
 				p.kill('pushd');
-				await until(() => a.states.at(-1) !== 'connect');
+				await until(() => a.states.length > n);
 			}
 		}
 		const texts = (x) => x.texts().filter((t) => /^k\d/.test(t));

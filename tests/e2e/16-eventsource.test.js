@@ -233,7 +233,7 @@ describe('named streams', { timeout: 300_000 }, () => {
 			await lan.send(conv, text);
 			for (const l of list) {
 				l.all.push(text);
-				await l.c.until('new_message', (d) => d.content === text, 20_000);
+				await l.c.until('new_message', (d) => d.content === text);
 			}
 		};
 		await say('first');

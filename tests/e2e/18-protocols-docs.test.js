@@ -84,7 +84,7 @@ describe('docs/protocols.md', { timeout: 300_000 }, () => {
 		});
 		const times = (r, text) => r.out.split('\n').filter((l) => l.includes(text)).length;
 		const heard = (text, but) => until(() => all.every((r) => r === but ||
-			times(r, text) > 0), 15_000, text).catch((e) => {
+			times(r, text) > 0), 60_000, text).catch((e) => {
 			throw new Error(`${e.message}\n${all.map((r) => `${r.name}: ${r.out}`).join('')}`);
 		});
 		await heard('connected');

@@ -9,9 +9,11 @@ let browser;
 before(async () => (browser = await launch()));
 after(() => browser.close());
 
-const QUICK = { backoff: 20, backoff_max: 200, jitter: 10, open: 500,
-  steady: 1000, grace: 300, up: 300, up_max: 500, ws_ping: 300, ws_pong: 300,
-  poll: 50, tick: 50, request: 1000, leader: 400 };
+// Quick but for what would take a stall of the machine for a dead server, or a
+// dead tab: a test of that says so.
+const QUICK = { backoff: 20, backoff_max: 200, jitter: 10, open: 20000,
+  steady: 1000, grace: 300, up: 300, up_max: 500, ws_ping: 300, ws_pong: 20000,
+  poll: 50, tick: 50, request: 20000, leader: 5000 };
 
 const until = async (what, why, ms = 30_000) => {
   for (const end = Date.now() + ms; Date.now() < end;) {
@@ -44,7 +46,7 @@ async function tab(server, context, options = {}) {
   return page;
 }
 
-const begin = (page, options) => page.evaluate(async ([options, times]) => {
+const begin = (page, { times, ...options }) => page.evaluate(async ([options, times]) => {
   const { Push } = await import('/js/push.js');
   const push = window.push = new Push({ token: 'secret', storageKey: 't',
     times, ...options });
@@ -59,7 +61,7 @@ const begin = (page, options) => page.evaluate(async ([options, times]) => {
     push.resume(window.head);
   });
   push.start();
-}, [options, QUICK]);
+}, [options, { ...QUICK, ...times }]);
 
 const got = (page) => page.evaluate(() => window.got);
 const connected = (page, by) => until(() => page.evaluate((by) =>
@@ -124,7 +126,7 @@ test('down from WebSocket to SSE to polling, and up again', async (t) => {
 
 test('a WebSocket that does not answer pings is left', async (t) => {
   const { server, context } = await setup(t);
-  const page = await tab(server, context);
+  const page = await tab(server, context, { times: { ws_pong: 300, open: 500 } });
   await connected(page, 'websocket');
   server.faults.ws = 'silent';
   server.publish('n', 0);
@@ -176,9 +178,10 @@ test('a tab that loaded before what the stream has passed catches up',
 
 test('a leader that says nothing any more is replaced', async (t) => {
   const { server, context } = await setup(t);
-  const a = await tab(server, context);
+  const times = { leader: 400 };
+  const a = await tab(server, context, { times });
   await connected(a);
-  const b = await tab(server, context);
+  const b = await tab(server, context, { times });
   await connected(b);
   // frozen: it holds the lock and the socket, and nothing runs
   const cdp = await context.newCDPSession(a);

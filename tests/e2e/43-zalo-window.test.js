@@ -47,7 +47,7 @@ async function customerSays(user, text) {
     headers: { 'X-ZEvent-Signature': `mac=${mac}` } });
   assert.equal(got.status, 200);
   await until(async () => await sql(`SELECT count(*) FROM messages
-    WHERE external_id = 'w${n}'`) === '1', 10000);
+    WHERE external_id = 'w${n}'`) === '1');
 }
 
 const sql = async (text) => (await promisify(execFile)('sqlite3', ['-cmd',
@@ -104,7 +104,7 @@ test('REST tells agents, in the list and alone, and nobody else', async () => {
   const sent = await agent.send(id, 'too late', { client_id: 'late' });
   assert.equal(sent.status, 201);
   await until(async () => await sql(`SELECT error FROM messages
-    WHERE content = 'too late'`) === 'window_closed', 5000);
+    WHERE content = 'too late'`) === 'window_closed');
 
   // Not in the log, where it would be stale, nor in a customer's form.
   assert.equal(await sql(`SELECT count(*) FROM events
@@ -165,11 +165,11 @@ test('a live page follows what arrives, and what is sent', async () => {
   const line = page.locator('#window');
   assert.match(await line.textContent(), /will fail/);
   await customerSays('83', 'I am back');
-  await line.waitFor({ state: 'hidden', timeout: 5000 });
+  await line.waitFor({ state: 'hidden' });
   await age('83', 1, 7);
   await page.fill('#content', 'the eighth');
   await page.press('#content', 'Enter');
-  await line.waitFor({ state: 'visible', timeout: 5000 });
+  await line.waitFor({ state: 'visible' });
   assert.match(await line.textContent(), /may charge/);
   assert.equal(await line.getAttribute('data-state'), 'paid');
   assert.deepEqual(errors, []);

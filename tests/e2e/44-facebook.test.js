@@ -41,7 +41,7 @@ const error = (id) => shop.one(`SELECT error FROM messages WHERE id = ${id}`);
 const outgoing = () => shop.messages("m.type = 'outgoing'");
 
 // Written by the tests only to turn back the clock of a conversation.
-const turnBack = (user, ms) => exec('sqlite3', ['-cmd', '.timeout 3000',
+const turnBack = (user, ms) => exec('sqlite3', ['-cmd', '.timeout 20000',
   shop.db, `UPDATE conversations SET last_inbound_at = ${Date.now() - ms}
     WHERE external_id = '${user}'`]);
 

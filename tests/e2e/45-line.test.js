@@ -195,7 +195,7 @@ async function write(sql) {
   const { execFile } = await import('node:child_process');
   const { promisify } = await import('node:util');
   await promisify(execFile)('sqlite3',
-    ['-cmd', '.timeout 3000', shop.db, sql]);
+    ['-cmd', '.timeout 20000', shop.db, sql]);
 }
 
 test('tokens are made from the channel id, before they end and when refused', async () => {
@@ -314,7 +314,7 @@ test('files are asked for by their messages, films once they are ready', async (
   await send('image', '5300013'); // gone already
   shop.worker();
   for (const id of ['5300011', '5300012', '5300013'])
-    await until(async () => (await file(id)).state !== 'fetching', 10000, id);
+    await until(async () => (await file(id)).state !== 'fetching', undefined, id);
   assert.equal((await file('5300011')).mime, 'image/png');
   assert.equal((await file('5300012')).size, 50000);
   assert.equal((await file('5300013')).state, 'failed');

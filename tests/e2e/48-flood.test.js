@@ -16,8 +16,9 @@ const PER_S = 1000, AT_ONCE = 100;
 const APP = '1845200000000000123', OA = '2520000000000000017';
 const SECRET = 'zalo-sample-oa-secret';
 
-// In time: on a machine that does something else, too, with some patience.
-const ANSWER_MS = Number(process.env.PARLEY_FLOOD_MS ?? 5000);
+// In time: on a machine that does something else, too, with much patience; how
+// long it took is told, and measured where nothing else runs.
+const ANSWER_MS = Number(process.env.PARLEY_FLOOD_MS ?? 20_000);
 
 for (const rate of [200, 100000])
   test(`${N} webhooks, ${PER_S} a second, webhook_rate_max = ${rate}`, async (t) => {
@@ -29,7 +30,7 @@ for (const rate of [200, 100000])
         .flatMap(([k, v]) => ['--set', `${k}=${v}`]));
     const path = new URL(said.match(/^webhook (\S+)$/m)[1]).pathname;
     const sql = async (text) => (await promisify(execFile)('sqlite3', ['-readonly',
-      '-cmd', '.timeout 3000', join(p.var, 'parley.db'), text])).stdout.trim();
+      '-cmd', '.timeout 20000', join(p.var, 'parley.db'), text])).stdout.trim();
     const agent = new http.Agent({ keepAlive: true, maxSockets: AT_ONCE });
     t.after(() => agent.destroy());
 
@@ -100,7 +101,7 @@ for (const rate of [200, 100000])
     assert.ok(looks.at(-1) < ANSWER_MS, `the list took ${looks.at(-1)} ms`);
     // All of it is kept, and soon all of it is seen, in its order.
     await until(async () => await sql(`SELECT count(*) FROM webhook_inbox
-      WHERE state = 'new'`) === '0', 30000, 'all is read');
+      WHERE state = 'new'`) === '0', 120_000, 'all is read');
     const rows = (await sql(`SELECT m.external_id FROM messages m
       JOIN webhook_inbox w ON w.id = m.inbox_id ORDER BY w.id`)).split('\n');
     assert.deepEqual(rows.slice().sort(), kept.slice().sort());

@@ -18,7 +18,7 @@ after(() => shop?.close());
 
 // A change behind the programs' backs.
 const change = (text) => promisify(execFile)('sqlite3', ['-cmd',
-  '.timeout 3000', shop.db, text]);
+  '.timeout 20000', shop.db, text]);
 const lines = (text) => text.trim().split('\n').filter(Boolean)
   .map((l) => l.split('\t'));
 const texts = async (where) => (await shop.messages(where)).map((m) => m.content);

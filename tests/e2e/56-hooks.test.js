@@ -28,7 +28,7 @@ async function shopOf(t, settings = {}) {
     shop.call('api.fcgi', method, url, { body,
       headers: token ? { Authorization: `Bearer ${token}` } : {} });
   shop.write = (sql) => promisify(execFile)('sqlite3',
-    ['-cmd', '.timeout 3000', shop.db, `PRAGMA foreign_keys = on; ${sql}`]);
+    ['-cmd', '.timeout 20000', shop.db, `PRAGMA foreign_keys = on; ${sql}`]);
   // Somebody with a conversation on the web: {say(text)}.
   shop.visitor = async (name) => {
     const r = await shop.ask('POST', '/api/widget/session', { name }, null);
@@ -160,7 +160,7 @@ test('whatever it answers: again under the same id, in order, others go on', asy
     await b.say(`b${i}`);
   }
   const worker = shop.worker();
-  await to.until(() => to.texts().length === 6, 20_000);
+  await to.until(() => to.texts().length === 6);
   await until(async () => (await to.state()).waiting === 0);
   await stop(worker);
   assert.deepEqual(to.faults, []);

@@ -338,7 +338,7 @@ test('a worker killed while the assistant speaks: one message', { timeout: 60_00
   await w.ended;
   a.release();
   shop.worker();
-  await until(async () => (await said(shop, '61')).length === 1, 20000, 'the answer');
+  await until(async () => (await said(shop, '61')).length === 1, undefined, 'the answer');
   await quiet(shop);
   assert.deepEqual(await said(shop, '61'), ['echo: one']);
   assert.equal(a.calls.length, 2);

@@ -70,7 +70,7 @@ async function answer(text, reply) {
 	await until(async () => {
 		await admin.goto(`${p.url}/inbox?view=all`);
 		return await admin.locator('#rows .row', { hasText: text }).count() === 1;
-	}, 8000, text);
+	}, undefined, text);
 	await admin.locator('#rows .row', { hasText: text }).locator('a').click();
 	assert.ok((await admin.locator('#log .msg .text').allTextContents()).includes(text));
 	await admin.fill('#content', reply);
@@ -113,7 +113,7 @@ test('Facebook, from the first step to an answer', async () => {
 		'X-Hub-Signature-256': metaSign(body, 'một bí mật') } });
 	assert.equal(got.status, 200);
 	await answer('còn áo size L không?', 'Dạ còn ạ');
-	await until(() => fb.sent.length > 0, 8000, 'sent');
+	await until(() => fb.sent.length > 0, undefined, 'sent');
 	assert.deepEqual(fb.sent.map((m) => m.text), ['Dạ còn ạ']);
 	assert.deepEqual(fb.faults, []);
 
@@ -126,7 +126,7 @@ test('Facebook, from the first step to an answer', async () => {
 	await until(async () => {
 		await admin.reload();
 		return await admin.locator('#tested.good').count() === 1;
-	}, 8000, 'tested');
+	}, undefined, 'tested');
 	assert.deepEqual(fb.faults, []);
 
 	// A new word in place of the old one; all else stays as it was.
@@ -170,7 +170,7 @@ test('LINE, with a setting that can be taken away again', async () => {
 			createHmac('sha256', secret).update(body).digest('base64') } });
 	assert.equal(got.status, 200);
 	await answer('ส่งไหม', 'ส่งค่ะ');
-	await until(() => line.calls.some((c) => c.name === 'push'), 8000, 'pushed');
+	await until(() => line.calls.some((c) => c.name === 'push'), undefined, 'pushed');
 	assert.deepEqual(line.calls.filter((c) => c.name === 'push')
 		.map((c) => c.body.messages[0].text), ['ส่งค่ะ']);
 	assert.deepEqual(line.faults, []);
@@ -187,7 +187,7 @@ test('how a channel breaks is said, and how it goes on', async () => {
 	await until(async () => {
 		await admin.goto(`${p.url}${LIST}/${id}`);
 		return await admin.locator('#broken').count() === 1;
-	}, 8000, 'broken');
+	}, undefined, 'broken');
 	assert.match(await admin.getAttribute('#state', 'class'), /state-reauth/);
 	assert.ok(await admin.locator('#problem-reauth').isVisible());
 	assert.equal((await admin.textContent('#waiting dd')).trim(), '1');
@@ -198,7 +198,7 @@ test('how a channel breaks is said, and how it goes on', async () => {
 	await admin.fill('#fb_page_token', fb.token);
 	await admin.click('#save');
 	assert.match(await admin.getAttribute('#state', 'class'), /state-ok/);
-	await until(() => fb.sent.length === 2, 8000, 'sent after all');
+	await until(() => fb.sent.length === 2, undefined, 'sent after all');
 	assert.deepEqual(fb.sent.map((m) => m.text), ['Dạ còn ạ', 'Còn màu xanh']);
 });
 

@@ -109,7 +109,7 @@ export class Standin {
   }
 
   // Resolves when `what(this)` is true; looks after each request.
-  until(what, ms = 10000) {
+  until(what, ms = 30000) {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.waiters.delete(look);

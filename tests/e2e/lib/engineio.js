@@ -7,7 +7,7 @@ export const query = (version, transport, sid, more = '') =>
 
 // {status, headers, text, bytes}; o: {path, version, sid, more, headers, body}.
 export function poll(p, { method = 'GET', path = '/engine.io/', version = 4, sid, more,
-	headers, body, signal } = {}) {
+	headers, body, signal, sent } = {}) {
 	return new Promise((ok, no) => {
 		const rq = http.request(`${p.url}${path}?${query(version, 'polling', sid, more)}`,
 			{ method, headers, agent: false, signal }, (rs) => {
@@ -21,11 +21,27 @@ export function poll(p, { method = 'GET', path = '/engine.io/', version = 4, sid
 				});
 			});
 		rq.on('error', no);
+		rq.on('socket', (s) => s.on('connect', () => setImmediate(() => sent?.())));
 		rq.end(body);
 	});
 }
 
 export const post = (p, sid, body, o = {}) => poll(p, { method: 'POST', sid, body, ...o });
+
+// What was written before on other connections straight to pushd has been read
+// when this is done: its loop takes them in turn.
+export const arrived = (p) => poll(p, { path: '/arrived' });
+
+// A GET that waits at pushd for its .answer.
+export async function waiting(p, o) {
+	let answer;
+	await new Promise((sent) => {
+		answer = poll(p, { ...o, sent });
+		answer.catch(() => {});
+	});
+	await arrived(p);
+	return { answer };
+}
 
 // The texts of a payload's packets; bytes of version 3's as [type, bytes].
 export function packets(version, bytes) {

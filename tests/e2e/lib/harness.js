@@ -10,6 +10,7 @@
 // leaves the folder behind, PARLEY_E2E_WEB and PARLEY_E2E_MODE choose where a
 // test does not.
 import { spawn, execFile } from 'node:child_process';
+import dgram from 'node:dgram';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -45,15 +46,30 @@ export async function until(fn, ms = WAIT_MS, what = 'it') {
 	}
 }
 
-export function freePort() {
-	return new Promise((ok, no) => {
-		const s = net.createServer();
-		s.on('error', no);
-		s.listen(0, '127.0.0.1', () => {
-			const { port } = s.address();
-			s.close(() => ok(port));
-		});
+// A port of ours until this process ends, and the next one (a demo's pushd): in
+// no range from which the kernel gives ports to others, also where what listens
+// there is away for a moment, and held against other tests by its UDP namesake.
+const held = [];
+export async function freePort() {
+	const bind = (s, ...at) => new Promise((ok) => {
+		s.on('error', () => ok(false));
+		(s.listen ?? s.bind).call(s, ...at, () => ok(true));
 	});
+	for (;;) {
+		const port = 12000 + 2 * Math.floor(Math.random() * 10000);
+		const lock = dgram.createSocket('udp4').unref();
+		let free = await bind(lock, { port, address: '127.0.0.1', exclusive: true });
+		for (const tcp of [port, port + 1]) {
+			const s = net.createServer();
+			free &&= await bind(s, tcp, '127.0.0.1');
+			await new Promise((ok) => s.close(ok));
+		}
+		if (free) {
+			held.push(lock);
+			return port;
+		}
+		lock.close();
+	}
 }
 
 // Runs parley and gives what it printed; rejects with .code and .stderr.
@@ -182,7 +198,7 @@ export class Parley {
 	async stop({ keep = false } = {}) {
 		if (this.child && this.code === undefined) {
 			this.child.kill('SIGTERM');
-			const t = setTimeout(() => this.child.kill('SIGKILL'), 20_000);
+			const t = setTimeout(() => this.child.kill('SIGKILL'), 2 * WAIT_MS);
 			await this.exited;
 			clearTimeout(t);
 		}
@@ -231,8 +247,9 @@ export class Parley {
 		return m?.[1].trim();
 	}
 
-	// One raw request: {status, headers, text, json}.
-	request(method, path, { headers = {}, body, agent } = {}) {
+	// One raw request: {status, headers, text, json}; on a connection of its own,
+	// since one that was kept may be closed under it.
+	request(method, path, { headers = {}, body, agent = false } = {}) {
 		return new Promise((ok, no) => {
 			const data = body === undefined || typeof body === 'string' ||
 				Buffer.isBuffer(body) ? body : JSON.stringify(body);

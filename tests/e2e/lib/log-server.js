@@ -5,6 +5,7 @@
 import http from 'node:http';
 import crypto from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { freePort } from './harness.js';
 
 // Browsers have it, node before 19 does not.
 globalThis.crypto ??= crypto.webcrypto;
@@ -27,7 +28,8 @@ export class LogServer {
   typing = [];
   reads = [];
 
-  async listen(port = 0) {
+  async listen(port) {
+    port ??= await freePort(); // ours, also while it is closed
     this.sockets = new Set();
     this.http = http.createServer((rq, rs) => this.request(rq, rs));
     this.http.on('upgrade', (rq, s) => this.upgrade(rq, s));
