@@ -157,6 +157,7 @@ struct channel_result {
 	bool refreshable;     /* REAUTH: a new token may cure it */
 	int64_t wait_s;       /* RETRY: not before */
 	bool hold;            /* RETRY: the whole account waits wait_s */
+	bool once;            /* RETRY: the second time PERMANENT */
 	char message_id[256]; /* SENT: the platform's id, or "" */
 	char reason[64];      /* PERMANENT: window_closed, quota, ... */
 	char message[256];    /* the platform's words, cleaned, for agents */

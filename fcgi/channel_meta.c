@@ -279,8 +279,8 @@ words_copy(const struct channel_account *ac, const char *words,
 }
 
 static void
-classify(int64_t code, int64_t subcode, int64_t tries,
-    const struct meta_rule *rules, size_t n, struct channel_result *rs)
+classify(int64_t code, int64_t subcode, const struct meta_rule *rules, size_t n,
+    struct channel_result *rs)
 {
 	const char *reason = "refused";
 
@@ -291,8 +291,8 @@ classify(int64_t code, int64_t subcode, int64_t tries,
 		if (code < r->lo || code > r->hi ||
 		    (r->subcode != META_ANY && r->subcode != subcode))
 			continue;
-		rs->cls = r->how == META_ONCE && tries > 1 ? CHANNEL_PERMANENT
-							   : r->cls;
+		rs->cls = r->cls;
+		rs->once = r->how == META_ONCE;
 		reason = r->reason;
 		rs->hold = r->how == META_HOLD;
 		if (r->how == META_HOLD || r->how == META_WAIT)
@@ -322,8 +322,8 @@ wordless(long status, struct channel_result *rs)
 
 bool
 meta_refused(const struct channel_account *ac, const struct http_answer *an,
-    int64_t tries, const struct meta_rule *rules, size_t n,
-    struct channel_result *rs, struct channel_batch *b)
+    const struct meta_rule *rules, size_t n, struct channel_result *rs,
+    struct channel_batch *b)
 {
 	struct json_object *error, *any = NULL;
 	int64_t code = 0, subcode = 0;
@@ -344,7 +344,7 @@ meta_refused(const struct channel_account *ac, const struct http_answer *an,
 		(void)number(b, error, "error_subcode", &subcode);
 		if ((words = channel_text(b, error, "message")) != NULL)
 			words_copy(ac, words, rs);
-		classify(code, subcode, tries, rules, n, rs);
+		classify(code, subcode, rules, n, rs);
 	} else if (an->status >= 200 && an->status < 300 &&
 		   !json_object_object_get_ex(b->root, "error", &any)) {
 		rs->cls = CHANNEL_SENT;

@@ -26,7 +26,7 @@ struct meta_rule {
 #define META_ANY INT64_C(-1)
 /*
  * META_HOLD: RETRY, and the whole account waits a minute; META_WAIT: this
- * message does; META_ONCE: RETRY, the second time PERMANENT.
+ * message does; META_ONCE: RETRY, at the second such answer PERMANENT.
  */
 
 /* meta_conf(ac, word): the setting ${word} behind the adapter's prefix. */
@@ -75,13 +75,13 @@ void meta_bearer(const struct channel_account *ac, struct http_request *rq);
 int meta_body(struct http_request *rq, struct json_object *o);
 
 /*
- * meta_refused(ac, an, tries, rules, n, rs, b):
+ * meta_refused(ac, an, rules, n, rs, b):
  * Whether ${an} is anything but a success, with its class in ${rs}.  Else
  * ${b}->root is the object that came, and ${rs} is SENT, without an id.
  */
 bool meta_refused(const struct channel_account *ac,
-    const struct http_answer *an, int64_t tries, const struct meta_rule *rules,
-    size_t n, struct channel_result *rs, struct channel_batch *b);
+    const struct http_answer *an, const struct meta_rule *rules, size_t n,
+    struct channel_result *rs, struct channel_batch *b);
 
 /* --- Messenger and Instagram --- */
 

@@ -625,8 +625,9 @@ meta_page_answer(const struct channel_account *ac, struct channel_out *out,
 	struct channel_batch b;
 	const char *id;
 
+	(void)out;
 	channel_batch_init(&b);
-	if (!meta_refused(ac, an, out->tries, page_rules, PAGE_RULES, rs, &b)) {
+	if (!meta_refused(ac, an, page_rules, PAGE_RULES, rs, &b)) {
 		id = channel_some(&b, b.root, "message_id");
 		if (id != NULL && strlen(id) < sizeof(rs->message_id))
 			memcpy(rs->message_id, id, strlen(id) + 1);
@@ -657,7 +658,7 @@ meta_page_profiled(const struct channel_account *ac,
 	const char *url;
 
 	memset(pf, 0, sizeof(*pf));
-	if (meta_refused(ac, an, 1, page_rules, PAGE_RULES, &rs, b)) {
+	if (meta_refused(ac, an, page_rules, PAGE_RULES, &rs, b)) {
 		/* Not to be told a name is no fault of the account. */
 		if (rs.cls == CHANNEL_REAUTH && strcmp(rs.reason, "token") != 0)
 			rs.cls = CHANNEL_PERMANENT;
@@ -693,7 +694,7 @@ meta_page_probed(const struct channel_account *ac, const struct http_answer *an,
 	struct channel_batch b;
 
 	channel_batch_init(&b);
-	if (!meta_refused(ac, an, 1, page_rules, PAGE_RULES, rs, &b))
+	if (!meta_refused(ac, an, page_rules, PAGE_RULES, rs, &b))
 		channel_named(&b, b.root, id, name, rs);
 	channel_batch_fini(&b);
 }

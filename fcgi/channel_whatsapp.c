@@ -601,8 +601,7 @@ whatsapp_answer(const struct channel_account *ac, struct channel_out *out,
 	const char *id;
 
 	channel_batch_init(&b);
-	if (!meta_refused(
-		ac, an, out->tries, whatsapp_rules, WHATSAPP_RULES, rs, &b)) {
+	if (!meta_refused(ac, an, whatsapp_rules, WHATSAPP_RULES, rs, &b)) {
 		id = channel_some(&b, meta_at(b.root, "messages", 0), "id");
 		if (id == NULL)
 			rs->cls = CHANNEL_UNKNOWN;
@@ -660,7 +659,7 @@ whatsapp_media_answer(const struct channel_account *ac,
 	const char *url;
 
 	channel_batch_init(&b);
-	if (meta_refused(ac, an, 1, whatsapp_rules, WHATSAPP_RULES, &rs, &b)) {
+	if (meta_refused(ac, an, whatsapp_rules, WHATSAPP_RULES, &rs, &b)) {
 		/* Nobody sees that we ask, and the address ends soon. */
 		if (rs.cls == CHANNEL_UNKNOWN ||
 		    (md->step > 0 && rs.cls == CHANNEL_PERMANENT))
@@ -702,7 +701,7 @@ whatsapp_probed(const struct channel_account *ac, const struct http_answer *an,
 	struct channel_batch b;
 
 	channel_batch_init(&b);
-	if (!meta_refused(ac, an, 1, whatsapp_rules, WHATSAPP_RULES, rs, &b))
+	if (!meta_refused(ac, an, whatsapp_rules, WHATSAPP_RULES, rs, &b))
 		channel_named(&b, b.root, "id", "verified_name", rs);
 	channel_batch_fini(&b);
 }

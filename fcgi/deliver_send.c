@@ -29,6 +29,7 @@ send_store(struct job *j)
 		    j->external_id[0] != '\0' ? j->external_id : NULL,
 		.error = j->error[0] != '\0' ? j->error : NULL,
 		.doubt = j->d.doubt,
+		.once = j->d.once,
 		.due_at = j->due_at,
 		.wait_until = j->wait_until };
 	int rc = STORE_FAILED;
@@ -306,6 +307,9 @@ send_done(struct job *j, const struct http_answer *an)
 		}
 		break;
 	case CHANNEL_RETRY:
+		if (rs.once && j->d.once)
+			break;
+		j->d.once = j->d.once || rs.once;
 		if (rs.hold)
 			store_delivery_hold(j->dl->st, j->channel,
 			    clock_now_ms() + 1000 * rs.wait_s);

@@ -194,7 +194,7 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 	    "  AND e.state IN ('queued','sending')), m.kind, m.content,"
 	    " m.attachments, m.payload, (SELECT k.quote_token"
 	    "  FROM message_marks k WHERE k.message_id = m.reply_to),"
-	    " d.first_at, d.doubt, m.sender_kind <> 'agent'"
+	    " d.first_at, d.doubt, m.sender_kind <> 'agent', d.once"
 	    " FROM deliveries d"
 	    " JOIN messages m ON m.id = d.message_id"
 	    " JOIN conversations c ON c.id = d.conversation_id"
@@ -230,6 +230,7 @@ claim_fill(struct store *st, int64_t id, struct delivery *d)
 		d->first_at = col_int(q, 19);
 		d->doubt = col_int(q, 20) != 0;
 		d->by_bot = col_int(q, 21) != 0;
+		d->once = col_int(q, 22) != 0;
 		if (d->content == NULL)
 			rc = store_failed(st, "delivery", SQLITE_NOMEM);
 	}
@@ -487,7 +488,8 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	    " lease_until = :wait, written_at = CASE"
 	    "  WHEN :wait IS NULL AND :state <> 'unknown' THEN NULL"
 	    "  ELSE coalesce(written_at, :now) END,"
-	    " doubt = max(doubt, :doubt), updated_at = :now WHERE id = :id";
+	    " doubt = max(doubt, :doubt), once = max(once, :once),"
+	    " updated_at = :now WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":id", p->id);
@@ -498,6 +500,7 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	bind_id(q, ":sent", e->sent_at);
 	bind_id(q, ":wait", e->wait_until);
 	bind_int(q, ":doubt", e->doubt);
+	bind_int(q, ":once", e->once);
 	bind_int(q, ":now", store_now(st));
 	return step_done(st, q);
 }
@@ -1118,8 +1121,8 @@ resend_apply(struct store *st, const struct who *who, int64_t message)
 	    " AND deleted_at IS NULL";
 	static const char sql[] =
 	    "UPDATE deliveries SET state = 'queued', due_at = :now,"
-	    " tries = 0, error = NULL, lease_by = NULL, lease_until = NULL,"
-	    " written_at = NULL, updated_at = :now WHERE message_id = :id"
+	    " tries = 0, once = 0, error = NULL, lease_by = NULL,"
+	    " lease_until = NULL, written_at = NULL, updated_at = :now WHERE message_id = :id"
 	    " AND state IN ('failed','unknown')";
 	sqlite3_stmt *q = store_stmt(st, find_sql);
 	int64_t conversation;

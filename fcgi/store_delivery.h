@@ -19,6 +19,7 @@ struct delivery {
 	int64_t created_at;
 	int64_t first_at; /* its first claim, this one or one before */
 	bool doubt;       /* an earlier try may have arrived */
+	bool once;        /* it had an answer that is tried again only once */
 	bool by_bot;      /* nobody wrote it: a program did */
 	char platform[12];
 	char conversation_external[256];
@@ -66,6 +67,7 @@ struct delivery_end {
 	const char *external_id; /* sent */
 	const char *error;       /* for agents; NULL: none */
 	bool doubt;              /* what was tried may have arrived */
+	bool once;               /* queued: not again after such an answer */
 	int64_t due_at;          /* queued: not before */
 	int64_t sent_at;         /* sent: the platform's time, 0: now */
 	int64_t wait_until;      /* unknown: an echo may still settle it; it

@@ -365,6 +365,7 @@ CREATE TABLE deliveries(
   sent_at       INTEGER,                 -- the platform's time, else ours
   first_at      INTEGER,                 -- first taken up to be sent; from here its content stands
   doubt         INTEGER NOT NULL DEFAULT 0, -- 1: an earlier try may have arrived
+  once          INTEGER NOT NULL DEFAULT 0, -- 1: it had an answer that is tried again only once
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
   UNIQUE(message_id, part)

@@ -139,7 +139,8 @@ test('WhatsApp: a receipt before the answer, and answers that are lost', async (
 test('WhatsApp: refused for now, for good, and for its token', async () => {
   shop.worker();
   await whatsapp(says('hi'));
-  wa.script('message', { error: 131016, code: 500 }, { error: 131000 });
+  wa.script('message', { error: 131016, code: 500 }, { error: 131000 },
+    { error: 131000 });
   const id = await shop.agentSays(WAU, 'no');
   await shop.reaches(id, 'failed');
   wa.script('message', { error: 131047, message: 'Re-engagement' });

@@ -1102,10 +1102,12 @@ answers_have_classes(void **state)
 	struct http_answer an;
 
 	(void)state;
-	assert_int_equal(says(200, once).cls, CHANNEL_RETRY);
-	out.tries = 2;
-	assert_int_equal(
-	    answered(&out, 500, once, strlen(once)).cls, CHANNEL_PERMANENT);
+	rs = says(200, once);
+	assert_int_equal(rs.cls, CHANNEL_RETRY);
+	assert_true(rs.once);
+	rs = says(500, "{\"error\":{\"code\":2}}");
+	assert_int_equal(rs.cls, CHANNEL_RETRY);
+	assert_false(rs.once);
 
 	rs = says(200, "{\"recipient_id\":\"1\",\"message_id\":\"m1\"}");
 	assert_int_equal(rs.cls, CHANNEL_SENT);

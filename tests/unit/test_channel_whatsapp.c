@@ -577,10 +577,9 @@ answers_have_classes(void **state)
 	assert_int_equal(
 	    answered(&out, 200, "{\"messages\":[]}").cls, CHANNEL_UNKNOWN);
 	assert_int_equal(answered(&out, 500, "oops").cls, CHANNEL_UNKNOWN);
-	out.tries = 2;
-	assert_int_equal(
-	    answered(&out, 500, "{\"error\":{\"code\":131000}}").cls,
-	    CHANNEL_PERMANENT);
+	rs = answered(&out, 500, "{\"error\":{\"code\":131000}}");
+	assert_int_equal(rs.cls, CHANNEL_RETRY);
+	assert_true(rs.once);
 	/* A refused quote: once without. */
 	out.quote = "wamid.0";
 	assert_int_equal(

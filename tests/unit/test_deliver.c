@@ -132,6 +132,59 @@ refused_tries_end_failed(void **state)
 	deliver_free(dl);
 }
 
+/* The next try of the only delivery, as if its pause were over. */
+static struct job *
+next_job(struct fixture *f, struct deliver *dl)
+{
+	struct job *j = job_new(dl, JOB_SEND, f->zalo);
+
+	fixture_sql(f, "UPDATE deliveries SET due_at = 1");
+	snprintf(
+	    j->by, sizeof j->by, "w:%llu", (unsigned long long)++dl->claims);
+	store_set_now(f->st, clock_now_ms());
+	assert_int_equal(
+	    store_delivery_claim(f->st, f->zalo, j->by, 60000, &j->d),
+	    STORE_DONE);
+	assert_true(job_account(j));
+	j->visible = !j->ac.ch->keyed;
+	token_note(j);
+	return j;
+}
+
+/* "Unknown error" is tried again once, whatever else was tried before. */
+static void
+only_that_answer_counts_for_once(void **state)
+{
+	static const char temporary[] = "{\"error\":{\"code\":2}}";
+	static const char once[] =
+	    "{\"error\":{\"message\":\"no\",\"code\":1}}";
+	struct fixture *f = *state;
+	struct deliver *dl = deliver_new(&cf, f->st);
+	int64_t message;
+	struct job *j;
+
+	account(f, "facebook", "fb_page_token", "t");
+	j = sent_job(f, dl, fixture_zalo(f, "hi", NULL));
+	message = j->d.message;
+	answered(j, HTTP_ANSWERED, 500, temporary);
+	row(f, "state || tries || once FROM deliveries", "queued10");
+	answered(next_job(f, dl), HTTP_UNSENT, 0, "");
+	row(f, "state || tries || once FROM deliveries", "queued20");
+	answered(next_job(f, dl), HTTP_ANSWERED, 500, once);
+	row(f, "state || tries || once FROM deliveries", "queued31");
+	answered(next_job(f, dl), HTTP_ANSWERED, 500, temporary);
+	row(f, "state || tries || once FROM deliveries", "queued41");
+	answered(next_job(f, dl), HTTP_ANSWERED, 500, once);
+	row(f, "state || tries || ' ' || error FROM deliveries",
+	    "failed5 refused: no");
+
+	/* Who sends it again begins anew. */
+	assert_int_equal(
+	    store_delivery_resend(f->st, &f->agent, message, NULL), STORE_DONE);
+	row(f, "state || tries || once FROM deliveries", "queued00");
+	deliver_free(dl);
+}
+
 /* However long a platform wants us to wait, an hour is the most. */
 static void
 no_account_waits_for_years(void **state)
@@ -314,6 +367,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		STORE_TEST(lost_tries_end_unknown),
 		STORE_TEST(refused_tries_end_failed),
+		STORE_TEST(only_that_answer_counts_for_once),
 		STORE_TEST(no_account_waits_for_years),
 		STORE_TEST(a_late_refusal_does_not_stop_the_account),
 		STORE_TEST(what_is_known_is_not_called_unknown),
