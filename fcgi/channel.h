@@ -267,6 +267,18 @@ struct channel {
 	size_t (*text_max)(const struct channel_account *ac);
 
 	/*
+	 * lines(ac, out): whether the answers to tap of ${out}, the last part
+	 * of a message, have no form there: they become lines of its text.
+	 * NULL: they always have one.
+	 * said(ac, out): the text of what send() sends, as an echo tells it;
+	 * NULL: it is a file.  The function NULL: ${out}->text.
+	 */
+	bool (*lines)(
+	    const struct channel_account *ac, const struct channel_out *out);
+	const char *(*said)(
+	    const struct channel_account *ac, const struct channel_out *out);
+
+	/*
 	 * send(ac, out, rq): the request of ${out}->step.  0: the message
 	 * itself, under its key where the platform is keyed; 2: the message
 	 * without a key although it is; 1: a preparation that nobody sees,

@@ -438,23 +438,32 @@ is_uploaded(const struct channel_out *out)
 		   strcmp(out->mime, "image/png") == 0);
 }
 
-/* The text, then a file's address, then the answers to choose from. */
+/* The text, then a file's address. */
 static void
 text_write(const struct channel_out *out, struct buf *b)
 {
-	size_t n =
-	    out->quick != NULL ? json_object_array_length(out->quick) : 0;
-	const char *title;
-	size_t len;
-
 	if (out->text != NULL)
 		buf_puts(b, out->text);
 	if (strcmp(out->kind, "text") != 0 && out->media_url != NULL)
 		buf_printf(b, "%s%s", b->len > 0 ? "\n" : "", out->media_url);
-	for (size_t i = 0; i < n; i++)
-		if (json_get_str(json_object_array_get_idx(out->quick, i),
-			"title", &title, &len) == 1)
-			buf_printf(b, "%s- %s", b->len > 0 ? "\n" : "", title);
+}
+
+/* There is nothing to tap. */
+static bool
+tiktok_lines(const struct channel_account *ac, const struct channel_out *out)
+{
+	(void)ac;
+	(void)out;
+	return true;
+}
+
+static const char *
+tiktok_said(const struct channel_account *ac, const struct channel_out *out)
+{
+	(void)ac;
+	if (is_uploaded(out))
+		return NULL;
+	return out->text != NULL ? out->text : out->media_url;
 }
 
 static int
@@ -1038,6 +1047,8 @@ const struct channel channel_tiktok = {
 	.parse = tiktok_parse,
 	.window = tiktok_window,
 	.text_max = tiktok_text_max,
+	.lines = tiktok_lines,
+	.said = tiktok_said,
 	.send = tiktok_send,
 	.answer = tiktok_answer,
 	.refresh = tiktok_refresh,

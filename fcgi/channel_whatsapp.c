@@ -428,31 +428,19 @@ interactive_json(const struct channel_out *out)
 	return o;
 }
 
-/* The text, with what cannot be buttons as lines, as far as they fit. */
+static bool
+whatsapp_lines(const struct channel_account *ac, const struct channel_out *out)
+{
+	(void)ac;
+	return out->text == NULL || !buttons_fit(out);
+}
+
 static struct json_object *
-text_json(const struct channel_account *ac, const struct channel_out *out)
+text_json(const struct channel_out *out)
 {
 	struct json_object *o = json_object_new_object();
-	size_t n =
-	    out->quick != NULL ? json_object_array_length(out->quick) : 0;
-	const char *title, *payload;
-	struct buf b, longer;
 
-	buf_init(&b, 1 << 20);
-	buf_init(&longer, 1 << 20);
-	buf_puts(&b, out->text);
-	for (size_t i = 0; i < n; i++) {
-		if ((title = quick_at(out->quick, i, &payload)) == NULL)
-			continue;
-		buf_reset(&longer);
-		buf_printf(&longer, "%s\n- %s", b.data, title);
-		if (longer.err || !fits(longer.data, whatsapp_text_max(ac)))
-			break;
-		buf_printf(&b, "\n- %s", title);
-	}
-	json_put_str(o, "body", b.err ? out->text : b.data);
-	buf_fini(&longer);
-	buf_fini(&b);
+	json_put_str(o, "body", out->text);
 	return o;
 }
 
@@ -542,7 +530,7 @@ whatsapp_send(const struct channel_account *ac, const struct channel_out *out,
 	json_put_str(root, "type", type);
 	json_put(root, type,
 	    !text                       ? media_json(out, type)
-	    : strcmp(type, "text") == 0 ? text_json(ac, out)
+	    : strcmp(type, "text") == 0 ? text_json(out)
 					: interactive_json(out));
 	return post(ac, root, rq);
 }
@@ -727,6 +715,7 @@ const struct channel channel_whatsapp = {
 	.parse = whatsapp_parse,
 	.window = whatsapp_window,
 	.text_max = whatsapp_text_max,
+	.lines = whatsapp_lines,
 	.send = whatsapp_send,
 	.answer = whatsapp_answer,
 	.act = whatsapp_act,

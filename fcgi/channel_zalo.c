@@ -662,7 +662,6 @@ message_request(const struct channel_account *ac, const struct channel_out *out,
 			buf_putc(&text, '\n');
 		buf_puts(&text, out->media_url);
 	}
-	channel_quick_lines(&text, out->quick);
 	json_put_str(to, "user_id", out->user);
 	json_put(root, "recipient", to);
 	if (text.len > 0)
@@ -683,6 +682,25 @@ message_request(const struct channel_account *ac, const struct channel_out *out,
 	buf_fini(&text);
 	json_object_put(root);
 	return rc;
+}
+
+/* There is nothing to tap. */
+static bool
+zalo_lines(const struct channel_account *ac, const struct channel_out *out)
+{
+	(void)ac;
+	(void)out;
+	return true;
+}
+
+static const char *
+zalo_said(const struct channel_account *ac, const struct channel_out *out)
+{
+	(void)ac;
+	if (out->text != NULL)
+		return out->text;
+	return upload_path(out) != NULL || is_image(out) ? NULL
+							 : out->media_url;
 }
 
 static int
@@ -1004,6 +1022,8 @@ const struct channel channel_zalo = {
 	.parse = zalo_parse,
 	.window = zalo_window,
 	.text_max = zalo_text_max,
+	.lines = zalo_lines,
+	.said = zalo_said,
 	.send = zalo_send,
 	.answer = zalo_answer,
 	.refresh = zalo_refresh,

@@ -272,7 +272,8 @@ job_before(void *arg)
 
 	if (j->kind != JOB_SEND || !j->visible)
 		return 0;
-	return store_delivery_written(j->dl->st, j->d.id, j->by) == STORE_DONE
+	return store_delivery_written(j->dl->st, j->d.id, j->by, j->said) ==
+		       STORE_DONE
 		   ? 0
 		   : -1;
 }

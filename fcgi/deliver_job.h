@@ -9,6 +9,7 @@
 #include "media_dir.h"
 #include "store_channel.h"
 #include "store_delivery.h"
+#include "store_echo.h"
 #include "store_media.h"
 
 /*
@@ -53,7 +54,8 @@ struct job {
 	char *token; /* the one the last request carried */
 
 	/* JOB_SEND */
-	char by[80]; /* the name of this claim */
+	char by[80];               /* the name of this claim */
+	char said[ECHO_MARK_SIZE]; /* how its echo is told; "": not */
 	struct delivery d;
 	struct channel_out out;
 	bool paced;   /* counted among its account's */

@@ -11,11 +11,13 @@
 #include "clock.h"
 #include "deliver_job.h"
 #include "deliver_plan.h"
+#include "echo.h"
 #include "json.h"
 #include "log.h"
 #include "media_link.h"
 #include "store_channel_health.h"
-#include "store_echo.h"
+
+#define WHOLE_MAX (1 << 20) /* bytes of a text with its answers to tap */
 
 /* --- how a delivery ends --- */
 
@@ -38,6 +40,8 @@ send_store(struct job *j)
 		rc = store_delivery_end(st, j->d.id, j->by, &e);
 		if (rc == STORE_DONE && j->trouble[0] != '\0')
 			rc = store_channel_error(st, j->channel, j->trouble);
+		if (rc == STORE_DONE && j->said[0] != '\0')
+			rc = echo_adopt(st, j->d.conversation, j->said);
 		rc = store_end(st, rc);
 	}
 	if (rc == STORE_FAILED) {
@@ -66,13 +70,6 @@ end_unknown(struct job *j, const char *words)
 {
 	char error[400];
 
-	if (j->out.text != NULL &&
-	    store_echo_row(j->dl->st, j->d.id, j->out.text, strlen(j->out.text),
-		j->external_id, sizeof(j->external_id)) == STORE_DONE) {
-		end_as(j, "sent", "");
-		return;
-	}
-	j->external_id[0] = '\0';
 	j->wait_until = clock_now_ms() + 1000 * j->dl->cf->echo_wait_s;
 	snprintf(error, sizeof(error), "no answer%s%s",
 	    *words != '\0' ? ": " : "", words);
@@ -188,6 +185,39 @@ file_fill(struct job *j, struct json_object *file)
 }
 
 /*
+ * What the message says, in ${b}: its text, and behind it, as lines, the
+ * answers to tap, ${*quick}, where the platform has no form for them; then that
+ * is NULL.
+ */
+static void
+text_whole(
+    struct job *j, size_t units, struct json_object **quick, struct buf *b)
+{
+	struct channel_out last = { .kind = "file", .quick = *quick };
+	const struct delivery *d = &j->d;
+	struct deliver_part part = { .text = NULL };
+	char *text = NULL;
+	int n;
+
+	buf_puts(b, d->content != NULL ? d->content : "");
+	if (*quick == NULL || j->ac.ch->lines == NULL)
+		return;
+	n = deliver_part(b->data, d->attachments, units, 0, &part);
+	if (n > 1)
+		(void)deliver_part(
+		    b->data, d->attachments, units, n - 1, &part);
+	if (part.text != NULL) {
+		last.kind = "text";
+		last.text = text = strndup(part.text, part.len);
+	}
+	if (j->ac.ch->lines(&j->ac, &last)) {
+		channel_quick_lines(b, *quick);
+		*quick = NULL;
+	}
+	free(text);
+}
+
+/*
  * Fill j->out with the part that this delivery is.  How many parts the message
  * has; 0 when this one is none of them.
  */
@@ -196,7 +226,10 @@ part_fill(struct job *j)
 {
 	struct delivery *d = &j->d;
 	struct channel_out *out = &j->out;
+	size_t units = j->ac.ch->text_max(&j->ac);
+	struct json_object *quick = NULL;
 	struct deliver_part part;
+	struct buf whole;
 	int n;
 
 	out->number = d->id;
@@ -215,18 +248,25 @@ part_fill(struct job *j)
 	out->now_ms = clock_now_ms();
 	out->tries = d->tries;
 	out->by_bot = d->by_bot;
-	n = deliver_part(d->content != NULL ? d->content : "", d->attachments,
-	    j->ac.ch->text_max(&j->ac), d->part, &part);
-	if (part.text != NULL) {
+	if (d->payload != NULL &&
+	    json_get_arr(d->payload, "quick_replies", &quick) != 1)
+		quick = NULL;
+	buf_init(&whole, WHOLE_MAX);
+	text_whole(j, units, &quick, &whole);
+	n = whole.err ? 0
+		      : deliver_part(
+			    whole.data, d->attachments, units, d->part, &part);
+	if (n > 0 && part.text != NULL) {
 		out->kind = "text";
-		if ((j->text = strndup(part.text, part.len)) == NULL)
-			return 0;
-		out->text = j->text;
-	} else if (part.file != NULL && file_fill(j, part.file) == -1) {
-		return 0;
+		out->text = j->text = strndup(part.text, part.len);
+		if (j->text == NULL)
+			n = 0;
+	} else if (n > 0 && file_fill(j, part.file) == -1) {
+		n = 0;
 	}
-	if (d->part == n - 1 && d->payload != NULL)
-		(void)json_get_arr(d->payload, "quick_replies", &out->quick);
+	if (n > 0 && d->part == n - 1)
+		out->quick = quick;
+	buf_fini(&whole);
 	return n;
 }
 
@@ -243,6 +283,18 @@ no_way(const struct job *j)
 	    (url == NULL || strncmp(url, "https://", 8) != 0))
 		return "no_address";
 	return "unsupported";
+}
+
+/* How the echo of what now leaves is told, where it tells of nothing else. */
+static void
+said_note(struct job *j)
+{
+	const struct channel *ch = j->ac.ch;
+
+	if (j->visible)
+		echo_mark(j->out.kind,
+		    ch->said != NULL ? ch->said(&j->ac, &j->out) : j->out.text,
+		    j->said);
 }
 
 /* Start the request of the step that j->out is at. */
@@ -262,6 +314,7 @@ send_go(struct job *j)
 	/* What must not be sent twice; a key sees to that over there. */
 	j->visible = rc == 2 || (rc == 0 && !j->ac.ch->keyed);
 	j->keyed = rc == 0 && j->ac.ch->keyed;
+	said_note(j);
 	if (rc == -1) {
 		end_as(j, "failed", no_way(j));
 	} else if (job_start(j, &rq) == -1) {

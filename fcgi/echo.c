@@ -1,86 +1,62 @@
 /*
  * The echo race: a platform tells us of our own message, and the answer to the
- * request that sent it was lost.  Where the echo does not carry our number, the
- * words decide.
+ * request that sent it was lost, or held no id.  Where the echo does not carry
+ * our number, what it says decides.
  */
-#include <string.h>
-
 #include "echo.h"
-#include "store_channel.h"
 #include "store_delivery.h"
 #include "store_echo.h"
 
 #define AT_ONCE 32
 
-/* What a delivery said: its part of the message's text. */
-static bool
-part_of(const struct echo *e, const struct channel_account *ac, const char **p,
-    size_t *len)
-{
-	return channel_part(e->content, ac->ch->text_max(ac), e->part, p, len);
-}
-
 int
-echo_match(struct store *st, const struct channel_account *ac,
-    int64_t conversation, const char *text, int64_t at, int64_t came_at,
-    int64_t *n)
+echo_match(struct store *st, int64_t conversation, const char *kind,
+    const char *text, int64_t at, int64_t came_at, int64_t *n)
 {
 	struct echo list[AT_ONCE];
-	int64_t oldest = 0;
-	size_t got, len;
-	const char *p;
+	char said[ECHO_MARK_SIZE];
+	size_t got;
 	int rc;
 
+	echo_mark(kind, text, said);
 	rc = store_echo_waiting(
-	    st, conversation, at, came_at, list, AT_ONCE, &got);
+	    st, conversation, said, at, came_at, list, AT_ONCE, &got);
 	if (rc != STORE_DONE)
 		return rc;
-	rc = STORE_NONE;
-	for (size_t i = 0; i < got; i++) {
-		if (!part_of(&list[i], ac, &p, &len) || strlen(text) != len ||
-		    memcmp(text, p, len) != 0)
-			continue;
-		/* It may be of that one, whose answer tells. */
-		if (list[i].awaited) {
-			rc = STORE_NONE;
-			break;
-		}
-		if (rc == STORE_NONE)
-			oldest = list[i].delivery;
-		rc = STORE_DONE;
-	}
-	if (rc == STORE_DONE)
-		*n = oldest;
-	echoes_fini(list, got);
-	return rc;
+	/* It may be of that one, whose answer tells. */
+	for (size_t i = 0; i < got; i++)
+		if (list[i].awaited)
+			return STORE_NONE;
+	*n = list[0].delivery;
+	return STORE_DONE;
 }
 
 static int
 settle_one(struct store *st, const struct echo *e)
 {
-	struct channel_account ac = { .id = e->channel };
-	struct channel_row row;
 	char external[256];
-	const char *p;
-	size_t len;
 	int rc;
 
-	memset(&row, 0, sizeof(row));
-	if ((ac.ch = channel_find(e->platform)) == NULL)
-		return STORE_NONE;
-	if ((rc = store_channel_get(st, e->channel, &row)) != STORE_DONE)
-		return rc;
-	ac.config = row.all;
-	if (part_of(e, &ac, &p, &len))
-		rc = store_echo_row(
-		    st, e->delivery, p, len, external, sizeof(external));
-	else
-		rc = STORE_NONE;
+	rc = store_echo_row(st, e->delivery, external, sizeof(external));
 	if (rc == STORE_DONE)
 		rc = store_delivery_echo(
 		    st, e->delivery, e->channel, 0, external, 0);
-	channel_row_fini(&row);
 	return rc;
+}
+
+int
+echo_adopt(struct store *st, int64_t conversation, const char *said)
+{
+	struct echo list[AT_ONCE];
+	size_t got;
+	int rc;
+
+	rc = store_echo_waiting(
+	    st, conversation, said, 0, 0, list, AT_ONCE, &got);
+	for (size_t i = 0; i < got && rc != STORE_FAILED; i++)
+		if (!list[i].awaited)
+			rc = settle_one(st, &list[i]);
+	return rc == STORE_FAILED ? rc : STORE_DONE;
 }
 
 /* By rows of echoes, until none of the oldest has one. */
@@ -99,7 +75,6 @@ rows_settle(struct store *st)
 		for (size_t i = 0; i < got && rc != STORE_FAILED; i++)
 			if ((rc = settle_one(st, &list[i])) == STORE_DONE)
 				settled++;
-		echoes_fini(list, got);
 	} while (rc != STORE_FAILED && settled > 0);
 	return rc;
 }

@@ -199,8 +199,8 @@ echo_settles(
 	if (it->message_id != NULL && (rc = store_echo_known(in->st, in->ac.id,
 					   it->message_id)) != STORE_NONE)
 		return rc;
-	if (n == 0 && !it->by_person && it->text != NULL) {
-		rc = echo_match(in->st, &in->ac, conversation, it->text,
+	if (n == 0 && !it->by_person) {
+		rc = echo_match(in->st, conversation, it->kind, it->text,
 		    it->sent_at, in->received_at, &n);
 		if (rc == STORE_FAILED)
 			return rc;

@@ -166,7 +166,7 @@ claim_take(struct store *st, int64_t id, const char *by, int64_t lease_ms)
 	static const char sql[] =
 	    "UPDATE deliveries SET state = 'sending', lease_by = :by,"
 	    " lease_until = :until, tries = tries + 1, written_at = NULL,"
-	    " updated_at = :now WHERE id = :id";
+	    " said = NULL, updated_at = :now WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":id", id);
@@ -324,10 +324,12 @@ store_delivery_claim(struct store *st, int64_t channel, const char *by,
 }
 
 int
-store_delivery_written(struct store *st, int64_t id, const char *by)
+store_delivery_written(
+    struct store *st, int64_t id, const char *by, const char *said)
 {
 	static const char sql[] =
-	    "UPDATE deliveries SET written_at = :now WHERE id = :id"
+	    "UPDATE deliveries SET written_at = :now, said = :said"
+	    " WHERE id = :id"
 	    " AND state = 'sending' AND lease_by = :by"
 	    " AND lease_until > :now AND EXISTS (SELECT 1 FROM messages m"
 	    "  WHERE m.id = message_id AND m.deleted_at IS NULL)";
@@ -339,6 +341,7 @@ store_delivery_written(struct store *st, int64_t id, const char *by)
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
 	bind_str(q, ":by", by);
+	bind_str(q, ":said", said);
 	bind_int(q, ":now", store_now(st));
 	rc = step_done(st, q);
 	if (rc == STORE_DONE && store_changes(st) == 0)
@@ -488,6 +491,8 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	    " lease_until = :wait, written_at = CASE"
 	    "  WHEN :wait IS NULL AND :state <> 'unknown' THEN NULL"
 	    "  ELSE coalesce(written_at, :now) END,"
+	    " said = CASE WHEN :external IS NULL AND :state NOT IN"
+	    "  ('queued','failed') THEN said END,"
 	    " doubt = max(doubt, :doubt), once = max(once, :once),"
 	    " updated_at = :now WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
@@ -596,6 +601,32 @@ echo_fits(struct store *st, int64_t n, int64_t channel, int64_t conversation)
 	return step_int(st, q, &one);
 }
 
+/* It was sent, as its answer said without an id: this is the id. */
+static int
+echo_names(struct store *st, const struct part *p, const char *external)
+{
+	static const char sql[] =
+	    "UPDATE deliveries SET external_id = :external, said = NULL,"
+	    " updated_at = :now WHERE id = :id AND external_id IS NULL";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	bind_int(q, ":id", p->id);
+	bind_str(q, ":external", external);
+	bind_int(q, ":now", store_now(st));
+	rc = step_done(st, q);
+	if (rc == STORE_DONE && store_changes(st) == 0)
+		return STORE_REPEATED;
+	if (rc == STORE_DONE)
+		rc = part_external(st, p, external);
+	if (rc == STORE_DONE)
+		rc = receipts_kept(st, p->channel, external);
+	if (rc == STORE_DONE &&
+	    refused_kept(st, p->channel, external) == STORE_FAILED)
+		rc = STORE_FAILED;
+	return rc;
+}
+
 static int
 echo_apply(struct store *st, int64_t n, int64_t channel, int64_t conversation,
     const char *external_id, int64_t sent_at)
@@ -611,8 +642,12 @@ echo_apply(struct store *st, int64_t n, int64_t channel, int64_t conversation,
 	    (rc = part_get(st, n, &p, holder)) != STORE_DONE)
 		return rc;
 	rc = status_rank(p.state);
-	if (rc >= status_rank("sent") || strcmp(p.state, "failed") == 0)
+	if (strcmp(p.state, "failed") == 0)
 		return STORE_REPEATED;
+	if (rc >= status_rank("sent"))
+		return external_id != NULL && *external_id != '\0'
+			   ? echo_names(st, &p, external_id)
+			   : STORE_REPEATED;
 	return part_end(st, &p, &e);
 }
 

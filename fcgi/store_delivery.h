@@ -49,11 +49,13 @@ int store_delivery_claim(struct store *st, int64_t channel, const char *by,
     int64_t lease_ms, struct delivery *d);
 
 /*
- * store_delivery_written(st, id, by): the request is about to leave; from here
- * no outcome but an answer is known.  Commits by itself.  STORE_NONE: the
- * lease is not ours any more: do not send.
+ * store_delivery_written(st, id, by, said): the request is about to leave; from
+ * here no outcome but an answer is known.  ${said}, of echo_mark(), is how its
+ * echo is told (NULL: not).  Commits by itself.  STORE_NONE: the lease is not
+ * ours any more: do not send.
  */
-int store_delivery_written(struct store *st, int64_t id, const char *by);
+int store_delivery_written(
+    struct store *st, int64_t id, const char *by, const char *said);
 
 /*
  * store_delivery_parts(st, id, n): the message takes ${n} requests; the others
@@ -85,8 +87,8 @@ int store_delivery_end(
 /*
  * store_delivery_echo(st, n, channel, conversation, external_id, sent_at): an
  * echo names our number N (its platform lets it): that delivery is sent, with
- * this id.  STORE_NONE: not one of that channel and ${conversation} (0: any),
- * or never on its way.
+ * this id.  REPEATED: it ended before, and had its id.  STORE_NONE: not one of
+ * that channel and ${conversation} (0: any), or never on its way.
  */
 int store_delivery_echo(struct store *st, int64_t n, int64_t channel,
     int64_t conversation, const char *external_id, int64_t sent_at);

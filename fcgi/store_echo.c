@@ -4,14 +4,15 @@
  */
 #include "store_echo.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include <sodium.h>
 
 #include "store_db.h"
 
 #define SLACK_MS 5000 /* the platform's clock may be behind ours */
 #define LATE_MS 30000 /* an echo comes so long after the request left */
-#define DAY_MS INT64_C(86400000)
+#define ROWS_MAX 200  /* looked at for one delivery */
 
 int
 store_echo_channel(
@@ -74,62 +75,59 @@ store_echo_seen(struct store *st, int64_t channel, const char *key)
 }
 
 void
-echoes_fini(struct echo *list, size_t n)
+echo_mark(const char *kind, const char *text, char out[ECHO_MARK_SIZE])
 {
-	for (size_t i = 0; i < n; i++)
-		free(list[i].content);
+	bool words = text != NULL && *text != '\0';
+	const char *what = words ? text : kind;
+	unsigned char hash[(ECHO_MARK_SIZE - 1) / 2];
+	crypto_generichash_state h;
+
+	crypto_generichash_init(&h, NULL, 0, sizeof(hash));
+	crypto_generichash_update(
+	    &h, (const unsigned char *)(words ? "t" : "k"), 1);
+	crypto_generichash_update(
+	    &h, (const unsigned char *)what, strlen(what));
+	crypto_generichash_final(&h, hash, sizeof(hash));
+	sodium_bin2hex(out, ECHO_MARK_SIZE, hash, sizeof(hash));
 }
 
-/* Rows of id, channel, part, platform, content, awaited into ${list}. */
+/* Rows of id, channel, awaited into ${list}. */
 static int
 echoes_read(
     struct store *st, sqlite3_stmt *q, struct echo *list, size_t max, size_t *n)
 {
 	int rc = 0;
 
-	for (*n = 0; *n < max && (rc = step_row(st, q)) == 1;) {
-		struct echo *e = &list[*n];
-
-		e->delivery = col_int(q, 0);
-		e->channel = col_int(q, 1);
-		e->part = (int)col_int(q, 2);
-		col_copy(q, 3, e->platform, sizeof(e->platform));
-		e->awaited = col_int(q, 5) != 0;
-		if ((e->content = strdup(col_str(q, 4))) == NULL) {
-			rc = STORE_FAILED;
-			break;
-		}
-		++*n;
-	}
+	for (*n = 0; *n < max && (rc = step_row(st, q)) == 1; ++*n)
+		list[*n] = (struct echo){ .delivery = col_int(q, 0),
+			.channel = col_int(q, 1),
+			.awaited = col_int(q, 2) != 0 };
 	stmt_end(q);
-	if (rc == STORE_FAILED) {
-		echoes_fini(list, *n);
-		*n = 0;
-		return rc;
-	}
+	if (rc == -1)
+		return STORE_FAILED;
 	return *n > 0 ? STORE_DONE : STORE_NONE;
 }
 
 int
-store_echo_waiting(struct store *st, int64_t conversation, int64_t at,
-    int64_t came_at, struct echo *list, size_t max, size_t *n)
+store_echo_waiting(struct store *st, int64_t conversation, const char *said,
+    int64_t at, int64_t came_at, struct echo *list, size_t max, size_t *n)
 {
 	static const char sql[] =
-	    "SELECT d.id, d.channel_id, d.part, c.platform, m.content,"
-	    " d.state = 'sending' AND d.error IS NULL AND d.lease_until > :now"
-	    " FROM messages m JOIN deliveries d ON d.message_id = m.id"
-	    " JOIN channels c ON c.id = d.channel_id"
-	    " WHERE m.conversation_id = :conversation AND m.id > :since"
-	    " AND d.external_id IS NULL AND d.state IN ('unknown','sending')"
-	    " AND (d.written_at BETWEEN :at - :late AND :at + :slack"
-	    "  OR d.written_at BETWEEN :came - :late AND :came + :slack)"
-	    " ORDER BY m.id, d.part LIMIT :max";
+	    "SELECT id, channel_id, state = 'sending' AND error IS NULL"
+	    " AND lease_until > :now FROM deliveries"
+	    " WHERE conversation_id = :conversation AND said = :said"
+	    " AND state <> 'queued' AND external_id IS NULL AND (:at IS NULL"
+	    "  OR coalesce(written_at, sent_at)"
+	    "   BETWEEN :at - :late AND :at + :slack"
+	    "  OR coalesce(written_at, sent_at)"
+	    "   BETWEEN :came - :late AND :came + :slack)"
+	    " ORDER BY id LIMIT :max";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
-	/* A message's id is its time; it may have waited before it left. */
 	bind_int(q, ":conversation", conversation);
-	bind_int(q, ":since", (at < came_at ? at : came_at) - DAY_MS);
-	bind_int(q, ":at", at);
+	bind_str(q, ":said", said);
+	if (at != 0 || came_at != 0)
+		bind_int(q, ":at", at);
 	bind_int(q, ":came", came_at);
 	bind_int(q, ":late", LATE_MS);
 	bind_int(q, ":slack", SLACK_MS);
@@ -142,12 +140,9 @@ int
 store_echo_lapsed(struct store *st, struct echo *list, size_t max, size_t *n)
 {
 	static const char sql[] =
-	    "SELECT d.id, d.channel_id, d.part, c.platform, m.content, 0"
-	    " FROM deliveries d JOIN messages m ON m.id = d.message_id"
-	    " JOIN channels c ON c.id = d.channel_id"
-	    " WHERE d.state = 'sending' AND d.lease_until <= :now"
-	    " AND d.written_at IS NOT NULL"
-	    " ORDER BY d.lease_until, d.id LIMIT :max";
+	    "SELECT id, channel_id, 0 FROM deliveries"
+	    " WHERE state = 'sending' AND lease_until <= :now"
+	    " AND said IS NOT NULL ORDER BY lease_until, id LIMIT :max";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":now", store_now(st));
@@ -156,26 +151,32 @@ store_echo_lapsed(struct store *st, struct echo *list, size_t max, size_t *n)
 }
 
 int
-store_echo_row(struct store *st, int64_t delivery, const char *text, size_t len,
-    char *external_id, size_t size)
+store_echo_row(
+    struct store *st, int64_t delivery, char *external_id, size_t size)
 {
 	static const char sql[] =
-	    "SELECT e.external_id FROM deliveries d JOIN messages e"
+	    "SELECT e.external_id, e.kind, e.content, d.said"
+	    " FROM deliveries d JOIN messages e"
 	    " ON e.conversation_id = d.conversation_id"
-	    " AND e.id > d.written_at - :slack"
-	    " WHERE d.id = :delivery AND d.written_at IS NOT NULL"
+	    " AND e.id > coalesce(d.written_at, d.sent_at) - :slack"
+	    " WHERE d.id = :delivery AND d.said IS NOT NULL"
 	    " AND e.channel_id = d.channel_id AND e.inbox_id IS NOT NULL"
 	    " AND e.type = 'outgoing' AND e.sender_kind = 'bot'"
-	    " AND e.external_id IS NOT NULL"
-	    " AND e.content = :text AND e.deleted_at IS NULL"
-	    " ORDER BY e.id LIMIT 1";
+	    " AND e.external_id IS NOT NULL AND e.deleted_at IS NULL"
+	    " ORDER BY e.id LIMIT :max";
 	sqlite3_stmt *q = store_stmt(st, sql);
+	char mark[ECHO_MARK_SIZE];
 	int rc;
 
 	bind_int(q, ":delivery", delivery);
 	bind_int(q, ":slack", SLACK_MS);
-	bind_strn(q, ":text", text, len);
-	if ((rc = step_row(st, q)) == 1)
+	bind_int(q, ":max", ROWS_MAX);
+	while ((rc = step_row(st, q)) == 1) {
+		echo_mark(col_str(q, 1), col_str(q, 2), mark);
+		if (strcmp(mark, col_str(q, 3)) == 0)
+			break;
+	}
+	if (rc == 1)
 		col_copy(q, 0, external_id, size);
 	stmt_end(q);
 	return rc;

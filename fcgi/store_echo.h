@@ -27,23 +27,27 @@ int store_echo_known(
 /* store_echo_seen(st, channel, key): DONE if store_webhook_seen kept it. */
 int store_echo_seen(struct store *st, int64_t channel, const char *key);
 
-/* A delivery that left, and got no answer so far. */
+/*
+ * echo_mark(kind, text, out):
+ * A mark of what was said, so that an echo is told by it: of the text, or
+ * without one (NULL or "") of the kind.
+ */
+#define ECHO_MARK_SIZE 33
+void echo_mark(const char *kind, const char *text, char out[ECHO_MARK_SIZE]);
+
+/* A delivery that left, and the platform's id of which is not known. */
 struct echo {
 	int64_t delivery, channel;
-	int part;     /* of the message: the text below is the whole */
 	bool awaited; /* its answer may still come */
-	char platform[12];
-	char *content; /* owned */
 };
-void echoes_fini(struct echo *list, size_t n);
 
 /*
- * store_echo_waiting(st, conversation, at, came_at, list, max, n):
- * Those of the conversation that left shortly before either time, oldest
- * first, the platform's id of which is not known.
+ * store_echo_waiting(st, conversation, said, at, came_at, list, max, n):
+ * Those of the conversation that said that and left shortly before either time,
+ * oldest first; 0 for both times: whenever it was.
  */
-int store_echo_waiting(struct store *st, int64_t conversation, int64_t at,
-    int64_t came_at, struct echo *list, size_t max, size_t *n);
+int store_echo_waiting(struct store *st, int64_t conversation, const char *said,
+    int64_t at, int64_t came_at, struct echo *list, size_t max, size_t *n);
 
 /*
  * store_echo_lapsed(st, list, max, n): those about to become unknown, as many
@@ -54,11 +58,11 @@ int store_echo_lapsed(
     struct store *st, struct echo *list, size_t max, size_t *n);
 
 /*
- * store_echo_row(st, delivery, text, len, external_id, size):
- * The platform's id of an echo in its conversation that says ${text}, was not
+ * store_echo_row(st, delivery, external_id, size):
+ * The platform's id of an echo in its conversation that says the same, was not
  * written by a person and came since the delivery left.  NONE if there is none.
  */
-int store_echo_row(struct store *st, int64_t delivery, const char *text,
-    size_t len, char *external_id, size_t size);
+int store_echo_row(
+    struct store *st, int64_t delivery, char *external_id, size_t size);
 
 #endif

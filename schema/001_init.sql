@@ -365,6 +365,7 @@ CREATE TABLE deliveries(
   sent_at       INTEGER,                 -- the platform's time, else ours
   first_at      INTEGER,                 -- first taken up to be sent; from here its content stands
   doubt         INTEGER NOT NULL DEFAULT 0, -- 1: an earlier try may have arrived
+  said          TEXT,                    -- mark of what left, until the platform's id of it is known
   once          INTEGER NOT NULL DEFAULT 0, -- 1: it had an answer that is tried again only once
   created_at    INTEGER NOT NULL,
   updated_at    INTEGER NOT NULL,
@@ -378,6 +379,7 @@ CREATE INDEX deliveries_open ON deliveries(conversation_id, message_id, part)
 CREATE INDEX deliveries_state ON deliveries(state, channel_id)
   WHERE state IN ('queued','sending','failed','unknown');
 CREATE INDEX deliveries_lease ON deliveries(lease_until) WHERE state = 'sending';
+CREATE INDEX deliveries_said ON deliveries(conversation_id, said) WHERE said IS NOT NULL;
 CREATE INDEX deliveries_external ON deliveries(channel_id, external_id);
 CREATE INDEX deliveries_sent ON deliveries(channel_id, sent_at) WHERE sent_at IS NOT NULL;
 CREATE INDEX deliveries_conversation ON deliveries(conversation_id, sent_at);

@@ -87,6 +87,43 @@ test('answers to tap are lines where the platform has none', async () => {
     { quick_replies: [{ title: 'M' }, { title: 'L', payload: 'large' }] });
   await shop.reaches(id, 'sent');
   assert.deepEqual(texts(), ['Size nào ạ?\n- M\n- L']);
+
+  // Its echo is told by what was sent, not by what was written.
+  zalo.script('message', { drop: true });
+  const lost = await shop.agentSays('10', 'Màu nào ạ?',
+    { quick_replies: [{ title: 'Đỏ' }] });
+  await shop.reaches(lost, 'unknown');
+  await shop.echo('10', zalo.sent[1].id, 'Màu nào ạ?\n- Đỏ');
+  await shop.reaches(lost, 'sent');
+
+  // With its lines a text is as long as any other.
+  const words = 'x'.repeat(1999);
+  const long = await shop.agentSays('10', words,
+    { quick_replies: [{ title: 'M' }, { title: 'L' }] });
+  await shop.reaches(long, 'sent');
+  assert.deepEqual(texts().slice(2), [words, '- M\n- L']);
+  assert.equal((await shop.messages("m.type = 'outgoing'")).length, 3);
+});
+
+test('what was taken without an id gets it from the echo', async () => {
+  shop.worker();
+  await shop.customerSays('10', 'hi');
+  zalo.script('message', { noId: true });
+  const id = await shop.agentSays('10', 'nameless');
+  await shop.reaches(id, 'sent');
+  await shop.echo('10', zalo.sent[0].id, 'nameless');
+  await shop.receipt('10', 'user_seen_message', [zalo.sent[0].id]);
+  await shop.reaches(id, 'read');
+  // The echo comes before that answer.
+  zalo.script('message', { noId: true, hold: true });
+  const next = await shop.agentSays('10', 'nameless too');
+  await zalo.until((z) => z.sent.length === 2);
+  await shop.echo('10', zalo.sent[1].id, 'nameless too');
+  zalo.release();
+  await shop.reaches(next, 'sent');
+  await until(async () => await shop.one(
+    `SELECT external_id FROM messages WHERE id = ${next}`) === zalo.sent[1].id);
+  assert.equal((await shop.messages("m.type = 'outgoing'")).length, 2);
 });
 
 test('who wrote gets a name and a picture from the profile', async () => {

@@ -174,6 +174,27 @@ test('lost answers: unknown, not repeated, settled by an echo', async () => {
   }
 });
 
+test('what was taken without an id gets it from the echo', async () => {
+  shop.worker();
+  await says('c2', 'hi');
+  for (const first of [false, true]) {
+    tiktok.script('message', { noId: true, hold: first });
+    const text = `nameless ${first}`;
+    const id = await answers('c2', text, { quick_replies: [{ title: 'M' }] });
+    await tiktok.until((t) => t.sent.some((m) => m.text === `${text}\n- M`));
+    const tell = () => echo('c2', tiktok.sent.at(-1).id, `${text}\n- M`);
+    if (first)
+      await tell();
+    tiktok.release();
+    await shop.reaches(id, 'sent');
+    if (!first)
+      await tell();
+    await until(async () => await shop.one(`SELECT external_id FROM messages
+      WHERE id = ${id}`) === tiktok.sent.at(-1).id);
+  }
+  assert.equal((await shop.messages("m.type = 'outgoing'")).length, 2);
+});
+
 test('rates, refusals and what a setting makes of them', async () => {
   shop.worker();
   await says('c3', 'hi');

@@ -751,25 +751,18 @@ messages_have_their_forms(void **state)
 	struct channel_account ac = account();
 	struct channel_out out = out_of("text");
 	struct http_request rq;
-	struct json_object *got, *one;
+	struct json_object *got;
 
 	(void)state;
 	out.quote = "m0";
-	out.quick = json_object_new_array();
-	for (int i = 0; i < 2; i++) {
-		one = json_object_new_object();
-		json_put_str(one, "title", i == 0 ? "Đỏ" : "Xanh");
-		json_put_str(one, "payload", "p");
-		json_object_array_add(out.quick, one);
-	}
+	assert_true(channel_tiktok.lines(&ac, &out));
+	assert_string_equal(channel_tiktok.said(&ac, &out), "Dạ còn ạ 🎉");
 	got = sent_json(&ac, &out);
-	assert_string_equal(
-	    text_of(member(got, "text"), "body"), "Dạ còn ạ 🎉\n- Đỏ\n- Xanh");
+	assert_string_equal(text_of(member(got, "text"), "body"), "Dạ còn ạ 🎉");
 	assert_string_equal(text_of(member(got, "referenced_message_info"),
 				"referenced_message_id"),
 	    "m0");
 	json_object_put(got);
-	json_object_put(out.quick);
 
 	/* What cannot be uploaded goes as a link. */
 	out = out_of("image");
@@ -790,8 +783,13 @@ messages_have_their_forms(void **state)
 		assert_string_equal(text_of(got, "message_type"), "TEXT");
 		assert_string_equal(text_of(member(got, "text"), "body"),
 		    i == 3 ? "caption\nhttps://shop.example/f" : out.media_url);
+		if (i < 3)
+			assert_string_equal(
+			    channel_tiktok.said(&ac, &no), out.media_url);
 		json_object_put(got);
 	}
+
+	assert_null(channel_tiktok.said(&ac, &out));
 
 	/* Nothing to say, nobody to say it to, a token that is none. */
 	out = out_of("text");

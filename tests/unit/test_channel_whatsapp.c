@@ -440,7 +440,8 @@ answers_to_tap(void **state)
 {
 	struct channel_out out = out_text();
 	struct json_object *o = NULL;
-	char longest[2000], *text;
+	struct channel_account ac = account();
+	char *text;
 	static const char three[] =
 	    "[{\"title\":\"Có\",\"payload\":\"Y\"},{\"title\":\"Không\"},"
 	    "{\"title\":\"?\",\"payload\":\"\"}]";
@@ -459,42 +460,18 @@ answers_to_tap(void **state)
 	assert_non_null(text = calloc(1, 1026));
 	memset(text, 'x', 1025);
 	out.text = text;
-	snprintf(longest, sizeof(longest),
-	    "'type':'text','text':{'body':'%s\\n- Có\\n- Không\\n- ?'}", text);
-	sends(&out, longest);
+	assert_true(channel_whatsapp.lines(&ac, &out));
+	out.text = text + 1;
+	assert_false(channel_whatsapp.lines(&ac, &out));
+	out.text = NULL;
+	assert_true(channel_whatsapp.lines(&ac, &out));
 	free(text);
 	json_object_put(o);
 
 	assert_int_equal(channel_json(four, strlen(four), &o), 0);
 	out = out_text();
 	out.quick = o;
-	sends(&out, "'type':'text','text':{'body':"
-		    "'Dạ còn ạ\\n- a\\n- b\\n- c\\n- d'}");
-	json_object_put(o);
-}
-
-/* What does not fit any more stays away; nothing is cut in the middle. */
-static void
-answers_to_tap_never_make_a_text_too_long(void **state)
-{
-	static const char four[] =
-	    "[{\"title\":\"a\"},{\"title\":\"b\"},{\"title\":\"c\"},"
-	    "{\"title\":\"d\"}]";
-	struct channel_account ac = account();
-	struct channel_out out = out_text();
-	struct json_object *o = NULL;
-	struct http_request rq;
-
-	(void)state;
-	json_put_str(ac.config, "wa_text_max", "20");
-	assert_int_equal(channel_json(four, strlen(four), &o), 0);
-	out.text = "0123456789";
-	out.quick = o;
-	http_request_init(&rq, "POST");
-	assert_int_equal(channel_whatsapp.send(&ac, &out, &rq), 0);
-	assert_non_null(
-	    strstr(rq.body.data, "{\"body\":\"0123456789\\n- a\\n- b\"}"));
-	http_request_fini(&rq);
+	assert_true(channel_whatsapp.lines(&ac, &out));
 	json_object_put(o);
 	json_object_put(ac.config);
 }
@@ -726,7 +703,6 @@ main(void)
 		cmocka_unit_test(proof_is_metas),
 		cmocka_unit_test(requests_are_as_documented),
 		cmocka_unit_test(answers_to_tap),
-		cmocka_unit_test(answers_to_tap_never_make_a_text_too_long),
 		cmocka_unit_test(answers_have_classes),
 		cmocka_unit_test(the_window_is_a_day),
 		cmocka_unit_test(what_shows_meanwhile),

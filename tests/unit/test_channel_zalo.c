@@ -676,6 +676,9 @@ what_cannot_go_says_so(void **state)
 	assert_int_equal(channel_json(rq.body.data, rq.body.len, &body), 0);
 	assert_string_equal(
 	    text_of(member(body, "message"), "text"), out.media_url);
+	assert_string_equal(channel_zalo.said(&ac, &out), out.media_url);
+	out.kind = "image";
+	assert_null(channel_zalo.said(&ac, &out));
 	json_object_put(body);
 	http_request_fini(&rq);
 	json_object_put(ac.config);

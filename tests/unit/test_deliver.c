@@ -266,7 +266,7 @@ what_is_known_is_not_called_unknown(void **state)
 	account(f, "zalo", "zalo_oa_id", "7");
 	j = sent_job(f, dl, fixture_zalo(f, "hi", NULL));
 	assert_int_equal(
-	    store_delivery_written(f->st, j->d.id, j->by), STORE_DONE);
+	    store_delivery_written(f->st, j->d.id, j->by, NULL), STORE_DONE);
 	snprintf(j->state, sizeof j->state, "sent");
 	snprintf(j->external_id, sizeof j->external_id, "out-1");
 	j->ending = true; /* it could not be stored */
@@ -307,9 +307,9 @@ who_claims_twice_is_two(void **state)
 	}
 	/* The first must not send any more, nor say how it ended. */
 	assert_int_equal(
-	    store_delivery_written(f->st, j->d.id, first), STORE_NONE);
+	    store_delivery_written(f->st, j->d.id, first, NULL), STORE_NONE);
 	assert_int_equal(
-	    store_delivery_written(f->st, j->d.id, j->by), STORE_DONE);
+	    store_delivery_written(f->st, j->d.id, j->by, NULL), STORE_DONE);
 	deliver_free(dl);
 }
 

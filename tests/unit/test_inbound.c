@@ -343,6 +343,7 @@ answer(struct fixture *f, const char *text, const char *by)
 		.sender_id = 1,
 		.content = text,
 		.content_len = strlen(text) };
+	char said[ECHO_MARK_SIZE];
 	struct delivery d;
 	int64_t id;
 
@@ -353,7 +354,9 @@ answer(struct fixture *f, const char *text, const char *by)
 	message_fini(&m);
 	assert_int_equal(
 	    store_delivery_claim(f->st, f->ac.id, by, 60000, &d), STORE_DONE);
-	assert_int_equal(store_delivery_written(f->st, d.id, by), STORE_DONE);
+	echo_mark("text", text, said);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, by, said), STORE_DONE);
 	id = d.id;
 	delivery_fini(&d);
 	return id;
@@ -548,15 +551,15 @@ an_echo_settles_what_got_no_answer(void **state)
 	d = answer(f, "yes", "w");
 	/* The answer may still come: leave it alone. */
 	assert_int_equal(
-	    echo_match(f->st, &f->ac, c, "yes", 0, store_now(f->st), &n),
+	    echo_match(f->st, c, "text", "yes", 0, store_now(f->st), &n),
 	    STORE_NONE);
 	assert_int_equal(
 	    store_delivery_end(f->st, d, "w", &unknown), STORE_DONE);
 	assert_int_equal(
-	    echo_match(f->st, &f->ac, c, "no", 0, store_now(f->st), &n),
+	    echo_match(f->st, c, "text", "no", 0, store_now(f->st), &n),
 	    STORE_NONE);
 	assert_int_equal(
-	    echo_match(f->st, &f->ac, c, "yes", 0, store_now(f->st), &n),
+	    echo_match(f->st, c, "text", "yes", 0, store_now(f->st), &n),
 	    STORE_DONE);
 	assert_int_equal(n, d);
 	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
@@ -604,6 +607,84 @@ an_echo_of_the_same_words_is_not_taken_for_it(void **state)
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 4);
 }
 
+/* It was taken, and its answer held no id: the echo is no second message. */
+static void
+an_echo_names_what_was_sent_without_an_id(void **state)
+{
+	struct delivery_end sent = { .state = "sent" };
+	struct fixture *f = *state;
+	int64_t a, b;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	store_set_now(f->st, store_now(f->st));
+	a = answer(f, "yes", "w");
+	assert_int_equal(store_delivery_end(f->st, a, "w", &sent), STORE_DONE);
+	b = answer(f, "yes", "w");
+	assert_int_equal(store_delivery_end(f->st, b, "w", &sent), STORE_DONE);
+	assert_int_equal(hook(f, SEEN("e2")), STORE_DONE);
+	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
+	assert_int_equal(hook(f, ECHO("e2", "yes")), STORE_DONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 3);
+	assert_int_equal(count(f, "SELECT count(*) FROM deliveries d"
+				  " JOIN messages m ON m.id = d.message_id"
+				  " WHERE d.said IS NULL AND"
+				  " m.external_id = d.external_id AND"
+				  " d.id || d.external_id || d.state"
+				  " IN ('1e1sent', '2e2read')"),
+	    2);
+	/* Both are known: the next is somebody else's. */
+	assert_int_equal(hook(f, ECHO("e3", "yes")), STORE_DONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 4);
+}
+
+/* Which of two an echo is of is seen when the answer is there. */
+static void
+an_echo_is_adopted_when_nothing_is_awaited(void **state)
+{
+	struct delivery_end sent = { .state = "sent" };
+	struct delivery_end named = { .state = "sent", .external_id = "e2" };
+	struct fixture *f = *state;
+	char said[ECHO_MARK_SIZE];
+	int64_t a, b, c;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	assert_int_equal(
+	    store_echo_thread(f->st, f->ac.id, "5", &c), STORE_DONE);
+	echo_mark("text", "yes", said);
+	a = answer(f, "yes", "w");
+	assert_int_equal(store_delivery_end(f->st, a, "w", &sent), STORE_DONE);
+	b = answer(f, "yes", "w");
+	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
+	assert_int_equal(hook(f, ECHO("e2", "yes")), STORE_DONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 5);
+	assert_int_equal(store_delivery_end(f->st, b, "w", &named), STORE_DONE);
+	assert_int_equal(echo_adopt(f->st, c, said), STORE_DONE);
+	store_idle(f->st);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 3);
+	assert_int_equal(count(f, "SELECT count(*) FROM deliveries WHERE"
+				  " id || external_id IN ('1e1', '2e2')"),
+	    2);
+}
+
+/* Files say nothing: their kind tells. */
+static void
+a_files_echo_is_told_by_its_kind(void **state)
+{
+	char one[ECHO_MARK_SIZE], two[ECHO_MARK_SIZE];
+
+	(void)state;
+	echo_mark("image", NULL, one);
+	echo_mark("image", "", two);
+	assert_string_equal(one, two);
+	echo_mark("file", NULL, two);
+	assert_string_not_equal(one, two);
+	echo_mark("text", "image", two);
+	assert_string_not_equal(one, two);
+	/* A caption tells more. */
+	echo_mark("image", "image", one);
+	assert_string_equal(one, two);
+}
+
 /* Nor what a colleague wrote elsewhere. */
 static void
 a_persons_echo_is_not_ours(void **state)
@@ -621,8 +702,7 @@ a_persons_echo_is_not_ours(void **state)
 		    "'message':{'msg_id':'e','text':'yes'}}"),
 	    STORE_DONE);
 	assert_int_equal(
-	    store_echo_row(f->st, d, "yes", 3, external, sizeof(external)),
-	    STORE_NONE);
+	    store_echo_row(f->st, d, external, sizeof(external)), STORE_NONE);
 	store_idle(f->st);
 }
 
@@ -636,13 +716,11 @@ an_echo_that_came_first_is_found(void **state)
 	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
 	d = answer(f, "yes", "w");
 	assert_int_equal(
-	    store_echo_row(f->st, d, "yes", 3, external, sizeof(external)),
-	    STORE_NONE);
+	    store_echo_row(f->st, d, external, sizeof(external)), STORE_NONE);
 	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 3);
 	assert_int_equal(
-	    store_echo_row(f->st, d, "yes", 3, external, sizeof(external)),
-	    STORE_DONE);
+	    store_echo_row(f->st, d, external, sizeof(external)), STORE_DONE);
 	assert_string_equal(external, "e1");
 	/* The worker died: when its time is over, the echo tells. */
 	store_set_now(f->st, store_now(f->st) + 61000);
@@ -671,10 +749,11 @@ echoes_are_found_among_many(void **state)
 		  " SELECT n + 1 FROM i WHERE n < 150)"
 		  " INSERT INTO deliveries (uuid, message_id, part,"
 		  " conversation_id, channel_id, state, due_at, lease_by,"
-		  " lease_until, written_at, created_at, updated_at)"
+		  " lease_until, written_at, said, created_at, updated_at)"
 		  " SELECT 'u' || n, message_id, n, conversation_id,"
 		  " channel_id, state, due_at, lease_by, lease_until - 200 + n,"
-		  " written_at, created_at, updated_at FROM deliveries, i");
+		  " written_at, 'x', created_at, updated_at"
+		  " FROM deliveries, i");
 	store_set_now(f->st, store_now(f->st) + 61000);
 	assert_int_equal(echo_settle(f->st, &n), STORE_DONE);
 	assert_int_equal(n, LAPSED_AT_ONCE);
@@ -782,6 +861,9 @@ main(void)
 		T(receipts_may_come_first),
 		T(an_echo_settles_what_got_no_answer),
 		T(an_echo_of_the_same_words_is_not_taken_for_it),
+		T(an_echo_names_what_was_sent_without_an_id),
+		T(an_echo_is_adopted_when_nothing_is_awaited),
+		T(a_files_echo_is_told_by_its_kind),
 		T(a_persons_echo_is_not_ours),
 		T(an_echo_that_came_first_is_found),
 		T(echoes_are_found_among_many),

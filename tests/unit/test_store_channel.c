@@ -236,8 +236,9 @@ test_sent(void **state)
 	assert_int_equal(
 	    store_delivery_claim(f->st, f->zalo, "w", 1000, &x), STORE_NONE);
 	assert_int_equal(
-	    store_delivery_written(f->st, d.id, "other"), STORE_NONE);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
+	    store_delivery_written(f->st, d.id, "other", NULL), STORE_NONE);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, "w", NULL), STORE_DONE);
 	assert_int_equal(
 	    store_delivery_end(f->st, d.id, "other", &e), STORE_NONE);
 	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
@@ -386,7 +387,7 @@ test_parts_in_order(void **state)
 		if (i == 0)
 			store_delivery_end(f->st, d.id, "w", &e);
 		else
-			store_delivery_written(f->st, d.id, "w");
+			store_delivery_written(f->st, d.id, "w", NULL);
 		delivery_fini(&d);
 	}
 	/* Nor after one that may not have arrived. */
@@ -464,7 +465,7 @@ test_leases(void **state)
 	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_NONE);
 	store_set_now(f->st, NOW + 1001);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"),
+	assert_int_equal(store_delivery_written(f->st, d.id, "w", NULL),
 	    STORE_NONE); /* too late to begin */
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
 	assert_int_equal(n, 1);
@@ -475,7 +476,8 @@ test_leases(void **state)
 	assert_int_equal(
 	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_DONE);
 	assert_true(d.doubt); /* under a key it is not marked as written */
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, "w", NULL), STORE_DONE);
 	store_set_now(f->st, NOW + 3000);
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
 	check_status(f, a, "unknown");
@@ -658,7 +660,8 @@ test_watermark_first(void **state)
 	/* Before the answer to the request that it is about. */
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
 	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, "w", NULL), STORE_DONE);
 	store_set_now(f->st, NOW + 2000);
 	assert_int_equal(
 	    store_delivery_watermark(f->st, c, NOW + 1000, "delivered"),
@@ -675,7 +678,8 @@ test_watermark_first(void **state)
 	e.external_id = "z";
 	fixture_say(f, &f->agent, c, "two", NULL, &b);
 	store_delivery_claim(f->st, f->zalo, "w", 60000, &d);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, "w", NULL), STORE_DONE);
 	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	delivery_fini(&d);
 	check_status(f, b, "sent");
@@ -821,7 +825,8 @@ test_account_stops(void **state)
 	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	assert_int_equal(
 	    store_message_delete(f->st, &f->agent, a, NULL), STORE_DONE);
-	assert_int_equal(store_delivery_written(f->st, d.id, "w"), STORE_NONE);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, "w", NULL), STORE_NONE);
 	delivery_fini(&d);
 }
 

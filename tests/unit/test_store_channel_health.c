@@ -104,7 +104,7 @@ test_deliveries(void **state)
 	has(f, "waiting", "2");
 	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
 	has(f, "waiting", "2"); /* under way is not there */
-	store_delivery_written(f->st, d.id, "w");
+	store_delivery_written(f->st, d.id, "w", NULL);
 	assert_int_equal(store_delivery_end(f->st, d.id, "w", &e), STORE_DONE);
 	delivery_fini(&d);
 	assert_int_equal(
