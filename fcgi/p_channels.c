@@ -1063,6 +1063,27 @@ out:
 	return rc;
 }
 
+static int
+state_act(struct req *rq, char path[SETTINGS_PATH])
+{
+	const char *state = h_word(rq, "state", "ok|off");
+	int rc;
+
+	if (state == NULL) {
+		rq->bad_field = "state";
+		return STORE_INVALID;
+	}
+	snprintf(path, SETTINGS_PATH, "/settings/channels/%" PRId64 "?saved=1",
+	    rq->id[0]);
+	rc = rq->id[0] > 0 ? store_channel_state(rq->st, rq->id[0], state, NULL)
+			   : STORE_NONE;
+	if (rc == STORE_DONE)
+		rc = audit(rq,
+		    strcmp(state, "ok") == 0 ? "channel_on" : "channel_off",
+		    rq->id[0]);
+	return rc;
+}
+
 /*
  * POST /settings/channels/:id/state    key, state=ok|off
  * ok lets one that is off, or that its platform refused, go on.
@@ -1071,30 +1092,14 @@ out:
 int
 channel_post_state(struct req *rq, struct rsp *rs)
 {
-	const char *key = req_str(rq, "key", 1, 128), *url = NULL;
-	const char *state = h_word(rq, "state", "ok|off");
-	char path[64];
-	int rc;
+	return settings_once(rq, rs, state_act);
+}
 
-	if (key == NULL || state == NULL)
-		return h_invalid(rq, rs);
-	if (rq->id[0] <= 0)
-		return h_refuse(rq, rs, STORE_NONE);
-	snprintf(path, sizeof(path), "/settings/channels/%" PRId64 "?saved=1",
-	    rq->id[0]);
-	rc = once_begin(rq, key, &url);
-	if (rc == STORE_DONE) {
-		rc = store_channel_state(rq->st, rq->id[0], state, NULL);
-		if (rc == STORE_DONE)
-			rc = audit(rq,
-			    strcmp(state, "ok") == 0 ? "channel_on"
-						     : "channel_off",
-			    rq->id[0]);
-		rc = once_end(rq, key, rc, path);
-	}
-	if (rc != STORE_DONE && rc != STORE_REPEATED)
-		return h_refuse(rq, rs, rc);
-	return rsp_redirect(rs, path);
+static int
+probe_act(struct req *rq, char path[SETTINGS_PATH])
+{
+	snprintf(path, SETTINGS_PATH, "/settings/channels/%" PRId64, rq->id[0]);
+	return rq->id[0] > 0 ? store_test_want(rq->st, rq->id[0]) : STORE_NONE;
 }
 
 /*
@@ -1105,23 +1110,7 @@ channel_post_state(struct req *rq, struct rsp *rs)
 int
 channel_post_probe(struct req *rq, struct rsp *rs)
 {
-	const char *key = req_str(rq, "key", 1, 128), *url = NULL;
-	char path[64];
-	int rc;
-
-	if (key == NULL)
-		return h_invalid(rq, rs);
-	if (rq->id[0] <= 0)
-		return h_refuse(rq, rs, STORE_NONE);
-	snprintf(path, sizeof(path), "/settings/channels/%" PRId64, rq->id[0]);
-	rc = once_begin(rq, key, &url);
-	if (rc == STORE_DONE) {
-		rc = store_test_want(rq->st, rq->id[0]);
-		rc = once_end(rq, key, rc, path);
-	}
-	if (rc != STORE_DONE && rc != STORE_REPEATED)
-		return h_refuse(rq, rs, rc);
-	return rsp_redirect(rs, path);
+	return settings_once(rq, rs, probe_act);
 }
 
 /*
@@ -1147,6 +1136,16 @@ channel_delete_page(struct req *rq, struct rsp *rs)
 	return view_end(&v, 200, "channel_delete");
 }
 
+static int
+delete_act(struct req *rq, char path[SETTINGS_PATH])
+{
+	int rc = rq->id[0] > 0 ? store_channel_delete(rq->st, rq->id[0])
+			       : STORE_NONE;
+
+	snprintf(path, SETTINGS_PATH, "/settings/channels?saved=1");
+	return rc == STORE_DONE ? audit(rq, "channel_deleted", rq->id[0]) : rc;
+}
+
 /*
  * POST /settings/channels/:id/delete    key
  * Conversations stay; secrets go.  303 to the list; 404.
@@ -1154,22 +1153,5 @@ channel_delete_page(struct req *rq, struct rsp *rs)
 int
 channel_post_delete(struct req *rq, struct rsp *rs)
 {
-	const char *key = req_str(rq, "key", 1, 128), *url = NULL;
-	static const char path[] = "/settings/channels?saved=1";
-	int rc;
-
-	if (key == NULL)
-		return h_invalid(rq, rs);
-	if (rq->id[0] <= 0)
-		return h_refuse(rq, rs, STORE_NONE);
-	rc = once_begin(rq, key, &url);
-	if (rc == STORE_DONE) {
-		rc = store_channel_delete(rq->st, rq->id[0]);
-		if (rc == STORE_DONE)
-			rc = audit(rq, "channel_deleted", rq->id[0]);
-		rc = once_end(rq, key, rc, path);
-	}
-	if (rc != STORE_DONE && rc != STORE_REPEATED)
-		return h_refuse(rq, rs, rc);
-	return rsp_redirect(rs, path);
+	return settings_once(rq, rs, delete_act);
 }

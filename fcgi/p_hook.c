@@ -100,19 +100,6 @@ put_typed(struct req *rq, struct json_object *form)
 	json_object_put(types);
 }
 
-static void
-put_when(const struct view *v, struct json_object *o, const char *key)
-{
-	struct json_object *at;
-	int64_t ms;
-
-	if (json_get_int(o, key, &ms) != 1)
-		return;
-	at = json_object_new_object();
-	words_when(v, at, ms);
-	json_put(o, key, at);
-}
-
 /* One made ready for reading. */
 static void
 put_hook(const struct view *v, struct json_object *o)
@@ -121,8 +108,8 @@ put_hook(const struct view *v, struct json_object *o)
 
 	(void)json_get_str(o, "state", &state, NULL);
 	json_put_bool(o, "on", strcmp(state, "on") == 0);
-	put_when(v, o, "ok_at");
-	put_when(v, o, "failing_since");
+	words_moment(v, o, "ok_at");
+	words_moment(v, o, "failing_since");
 }
 
 /* ${fault}: the key of a text, or NULL. */

@@ -204,6 +204,29 @@ settings_begin(struct view *v, struct req *rq, struct rsp *rs, const char *tab,
 	return STORE_DONE;
 }
 
+int
+settings_once(struct req *rq, struct rsp *rs,
+    int (*act)(struct req *rq, char path[SETTINGS_PATH]))
+{
+	const char *key = req_str(rq, "key", 1, 128), *url = NULL;
+	char *path = req_alloc(rq, SETTINGS_PATH);
+	int rc;
+
+	if (key == NULL)
+		return h_invalid(rq, rs);
+	rc = path != NULL ? once_begin(rq, key, &url) : STORE_FAILED;
+	if (rc == STORE_DONE) {
+		path[0] = '\0';
+		rc = once_end(rq, key, act(rq, path), path);
+		url = path;
+	}
+	if (rq->bad_field != NULL)
+		return h_invalid(rq, rs);
+	if (rc != STORE_DONE && rc != STORE_REPEATED)
+		return h_refuse(rq, rs, rc);
+	return rsp_redirect(rs, url);
+}
+
 /*
  * GET /settings/push
  * 200 how the live connections are, in the figures of /metrics; also where

@@ -229,6 +229,19 @@ words_when(const struct view *v, struct json_object *o, int64_t ms)
 }
 
 void
+words_moment(const struct view *v, struct json_object *o, const char *key)
+{
+	struct json_object *at;
+	int64_t ms;
+
+	if (json_get_int(o, key, &ms) != 1)
+		return;
+	at = json_object_new_object();
+	words_when(v, at, ms);
+	json_put(o, key, at);
+}
+
+void
 words_until(const struct view *v, struct json_object *o, int64_t ms)
 {
 	char out[TEXT_MAX], day[TEXT_MAX] = "";

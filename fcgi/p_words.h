@@ -20,6 +20,9 @@ void words_presence(const struct view *v, struct json_object *o);
 /* words_when(v, o, ms): add `iso`, `when` (short), to ${o}. */
 void words_when(const struct view *v, struct json_object *o, int64_t ms);
 
+/* words_moment(v, o, key): the moment ${key} of ${o} as {iso, when}. */
+void words_moment(const struct view *v, struct json_object *o, const char *key);
+
 /*
  * words_until(v, o, ms):
  * Add `time`, a moment to come: its clock, and its day if that is not today.
