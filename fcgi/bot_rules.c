@@ -403,7 +403,8 @@ hours_good(struct json_object *v)
 		if (!json_object_is_type(span, json_type_object) ||
 		    clock_minutes(text_of(span, "from")) == -1 ||
 		    clock_minutes(text_of(span, "to")) == -1 ||
-		    json_get_arr(span, "days", &days) != 1)
+		    json_get_arr(span, "days", &days) != 1 ||
+		    json_object_array_length(days) == 0)
 			return false;
 		for (k = 0; k < json_object_array_length(days); k++) {
 			struct json_object *d =
@@ -428,7 +429,8 @@ rule_good(struct json_object *o, const struct bot_limits *lim)
 	json_object_object_foreach(o, key, v)
 	{
 		if (strcmp(key, "keywords") == 0)
-			keywords = words_good(v);
+			keywords =
+			    words_good(v) && json_object_array_length(v) > 0;
 		else if (strcmp(key, "reply") == 0) {
 			if (!text_good(v, lim->text_chars, false))
 				return false;

@@ -22,7 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHANNELS_MAX 200
 #define URL_CHARS_MAX 500
 #define LOOK_MS 100 /* for an answer that is waited for */
 #define QUESTION_CHARS 2000
@@ -44,25 +43,26 @@ bot_list(struct req *rq, struct rsp *rs)
 
 /* An object that may be absent; bad_field if it is something else. */
 static struct json_object *
-read_object(struct req *rq, const char *key)
+read_object(struct req *rq, struct json_object *parts, const char *key)
 {
 	struct json_object *o = NULL;
 
-	if (json_get_obj(rq->json, key, &o) == -1)
+	if (parts != NULL && json_get_obj(parts, key, &o) == -1)
 		rq->bad_field = key;
 	return o;
 }
 
 static void
-read_channels(struct req *rq, struct bot_change *c, int64_t ids[CHANNELS_MAX])
+read_channels(struct req *rq, struct json_object *parts, struct bot_change *c,
+    int64_t ids[BOT_CHANNELS_MAX])
 {
 	struct json_object *list = NULL, *v;
 	const char *s;
 	size_t i, n;
-	int rc = json_get_arr(rq->json, "channels", &list);
+	int rc = parts != NULL ? json_get_arr(parts, "channels", &list) : 0;
 
 	n = rc == 1 ? json_object_array_length(list) : 0;
-	if (rc == -1 || n > CHANNELS_MAX) {
+	if (rc == -1 || n > BOT_CHANNELS_MAX) {
 		rq->bad_field = "channels";
 		return;
 	}
@@ -78,14 +78,19 @@ read_channels(struct req *rq, struct bot_change *c, int64_t ids[CHANNELS_MAX])
 	c->rehome = rc == 1;
 }
 
+struct bot_limits
+bot_limits_of(const struct conf *cf)
+{
+	return (struct bot_limits){ .text_chars = (size_t)cf->message_chars_max,
+		.base_chars = URL_CHARS_MAX };
+}
+
 /* What the kind must have, of the whole that it will be. */
 static void
 check_whole(struct req *rq, const char *kind, const struct bot *b,
     const struct bot_change *c)
 {
-	struct bot_limits lim = { .text_chars =
-				      (size_t)rq->cf->message_chars_max,
-		.base_chars = URL_CHARS_MAX };
+	struct bot_limits lim = bot_limits_of(rq->cf);
 	struct json_object *all = json_object_new_object();
 	struct json_object *secrets = json_object_new_object();
 	struct json_object *const from[] = { b != NULL ? b->config : NULL,
@@ -120,28 +125,31 @@ check_whole(struct req *rq, const char *kind, const struct bot *b,
 		rq->bad_field = bad;
 }
 
+/* A limit of a day; a form's empty field is none. */
 static void
-read_change(struct req *rq, struct bot_change *c, int64_t ids[CHANNELS_MAX])
+read_limit(struct req *rq, const char *key, int64_t max, int64_t *v)
 {
-	*c = (struct bot_change)BOT_CHANGE_INIT;
-	c->name = h_name(rq, "name", 0);
-	c->state = h_word(rq, "state", "on|off");
-	c->config = read_object(rq, "config");
-	c->secrets = read_object(rq, "secrets");
-	read_channels(rq, c, ids);
-	(void)req_int(rq, "calls_max", 0, INT32_MAX, &c->calls_max);
-	(void)req_int(rq, "tokens_max", 0, INT64_MAX / 4, &c->tokens_max);
+	if (req_int(rq, key, 0, max, v) == 0 && req_form(rq, key, NULL) != NULL)
+		*v = 0;
 }
 
-/* What an HTTP bot is known by, and what it knows us by: shown once. */
-struct made {
-	bool key, secret;
-	char key_text[TOKEN_SIZE], hash[TOKEN_HASH_SIZE];
-	char secret_text[TOKEN_SIZE];
-};
+static void
+read_change(struct req *rq, struct json_object *parts, struct bot_change *c,
+    int64_t ids[BOT_CHANNELS_MAX])
+{
+	*c = (struct bot_change)BOT_CHANGE_INIT;
+	/* A form's empty name is not one that stays. */
+	c->name = h_name(rq, "name", req_form(rq, "name", NULL) != NULL);
+	c->state = h_word(rq, "state", "on|off");
+	c->config = read_object(rq, parts, "config");
+	c->secrets = read_object(rq, parts, "secrets");
+	read_channels(rq, parts, c, ids);
+	read_limit(rq, "calls_max", INT32_MAX, &c->calls_max);
+	read_limit(rq, "tokens_max", INT64_MAX / 4, &c->tokens_max);
+}
 
 static void
-make_key(struct made *m, struct bot_change *c)
+make_key(struct bot_made *m, struct bot_change *c)
 {
 	m->key = true;
 	token_new(m->key_text);
@@ -149,34 +157,127 @@ make_key(struct made *m, struct bot_change *c)
 	c->key_hash = m->hash;
 }
 
-/* A secret, unless it comes with one; new, the change's own. */
+/* A secret among the others; ${c} borrows ${*own}, which is to be put. */
 static void
-make_secret(struct made *m, struct bot_change *c)
+make_secret(struct bot_made *m, struct bot_change *c, struct json_object **own)
 {
-	struct json_object *o;
-
-	if (c->secrets != NULL &&
-	    json_object_object_get_ex(c->secrets, "secret", &o) && o != NULL)
-		return;
+	*own = json_object_new_object();
+	if (c->secrets != NULL) {
+		json_object_object_foreach(c->secrets, key, v)
+		{
+			json_put(*own, key, json_object_get(v));
+		}
+	}
 	m->secret = true;
 	token_new(m->secret_text);
-	o = json_object_new_object();
-	json_put_str(o, "secret", m->secret_text);
-	c->secrets = o;
+	json_put_str(*own, "secret", m->secret_text);
+	c->secrets = *own;
+}
+
+static int
+note(struct req *rq, int64_t id, const char *action)
+{
+	char object[32];
+
+	snprintf(object, sizeof(object), "bot:%" PRId64, id);
+	return store_audit(rq->st, &rq->who, rq->addr, action, object, NULL);
+}
+
+int
+bot_make(struct req *rq, const char *kind, struct json_object *parts,
+    int64_t *id, struct bot_made *m)
+{
+	int64_t ids[BOT_CHANNELS_MAX];
+	struct json_object *own = NULL, *o;
+	struct bot_change c;
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	read_change(rq, parts, &c, ids);
+	c.kind = kind;
+	if (rq->bad_field == NULL && c.name == NULL)
+		rq->bad_field = "name";
+	if (rq->bad_field == NULL && c.kind == NULL)
+		rq->bad_field = "kind";
+	if (rq->bad_field == NULL)
+		check_whole(rq, c.kind, NULL, &c);
+	if (rq->bad_field != NULL)
+		return STORE_INVALID;
+	if (strcmp(c.kind, "http") == 0) {
+		make_key(m, &c);
+		if (c.secrets == NULL ||
+		    !json_object_object_get_ex(c.secrets, "secret", &o) ||
+		    o == NULL)
+			make_secret(m, &c, &own);
+	}
+	rc = store_bot_add(rq->st, &c, id);
+	json_object_put(own);
+	return rc == STORE_DONE ? note(rq, *id, "bot_add") : rc;
+}
+
+/* The change to ${b}, which is there. */
+static int
+alter(struct req *rq, const struct bot *b, struct bot_change *c,
+    struct bot_made *m)
+{
+	bool http = strcmp(b->kind, "http") == 0, key = false, secret = false;
+	struct json_object *own = NULL;
+	int rc;
+
+	(void)req_bool(rq, "new_key", &key);
+	(void)req_bool(rq, "new_secret", &secret);
+	check_whole(rq, b->kind, b, c);
+	if (rq->bad_field == NULL && !http && (key || secret))
+		rq->bad_field = key ? "new_key" : "new_secret";
+	if (rq->bad_field != NULL)
+		return STORE_INVALID;
+	if (key)
+		make_key(m, c);
+	if (secret)
+		make_secret(m, c, &own);
+	rc = store_bot_set(rq->st, b->id, c);
+	json_object_put(own);
+	return rc == STORE_DONE ? note(rq, b->id, "bot_change") : rc;
+}
+
+int
+bot_alter(
+    struct req *rq, struct json_object *parts, int64_t id, struct bot_made *m)
+{
+	int64_t ids[BOT_CHANNELS_MAX];
+	struct bot_change c;
+	struct bot b;
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	read_change(rq, parts, &c, ids);
+	rc = store_bot_get(rq->st, id, &b);
+	if (rc == STORE_DONE) {
+		rc = alter(rq, &b, &c, m);
+		bot_fini(&b);
+	}
+	return rc;
+}
+
+int
+bot_remove(struct req *rq, int64_t id)
+{
+	int rc = store_bot_delete(rq->st, id);
+
+	return rc == STORE_DONE ? note(rq, id, "bot_delete") : rc;
 }
 
 /* The bot as it is now, with what was made for it. */
 static int
 answer_bot(struct req *rq, struct rsp *rs, int status, int rc, int64_t id,
-    const struct made *m, const char *action)
+    const struct bot_made *m)
 {
 	struct json_object *o = NULL;
-	char object[32];
 
-	snprintf(object, sizeof(object), "bot:%" PRId64, id);
-	if (h_good(rc))
-		rc = store_audit(
-		    rq->st, &rq->who, rq->addr, action, object, NULL);
+	if (rc == STORE_INVALID && rq->bad_field != NULL) {
+		store_end(rq->st, rc);
+		return h_invalid(rq, rs);
+	}
 	if (h_good(rc))
 		rc =
 		    store_bot_json(rq->st, id, bot_day(rq->cf, rq->now_ms), &o);
@@ -198,31 +299,15 @@ answer_bot(struct req *rq, struct rsp *rs, int status, int rc, int64_t id,
 int
 bot_post(struct req *rq, struct rsp *rs)
 {
-	int64_t ids[CHANNELS_MAX], id = 0;
-	struct made m = { 0 };
-	struct bot_change c;
+	const char *kind = h_word(rq, "kind", BOT_KINDS);
+	struct bot_made m;
+	int64_t id = 0;
 	int rc;
 
-	read_change(rq, &c, ids);
-	c.kind = h_word(rq, "kind", "rules|http|assistant");
-	if (rq->bad_field == NULL && c.name == NULL)
-		rq->bad_field = "name";
-	if (rq->bad_field == NULL && c.kind == NULL)
-		rq->bad_field = "kind";
-	if (rq->bad_field == NULL)
-		check_whole(rq, c.kind, NULL, &c);
-	if (rq->bad_field != NULL)
-		return h_invalid(rq, rs);
 	if (h_begin(rq) == -1)
 		return h_refuse(rq, rs, STORE_FAILED);
-	if (strcmp(c.kind, "http") == 0) {
-		make_key(&m, &c);
-		make_secret(&m, &c);
-	}
-	rc = store_bot_add(rq->st, &c, &id);
-	if (m.secret)
-		json_object_put(c.secrets);
-	return answer_bot(rq, rs, 201, rc, id, &m, "bot_add");
+	rc = bot_make(rq, kind, rq->json, &id, &m);
+	return answer_bot(rq, rs, 201, rc, id, &m);
 }
 
 /*
@@ -246,41 +331,20 @@ bot_get(struct req *rq, struct rsp *rs)
 /*
  * PATCH /api/bots/:id    members as in POST but kind; absent ones stay, as do
  *	absent members of config and secrets (null removes one);
- *	{"new_key": true}: another key
- * 200 the bot, with the new `key`.
+ *	{"new_key": true, "new_secret": true}: others, of kind http
+ * 200 the bot, with the new `key` and `secret`.
  * 404; 409 conflict: a channel has another bot; 422 invalid: the member.
  */
 int
 bot_patch(struct req *rq, struct rsp *rs)
 {
-	int64_t ids[CHANNELS_MAX];
-	struct made m = { 0 };
-	struct bot_change c;
-	bool renew = false;
-	struct bot b;
+	struct bot_made m;
 	int rc;
 
-	read_change(rq, &c, ids);
-	(void)req_bool(rq, "new_key", &renew);
-	if (rq->bad_field != NULL)
-		return h_invalid(rq, rs);
 	if (h_begin(rq) == -1)
 		return h_refuse(rq, rs, STORE_FAILED);
-	rc = store_bot_get(rq->st, rq->id[0], &b);
-	if (rc == STORE_DONE) {
-		check_whole(rq, b.kind, &b, &c);
-		if (renew && strcmp(b.kind, "http") != 0)
-			rq->bad_field = "new_key";
-		bot_fini(&b);
-		if (rq->bad_field != NULL) {
-			store_end(rq->st, STORE_NONE);
-			return h_invalid(rq, rs);
-		}
-		if (renew)
-			make_key(&m, &c);
-		rc = store_bot_set(rq->st, rq->id[0], &c);
-	}
-	return answer_bot(rq, rs, 200, rc, rq->id[0], &m, "bot_change");
+	rc = bot_alter(rq, rq->json, rq->id[0], &m);
+	return answer_bot(rq, rs, 200, rc, rq->id[0], &m);
 }
 
 /*
@@ -290,17 +354,11 @@ bot_patch(struct req *rq, struct rsp *rs)
 int
 bot_delete(struct req *rq, struct rsp *rs)
 {
-	char object[32];
 	int rc;
 
-	snprintf(object, sizeof(object), "bot:%" PRId64, rq->id[0]);
 	if (store_begin(rq->st) == STORE_FAILED)
 		return h_refuse(rq, rs, STORE_FAILED);
-	rc = store_bot_delete(rq->st, rq->id[0]);
-	if (rc == STORE_DONE)
-		rc = store_audit(
-		    rq->st, &rq->who, rq->addr, "bot_delete", object, NULL);
-	rc = store_end(rq->st, rc);
+	rc = store_end(rq->st, bot_remove(rq, rq->id[0]));
 	return h_good(rc) ? h_success(rs) : h_refuse(rq, rs, rc);
 }
 
@@ -432,6 +490,13 @@ bot_wait(
 	return rc;
 }
 
+const char *
+bot_question_read(struct req *rq)
+{
+	return req_text(
+	    rq, "message", 1, QUESTION_CHARS, QUESTION_CHARS * 4, NULL);
+}
+
 /*
  * POST /api/bots/:id/test    {"message": 1..2000 characters}
  * 200 {"text","quick_replies","handover","reason","later","tokens","error"}:
@@ -447,8 +512,7 @@ bot_post_test(struct req *rq, struct rsp *rs)
 	const char *text;
 	int rc;
 
-	text = req_text(
-	    rq, "message", 1, QUESTION_CHARS, QUESTION_CHARS * 4, NULL);
+	text = bot_question_read(rq);
 	if (text == NULL)
 		return h_invalid(rq, rs);
 	rc = store_bot_try(rq->st, rq->id[0], text, &id);

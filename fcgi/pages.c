@@ -2,6 +2,7 @@
  * pages.fcgi: the pages, complete without a script for visitors and agents.
  * Forms post to addresses of their own and are answered by a redirect.
  */
+#include "p_bots.h"
 #include "p_channels.h"
 #include "p_chat.h"
 #include "p_customer.h"
@@ -66,6 +67,16 @@ static const struct route routes[] = {
 	{ "POST",  "/settings/channels/:id/test", WHO_ADMIN, FORM_MAX, channel_post_probe, FORM },
 	{ "GET",   "/settings/channels/:id/delete", WHO_ADMIN, 0,    channel_delete_page, PAGE },
 	{ "POST",  "/settings/channels/:id/delete", WHO_ADMIN, FORM_MAX, channel_post_delete, FORM },
+	{ "GET",   "/settings/bots",		WHO_ADMIN, 0,        bots_page, PAGE },
+	{ "GET",   "/settings/bots/new/:kind",	WHO_ADMIN, 0,        bot_new_page, PAGE },
+	{ "POST",  "/settings/bots/new/:kind",	WHO_ADMIN, FORM_MAX, bot_new_post, FORM },
+	{ "GET",   "/settings/bots/:id",	WHO_ADMIN, 0,        bot_page, PAGE },
+	{ "POST",  "/settings/bots/:id",	WHO_ADMIN, FORM_MAX, bot_post_change, FORM },
+	{ "POST",  "/settings/bots/:id/state",	WHO_ADMIN, FORM_MAX, bot_post_state, FORM },
+	{ "POST",  "/settings/bots/:id/test",	WHO_ADMIN, FORM_MAX, bot_post_try, FORM },
+	{ "POST",  "/settings/bots/:id/key",	WHO_ADMIN, FORM_MAX, bot_post_renew, FORM },
+	{ "GET",   "/settings/bots/:id/delete",	WHO_ADMIN, 0,        bot_delete_page, PAGE },
+	{ "POST",  "/settings/bots/:id/delete",	WHO_ADMIN, FORM_MAX, bot_post_delete, FORM },
 
 	{ "GET",   "/chat",			VISITOR,   0,        visit_page, PAGE },
 	{ "POST",  "/chat/new",			VISITOR,   FORM_MAX, visit_post_start, FORM },

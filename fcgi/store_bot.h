@@ -133,12 +133,16 @@ int store_bot_history(struct store *st, const struct bot_ask *k, int64_t n,
 
 /*
  * store_bot_try(st, bot, text, id): an ask to try it out.
+ * store_bot_tried(st, bot, id, out): one of them, returned new: {question,
+ * state, result}: `result` is null or what it gave.
  * store_bot_asked(st, message, id): the ask that a message made.
  * store_bot_outcome(st, id, state, answer, result): how an ask stands; a state
  * of 12 bytes, the answer's message or 0, and returns new what trying it out
  * gave, or NULL.
  */
 int store_bot_try(struct store *st, int64_t bot, const char *text, int64_t *id);
+int store_bot_tried(
+    struct store *st, int64_t bot, int64_t id, struct json_object **out);
 int store_bot_asked(struct store *st, int64_t message, int64_t *id);
 int store_bot_outcome(struct store *st, int64_t id, char state[12],
     int64_t *answer, struct json_object **result);

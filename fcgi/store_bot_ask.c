@@ -857,6 +857,25 @@ store_bot_try(struct store *st, int64_t bot, const char *text, int64_t *id)
 }
 
 int
+store_bot_tried(
+    struct store *st, int64_t bot, int64_t id, struct json_object **out)
+{
+	static const char sql[] =
+	    "SELECT text AS question, state AS state, result AS \"{result\""
+	    " FROM bot_asks WHERE id = :id AND bot_id = :bot"
+	    " AND message_id IS NULL";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	bind_int(q, ":id", id);
+	bind_int(q, ":bot", bot);
+	if ((rc = step_row(st, q)) == 1)
+		*out = row_json(q);
+	stmt_end(q);
+	return rc;
+}
+
+int
 store_bot_asked(struct store *st, int64_t message, int64_t *id)
 {
 	static const char sql[] =

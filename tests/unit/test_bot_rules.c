@@ -244,6 +244,11 @@ test_settings(void **state)
 	bad("rules", "{\"handover\":[\" \"]}", "handover");
 	bad("rules", "{\"handover\":\"agent\"}", "handover");
 	bad("rules", "{\"rules\":[{\"reply\":\"no words\"}]}", "rules");
+	bad("rules",
+	    "{\"hours\":[{\"days\":[],\"from\":\"08:00\","
+	    "\"to\":\"09:00\"}]}",
+	    "hours");
+	bad("rules", "{\"rules\":[{\"keywords\":[]}]}", "rules");
 	bad("rules", "{\"rules\":[{\"keywords\":[\"a\"],\"say\":\"b\"}]}",
 	    "rules");
 	bad("rules",

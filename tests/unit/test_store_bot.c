@@ -583,8 +583,18 @@ test_try(void **state)
 	assert_int_equal(
 	    store_bot_claim_id(f->st, "h", &lim, id, &k), STORE_DONE);
 	assert_string_equal(k.text, "price");
+	assert_int_equal(store_bot_tried(f->st, bot, id, &o), STORE_DONE);
+	assert_string_equal(text_of(o, "question"), "price");
+	assert_string_equal(text_of(o, "state"), "asking");
+	assert_null(json_object_object_get(o, "result"));
+	json_object_put(o);
+	assert_int_equal(store_bot_tried(f->st, bot + 1, id, &o), STORE_NONE);
 	assert_int_equal(
 	    store_bot_end(f->st, "h", &k, &a, lim.day), STORE_DONE);
+	assert_int_equal(store_bot_tried(f->st, bot, id, &o), STORE_DONE);
+	assert_string_equal(
+	    text_of(json_object_object_get(o, "result"), "text"), "Ten.");
+	json_object_put(o);
 	assert_int_equal(
 	    store_bot_outcome(f->st, id, st, &reply, &o), STORE_DONE);
 	assert_string_equal(st, "done");

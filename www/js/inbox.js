@@ -10,6 +10,7 @@ import { $, $$, coming, loadTexts, page, replaceParts, showConnection, showCount
 
 const LIST_PAUSE = 1000; /* ms between two looks at the list */
 const WINDOW_SOON = 2 * 3600000; /* the end of free answers is near */
+const AGAIN_PAUSE = 2000; /* ms between two looks at what is under way */
 const WINDOW_PAUSE = 300, TIMER_MAX = 0x7fffffff; /* ms */
 
 const push = new Push({ base: page.base, cursor: page.cursor,
@@ -186,6 +187,20 @@ function openTalk() {
 }
 push.on('conversation_updated', refreshList);
 
+/* ---- what is under way ---- */
+
+/* A part that waits for something is asked for until it does not. */
+async function lookAgain() {
+	const part = $('[data-again]')?.dataset.again;
+
+	if (!part)
+		return;
+	try {
+		await replaceParts(location.href, [part]);
+	} catch { /* the next time */ }
+	setTimeout(lookAgain, AGAIN_PAUSE);
+}
+
 /* What has no cursor any more is loaded anew; a draft is kept. */
 push.on('reset', () => location.reload());
 push.on('refused', () => location.reload());
@@ -199,4 +214,5 @@ if (page.conversation) {
 	openTalk();
 	watchWindow();
 }
+setTimeout(lookAgain, AGAIN_PAUSE);
 push.start();
