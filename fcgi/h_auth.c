@@ -3,6 +3,7 @@
 #include "h_auth.h"
 
 #include "auth.h"
+#include "auth_login.h"
 #include "h.h"
 #include "rate.h"
 #include "store_presence.h"

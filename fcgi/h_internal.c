@@ -216,7 +216,7 @@ internal_post_join(struct req *rq, struct rsp *rs)
 		return h_invalid(rq, rs);
 	if (req_id(rq, "conversation", &id) != 1)
 		return rsp_error(rs, 404, "not_found", NULL);
-	rc = auth_ref(rq->st, rq->cf, ref, &who);
+	rc = cred_ref(rq->st, rq->cf, ref, &who);
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
 	if ((cursor = h_read(rq)) == -1)
@@ -265,7 +265,7 @@ internal_post_presence(struct req *rq, struct rsp *rs)
 		memset(&who, 0, sizeof(who));
 		who.kind = r.kind == 'c' ? WHO_CUSTOMER : WHO_USER;
 		who.id = r.id;
-		rc = on ? auth_ref(rq->st, rq->cf, ref, &who) : STORE_DONE;
+		rc = on ? cred_ref(rq->st, rq->cf, ref, &who) : STORE_DONE;
 		if (rc == STORE_DONE)
 			rc = store_presence_connected(rq->st, &who, on);
 		if (rc == STORE_FAILED)
@@ -430,7 +430,7 @@ internal_get_replay(struct req *rq, struct rsp *rs)
 	if (p == NULL ||
 	    !poll_number(p, len, (size_t)rq->cf->cursor_bytes_max, &after))
 		after = -1;
-	rc = ref != NULL ? auth_ref(rq->st, rq->cf, ref, &who) : STORE_NONE;
+	rc = ref != NULL ? cred_ref(rq->st, rq->cf, ref, &who) : STORE_NONE;
 	if (rc == STORE_FAILED)
 		return h_refuse(rq, rs, rc);
 	if (rc != STORE_DONE)

@@ -3,7 +3,7 @@
 #include "h_widget.h"
 
 #include "../common/json.h"
-#include "auth.h"
+#include "auth_login.h"
 #include "h.h"
 #include "h_message.h"
 #include "rate.h"

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define JWT_LEEWAY_S 60
+#define JWT_AUDIENCE "parley" /* of tokens of ours */
 
 struct jwt {
 	char user[REF_BYTES_MAX];  /* userId, number or string, as text */

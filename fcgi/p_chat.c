@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "auth.h"
+#include "auth_login.h"
 #include "h.h"
 #include "id.h"
 #include "json.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "auth.h"
+#include "auth_login.h"
 #include "h.h"
 #include "json.h"
 #include "p_login.h"

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "auth.h"
+#include "auth_login.h"
 #include "h.h"
 #include "json.h"
 #include "p_me.h"

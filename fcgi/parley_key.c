@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth.h"
+#include "auth_login.h"
 #include "emit.h"
 #include "limits.h"
 #include "parley.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "auth.h"
+#include "auth_login.h"
 #include "clock.h"
 #include "emit.h"
 #include "limits.h"

@@ -4,6 +4,7 @@
  */
 
 #include "auth.h"
+#include "auth_login.h"
 #include "clock.h"
 #include "log.h"
 #include "rate.h"
@@ -359,10 +360,10 @@ sessions_end(void **state)
 	login_as(agent);
 	(void)snprintf(
 	    ref, sizeof(ref), "u:%lld:%lld", (long long)agent, (long long)s.id);
-	assert_int_equal(auth_ref(st, &cf, ref, &w), 1);
+	assert_int_equal(cred_ref(st, &cf, ref, &w), 1);
 	assert_string_equal(w.ref, ref);
 	assert_int_equal(store_session_end(st, s.id), STORE_DONE);
-	assert_int_equal(auth_ref(st, &cf, ref, &w), 0);
+	assert_int_equal(cred_ref(st, &cf, ref, &w), 0);
 	with("HTTP_AUTHORIZATION=Bearer %s", s.token);
 	assert_int_equal(ask("GET", "/agent"), 401);
 	with("HTTP_COOKIE=parley=%s", s.cookie);
@@ -382,11 +383,11 @@ sessions_end(void **state)
 	with("HTTP_AUTHORIZATION=Bearer %s", token);
 	assert_int_equal(ask("GET", "/cust"), 401);
 	/* References that are none. */
-	assert_int_equal(auth_ref(st, &cf, "", &w), 0);
-	assert_int_equal(auth_ref(st, &cf, "u", &w), 0);
-	assert_int_equal(auth_ref(st, &cf, "u:1", &w), 0);
-	assert_int_equal(auth_ref(st, &cf, "u:1:2:3", &w), 0);
-	assert_int_equal(auth_ref(st, &cf, "x:1:2", &w), 0);
+	assert_int_equal(cred_ref(st, &cf, "", &w), 0);
+	assert_int_equal(cred_ref(st, &cf, "u", &w), 0);
+	assert_int_equal(cred_ref(st, &cf, "u:1", &w), 0);
+	assert_int_equal(cred_ref(st, &cf, "u:1:2:3", &w), 0);
+	assert_int_equal(cred_ref(st, &cf, "x:1:2", &w), 0);
 }
 
 static void
@@ -546,7 +547,7 @@ integrators(void **state)
 	id = seen.id;
 	assert_true(id > 0 && id != agent && id != admin);
 	assert_string_equal(seen.name, "Ext");
-	assert_int_equal(auth_ref(st, &cf, seen.ref, &w), 1);
+	assert_int_equal(cred_ref(st, &cf, seen.ref, &w), 1);
 	assert_int_equal(w.id, id);
 	/* The same again is the same user; other letters are another. */
 	with("HTTP_AUTHORIZATION=Bearer %s", text);
@@ -640,11 +641,11 @@ api_keys(void **state)
 	(void)snprintf(
 	    ref, sizeof(ref), "k:%lld:%lld", (long long)agent, (long long)id);
 	assert_string_equal(seen.ref, ref);
-	assert_int_equal(auth_ref(st, &cf, ref, &w), 1);
+	assert_int_equal(cred_ref(st, &cf, ref, &w), 1);
 	assert_int_equal(store_key_end(st, id), STORE_DONE);
 	with("HTTP_AUTHORIZATION=Bearer %s", text);
 	assert_int_equal(ask("GET", "/agent"), 401);
-	assert_int_equal(auth_ref(st, &cf, ref, &w), 0);
+	assert_int_equal(cred_ref(st, &cf, ref, &w), 0);
 }
 
 static void
