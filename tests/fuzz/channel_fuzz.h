@@ -25,8 +25,7 @@ fuzz_header(void *arg, const char *name)
 {
 	const struct fuzz_proof *proof = arg;
 
-	(void)name;
-	return proof->value;
+	return strcmp(name, "X-Parley-Timestamp") == 0 ? "1" : proof->value;
 }
 
 static inline void
@@ -49,7 +48,9 @@ fuzz_item(const struct channel_item *it)
 	fuzz_text(it->payload);
 	fuzz_text(it->reply_to);
 	fuzz_text(it->reply_token);
+	fuzz_text(it->mime);
 	fuzz_text(it->what);
+	assert(it->outbound >= 0);
 	for (size_t k = 0; k < it->nids; k++)
 		fuzz_text(it->ids[k]);
 	if (it->op == CHANNEL_MESSAGE)
@@ -71,14 +72,17 @@ fuzz_webhook(const struct channel_account *ac, const char *sig, const char *p,
 	struct fuzz_proof proof = { sig };
 	struct channel_hook hook = { .body = p,
 		.len = len,
-		.now_ms = 1,
+		.now_ms = 1000,
 		.header = fuzz_header,
 		.arg = &proof };
 	struct channel_batch b;
+	int rc;
 
 	assert(ac->ch->verify(ac, &hook) == CHANNEL_FORGED);
 	channel_batch_init(&b);
-	if (ac->ch->parse(ac, &hook, &b) == 0 && !b.err)
+	if ((rc = ac->ch->parse(ac, &hook, &b)) != 0)
+		assert(rc == 400 || (rc == 422 && b.field != NULL));
+	else if (!b.err)
 		for (size_t i = 0; i < b.n; i++)
 			fuzz_item(&b.items[i]);
 	channel_batch_fini(&b);
@@ -101,13 +105,21 @@ fuzz_signature(const struct channel_account *ac, const char *p, size_t len)
 	assert(ac->ch->verify(ac, &hook) == CHANNEL_FORGED);
 }
 
-/* As what came back, with each status that means something. */
+/*
+ * As what came back, with each status that means something; ${ref}: a file of
+ * the platform's that it may be about.
+ */
 static inline void
-fuzz_answer(const struct channel_account *ac, const char *p, size_t len)
+fuzz_answer(const struct channel_account *ac, const char *ref, const char *p,
+    size_t len)
 {
 	static const long statuses[] = { 200, 400, 409, 429, 500 };
-	struct channel_media md = { .kind = "video", .ref = "x:1" };
-	struct channel_out out = { .kind = "text", .text = "t", .uuid = "u" };
+	struct channel_media md = { .kind = "video", .ref = ref };
+	struct channel_out out = { .kind = "text",
+		.text = "t",
+		.uuid = "u",
+		.conversation = "5",
+		.tries = 1 };
 	struct channel_result rs;
 	struct channel_profile pf;
 	struct http_answer an;
@@ -120,9 +132,12 @@ fuzz_answer(const struct channel_account *ac, const char *p, size_t len)
 		ac->ch->answer(ac, &out, &an, &rs);
 		fuzz_text(rs.message);
 		fuzz_text(rs.message_id);
+		fuzz_text(rs.reason);
 		if (ac->ch->profiled != NULL &&
-		    ac->ch->profiled(ac, &an, &pf) == CHANNEL_SENT)
+		    ac->ch->profiled(ac, &an, &pf) == CHANNEL_SENT) {
 			fuzz_text(pf.name);
+			fuzz_text(pf.avatar_url);
+		}
 		if (ac->ch->refreshed != NULL)
 			json_object_put(ac->ch->refreshed(ac, &an, 1));
 		if (ac->ch->media_answer != NULL) {

@@ -3,7 +3,8 @@
 
 /*
  * What the tests of the adapters share: the samples, the accounts that these
- * are of, and a batch in the form in which expected.json has it.
+ * are of, webhooks and answers given to an adapter, and a batch in the form in
+ * which expected.json has it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <cmocka.h>
 
@@ -172,6 +174,171 @@ batch_json(const struct channel_batch *b)
 	return all;
 }
 
+/* Single quotes for double ones, so that JSON can be written in short. */
+static inline void
+quotes(char *p)
+{
+	for (; *p != '\0'; p++)
+		if (*p == '\'')
+			*p = '"';
+}
+
+/* The one header of a webhook; ${value} NULL: it has none. */
+struct sample_header {
+	const char *name, *value;
+};
+
+static inline const char *
+header_of(void *arg, const char *name)
+{
+	const struct sample_header *h = arg;
+
+	return strcasecmp(name, h->name) == 0 ? h->value : NULL;
+}
+
+/* What the adapter says of a webhook with that header. */
+static inline enum channel_verdict
+hook_verdict(const struct channel_account *ac, const char *body, size_t len,
+    const char *name, const char *value, int64_t now_ms)
+{
+	struct sample_header h = { name, value };
+	struct channel_hook hook = { .body = body,
+		.len = len,
+		.now_ms = now_ms,
+		.header = header_of,
+		.arg = &h };
+
+	return ac->ch->verify(ac, &hook);
+}
+
+/* Its proof is good for ${hook}'s body, and for none that differs in a bit. */
+static inline void
+changes_are_refused(
+    const struct channel_account *ac, const struct channel_hook *good)
+{
+	struct channel_hook hook = *good;
+	char *body;
+
+	assert_int_equal(ac->ch->verify(ac, &hook), CHANNEL_GOOD);
+	for (size_t i = 0; i < good->len; i++) {
+		assert_non_null(body = malloc(good->len));
+		memcpy(body, good->body, good->len);
+		body[i] ^= 1;
+		hook.body = body;
+		hook.len = good->len;
+		assert_int_equal(ac->ch->verify(ac, &hook), CHANNEL_FORGED);
+		/* Cut, in memory of that size. */
+		assert_non_null(body = realloc(body, i + 1));
+		body[i] = good->body[i];
+		hook.body = body;
+		hook.len = i;
+		assert_int_equal(ac->ch->verify(ac, &hook), CHANNEL_FORGED);
+		free(body);
+	}
+}
+
+static inline int
+hook_parse(const struct channel_account *ac, const char *body, size_t len,
+    int64_t now_ms, struct channel_batch *b)
+{
+	struct channel_hook hook = {
+		.body = body, .len = len, .now_ms = now_ms
+	};
+
+	channel_batch_init(b);
+	return ac->ch->parse(ac, &hook, b);
+}
+
+/* Cut anywhere, it is no body at all. */
+static inline void
+cuts_are_refused(const struct channel_account *ac, const char *body, size_t len,
+    int64_t now_ms)
+{
+	struct channel_batch b;
+	char *cut;
+
+	for (size_t i = 0; i < len; i++) {
+		assert_non_null(cut = malloc(i + 1));
+		memcpy(cut, body, i);
+		assert_int_equal(hook_parse(ac, cut, i, now_ms, &b), 400);
+		channel_batch_fini(&b);
+		free(cut);
+	}
+}
+
+/* The ${count} samples of that name are what expected.json says. */
+static inline void
+samples_mean(const struct channel_account *ac, const char *prefix, size_t count,
+    int64_t now_ms)
+{
+	struct json_object *want = file_json("expected.json"), *got;
+	struct channel_batch b;
+	size_t len, n = 0;
+	char *body;
+
+	json_object_object_foreach(want, name, one)
+	{
+		if (strncmp(name, prefix, strlen(prefix)) != 0)
+			continue;
+		body = file_read(name, &len);
+		assert_int_equal(hook_parse(ac, body, len, now_ms, &b), 0);
+		got = batch_json(&b);
+		if (!json_object_equal(got, one))
+			fail_msg(
+			    "%s: %s", name, json_object_to_json_string(got));
+		json_object_put(got);
+		channel_batch_fini(&b);
+		cuts_are_refused(ac, body, len, now_ms);
+		free(body);
+		n++;
+	}
+	assert_int_equal(n, count);
+	json_object_put(want);
+}
+
+/* What the adapter makes of that answer to ${base}. */
+static inline struct channel_result
+answer_to(const struct channel_account *ac, const struct channel_out *base,
+    long status, const char *p, size_t len)
+{
+	struct channel_out out = *base;
+	struct channel_result rs;
+	struct http_answer an;
+
+	http_answer_init(&an);
+	an.end = HTTP_ANSWERED;
+	an.status = status;
+	buf_append(&an.body, p, len);
+	ac->ch->answer(ac, &out, &an, &rs);
+	http_answer_fini(&an);
+	return rs;
+}
+
+/* The request is the sample's, but for what multipart makes up itself. */
+static inline void
+request_is(
+    const struct http_request *rq, struct json_object *want, const char *base)
+{
+	struct json_object *got = NULL;
+	char line[400];
+
+	assert_string_equal(rq->method, text_of(want, "method"));
+	snprintf(line, sizeof(line), "%s%s", base, text_of(want, "path"));
+	assert_string_equal(rq->url.data, line);
+	json_object_object_foreach(member(want, "headers"), name, value)
+	{
+		snprintf(line, sizeof(line), "%s: %s\n", name,
+		    json_object_get_string(value));
+		if (strstr(line, "multipart") == NULL)
+			assert_non_null(strstr(rq->headers.data, line));
+	}
+	if (member(want, "body") == NULL)
+		return;
+	assert_int_equal(channel_json(rq->body.data, rq->body.len, &got), 0);
+	assert_true(json_object_equal(got, member(want, "body")));
+	json_object_put(got);
+}
+
 static inline const char *
 class_word(enum channel_class cls)
 {
@@ -187,6 +354,35 @@ class_word(enum channel_class cls)
 		return "permanent";
 	default:
 		return "unknown";
+	}
+}
+
+/* Each answer of a sample has its class; cut anywhere, a good one is ${cut}. */
+static inline void
+answers_are(const struct channel_account *ac, const struct channel_out *out,
+    struct json_object *sample, enum channel_class cut)
+{
+	struct json_object *list = member(sample, "responses"), *one, *v;
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		one = json_object_array_get_idx(list, i);
+		v = member(one, "status");
+		const char *body =
+		    json_object_to_json_string(member(one, "body"));
+		const char *want = text_of(one, "class");
+		long status = v != NULL ? (long)json_object_get_int(v) : 200;
+		struct channel_result rs =
+		    answer_to(ac, out, status, body, strlen(body));
+
+		if (strcmp(want, "fallback_push") == 0)
+			assert_int_equal(rs.cls, CHANNEL_MORE);
+		else
+			assert_string_equal(class_word(rs.cls), want);
+		if (text_of(one, "reason") != NULL)
+			assert_string_equal(rs.reason, text_of(one, "reason"));
+		for (size_t k = 0; status == 200 && k < strlen(body); k++)
+			assert_int_equal(
+			    answer_to(ac, out, 200, body, k).cls, cut);
 	}
 }
 

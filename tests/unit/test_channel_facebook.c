@@ -28,28 +28,12 @@ account(void)
 	return sample_account("facebook");
 }
 
-static const char *
-header(void *arg, const char *name)
-{
-	assert_string_equal(name, "X-Hub-Signature-256");
-	return arg;
-}
-
 static enum channel_verdict
 verdict(const struct channel_account *ac, const char *body, size_t len,
     const char *signature)
 {
-	union {
-		const char *in;
-		void *out;
-	} arg = { .in = signature };
-	struct channel_hook hook = { .body = body,
-		.len = len,
-		.now_ms = NOW,
-		.header = header,
-		.arg = arg.out };
-
-	return channel_facebook.verify(ac, &hook);
+	return hook_verdict(
+	    ac, body, len, "X-Hub-Signature-256", signature, NOW);
 }
 
 /* "sha256=<hex>" of the body, as the platform makes it. */
@@ -67,16 +51,6 @@ sign(const char *body, size_t len, const char *secret)
 	memcpy(out, "sha256=", 7);
 	sodium_bin2hex(out + 7, 65, mac, sizeof(mac));
 	return out;
-}
-
-static int
-parse(const struct channel_account *ac, const char *body, size_t len,
-    struct channel_batch *b)
-{
-	struct channel_hook hook = { .body = body, .len = len, .now_ms = NOW };
-
-	channel_batch_init(b);
-	return channel_facebook.parse(ac, &hook, b);
 }
 
 /* --- handshake and proof --- */
@@ -233,21 +207,19 @@ any_change_is_refused(void **state)
 {
 	struct channel_account ac = account();
 	size_t len;
-	char *body = file_read("facebook-text-escaped.json", &len), *cut;
+	char *body = file_read("facebook-text-escaped.json", &len);
 	char sig[80];
+	struct sample_header h = { "X-Hub-Signature-256", sig };
+	struct channel_hook hook = { .body = body,
+		.len = len,
+		.now_ms = NOW,
+		.header = header_of,
+		.arg = &h };
 
 	(void)state;
 	snprintf(sig, sizeof(sig), "%s", sign(body, len, SECRET));
 	assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_GOOD);
-	for (size_t i = 0; i < len; i++) {
-		assert_non_null(cut = malloc(i + 1));
-		memcpy(cut, body, i);
-		assert_int_equal(verdict(&ac, cut, i, sig), CHANNEL_FORGED);
-		free(cut);
-		body[i] ^= 1;
-		assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_FORGED);
-		body[i] ^= 1;
-	}
+	changes_are_refused(&ac, &hook);
 	for (size_t i = 7; i < 71; i++) {
 		char was = sig[i];
 
@@ -275,39 +247,9 @@ static void
 samples_mean_what_is_expected(void **state)
 {
 	struct channel_account ac = account();
-	struct json_object *want = file_json("expected.json"), *got;
-	struct channel_batch b;
-	size_t n = 0;
 
 	(void)state;
-	json_object_object_foreach(want, name, one)
-	{
-		size_t len;
-		char *body, *cut;
-
-		if (strncmp(name, "facebook-", 9) != 0)
-			continue;
-		body = file_read(name, &len);
-		assert_int_equal(parse(&ac, body, len, &b), 0);
-		assert_int_equal(b.skipped, 0);
-		got = batch_json(&b);
-		if (!json_object_equal(got, one))
-			fail_msg(
-			    "%s: %s", name, json_object_to_json_string(got));
-		json_object_put(got);
-		channel_batch_fini(&b);
-		for (size_t i = 0; i < len; i++) {
-			assert_non_null(cut = malloc(i + 1));
-			memcpy(cut, body, i);
-			assert_int_equal(parse(&ac, cut, i, &b), 400);
-			channel_batch_fini(&b);
-			free(cut);
-		}
-		free(body);
-		n++;
-	}
-	assert_int_equal(n, 18);
-	json_object_put(want);
+	samples_mean(&ac, "facebook-", 18, NOW);
 	json_object_put(ac.config);
 }
 
@@ -319,10 +261,8 @@ body_of(struct channel_batch *b, const char *text)
 	char body[8192];
 
 	snprintf(body, sizeof(body), "%s", text);
-	for (char *p = body; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
-	assert_int_equal(parse(&ac, body, strlen(body), b), 0);
+	quotes(body);
+	assert_int_equal(hook_parse(&ac, body, strlen(body), NOW, b), 0);
 	assert_false(b->err);
 	json_object_put(ac.config);
 }
@@ -728,7 +668,7 @@ large_batches_are_whole(void **state)
 		    i > 0 ? "," : "", i);
 	buf_puts(&body, "]}]}");
 	assert_false(body.err);
-	assert_int_equal(parse(&ac, body.data, body.len, &b), 0);
+	assert_int_equal(hook_parse(&ac, body.data, body.len, NOW, &b), 0);
 	assert_int_equal(b.n, 2000);
 	assert_int_equal(b.skipped, 0);
 	assert_string_equal(b.items[1999].message_id, "m999#1");
@@ -777,16 +717,8 @@ static struct channel_result
 answered(const struct channel_out *base, long status, const char *p, size_t len)
 {
 	struct channel_account ac = account();
-	struct channel_out out = *base;
-	struct channel_result rs;
-	struct http_answer an;
+	struct channel_result rs = answer_to(&ac, base, status, p, len);
 
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = status;
-	buf_append(&an.body, p, len);
-	channel_facebook.answer(&ac, &out, &an, &rs);
-	http_answer_fini(&an);
 	json_object_put(ac.config);
 	return rs;
 }

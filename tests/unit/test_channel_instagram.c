@@ -40,9 +40,7 @@ body_of(struct channel_batch *b, const char *text)
 	char body[4096];
 
 	snprintf(body, sizeof(body), "%s", text);
-	for (char *p = body; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
+	quotes(body);
 	hook.body = body;
 	hook.len = strlen(body);
 	channel_batch_init(b);

@@ -28,38 +28,11 @@ account(void)
 
 /* --- proof --- */
 
-static const char *
-header(void *arg, const char *name)
-{
-	assert_int_equal(strcasecmp(name, "x-line-signature"), 0);
-	return arg;
-}
-
 static enum channel_verdict
 verdict(const struct channel_account *ac, const char *body, size_t len,
     const char *signature)
 {
-	union {
-		const char *in;
-		void *out;
-	} arg = { .in = signature };
-	struct channel_hook hook = { .body = body,
-		.len = len,
-		.now_ms = NOW,
-		.header = header,
-		.arg = arg.out };
-
-	return channel_line.verify(ac, &hook);
-}
-
-static int
-parse(const struct channel_account *ac, const char *body, size_t len,
-    struct channel_batch *b)
-{
-	struct channel_hook hook = { .body = body, .len = len, .now_ms = NOW };
-
-	channel_batch_init(b);
-	return channel_line.parse(ac, &hook, b);
+	return hook_verdict(ac, body, len, "x-line-signature", signature, NOW);
 }
 
 static void
@@ -113,21 +86,19 @@ any_change_is_refused(void **state)
 	struct channel_account ac = account();
 	struct json_object *all = file_json("signatures.json");
 	size_t len;
-	char *body = file_read("line-text.json", &len), *cut, sig[60];
+	char *body = file_read("line-text.json", &len), sig[60];
+	struct sample_header h = { "x-line-signature", sig };
+	struct channel_hook hook = { .body = body,
+		.len = len,
+		.now_ms = NOW,
+		.header = header_of,
+		.arg = &h };
 
 	(void)state;
 	snprintf(sig, sizeof(sig), "%s",
 	    text_of(member(member(all, "files"), "line-text.json"),
 		"x-line-signature"));
-	for (size_t i = 0; i < len; i++) {
-		assert_non_null(cut = malloc(i + 1));
-		memcpy(cut, body, i);
-		assert_int_equal(verdict(&ac, cut, i, sig), CHANNEL_FORGED);
-		free(cut);
-		body[i] ^= 1;
-		assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_FORGED);
-		body[i] ^= 1;
-	}
+	changes_are_refused(&ac, &hook);
 	for (size_t i = 0; i < 43; i++) {
 		char was = sig[i];
 
@@ -152,39 +123,9 @@ static void
 samples_mean_what_is_expected(void **state)
 {
 	struct channel_account ac = account();
-	struct json_object *want = file_json("expected.json"), *got;
-	struct channel_batch b;
-	size_t n = 0;
 
 	(void)state;
-	json_object_object_foreach(want, name, one)
-	{
-		size_t len;
-		char *body;
-
-		if (strncmp(name, "line-", 5) != 0)
-			continue;
-		body = file_read(name, &len);
-		assert_int_equal(parse(&ac, body, len, &b), 0);
-		got = batch_json(&b);
-		if (!json_object_equal(got, one))
-			fail_msg(
-			    "%s: %s", name, json_object_to_json_string(got));
-		json_object_put(got);
-		channel_batch_fini(&b);
-		for (size_t i = 0; i < len; i++) {
-			char *cut = malloc(i + 1);
-
-			memcpy(cut, body, i);
-			assert_int_equal(parse(&ac, cut, i, &b), 400);
-			channel_batch_fini(&b);
-			free(cut);
-		}
-		free(body);
-		n++;
-	}
-	assert_int_equal(n, 17);
-	json_object_put(want);
+	samples_mean(&ac, "line-", 17, NOW);
 	json_object_put(ac.config);
 }
 
@@ -197,10 +138,8 @@ events(struct channel_batch *b, const char *text)
 
 	snprintf(body, sizeof(body), "{'destination':'" BOT "','events':[%s]}",
 	    text);
-	for (char *p = body; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
-	assert_int_equal(parse(&ac, body, strlen(body), b), 0);
+	quotes(body);
+	assert_int_equal(hook_parse(&ac, body, strlen(body), NOW, b), 0);
 	assert_false(b->err);
 	json_object_put(ac.config);
 }
@@ -297,12 +236,12 @@ foreign_bodies_are_skipped(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
 		assert_int_equal(
-		    parse(&ac, bodies[i], strlen(bodies[i]), &b), 0);
+		    hook_parse(&ac, bodies[i], strlen(bodies[i]), NOW, &b), 0);
 		assert_int_equal(b.n, 0);
 		assert_int_equal(b.skipped, 1);
 		channel_batch_fini(&b);
 	}
-	assert_int_equal(parse(&ac, "", 0, &b), 400);
+	assert_int_equal(hook_parse(&ac, "", 0, NOW, &b), 400);
 	channel_batch_fini(&b);
 	json_object_put(ac.config);
 }
@@ -432,29 +371,12 @@ sent_json(const struct channel_account *ac, const struct channel_out *out,
 	return got;
 }
 
-static struct channel_result
-answered(const struct channel_account *ac, const struct channel_out *base,
-    long status, const char *p, size_t len)
-{
-	struct channel_out out = *base;
-	struct channel_result rs;
-	struct http_answer an;
-
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = status;
-	buf_append(&an.body, p, len);
-	channel_line.answer(ac, &out, &an, &rs);
-	http_answer_fini(&an);
-	return rs;
-}
-
 /* A sample's request is the adapter's, and its answers have their classes. */
 static void
 exchange(const char *file, const struct channel_out *out, bool reply)
 {
 	struct channel_account ac = account();
-	struct json_object *sample = file_json(file), *list, *got, *preview;
+	struct json_object *sample = file_json(file), *got, *preview;
 	struct json_object *rq = member(sample, "request");
 	char head[2000], line[300];
 
@@ -478,27 +400,8 @@ exchange(const char *file, const struct channel_out *out, bool reply)
 	assert_true(json_object_equal(got, member(rq, "body")));
 	json_object_put(got);
 
-	list = member(sample, "responses");
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *one = json_object_array_get_idx(list, i);
-		const char *body =
-		    json_object_to_json_string(member(one, "body"));
-		const char *want = text_of(one, "class");
-		long status = (long)json_object_get_int(member(one, "status"));
-		struct channel_result rs =
-		    answered(&ac, out, status, body, strlen(body));
-
-		if (strcmp(want, "fallback_push") == 0)
-			assert_int_equal(rs.cls, CHANNEL_MORE);
-		else
-			assert_string_equal(class_word(rs.cls), want);
-		if (text_of(one, "reason") != NULL)
-			assert_string_equal(rs.reason, text_of(one, "reason"));
-		/* Cut anywhere it is no answer: asked again with the key. */
-		for (size_t k = 0; status == 200 && k < strlen(body); k++)
-			assert_int_equal(answered(&ac, out, 200, body, k).cls,
-			    reply ? CHANNEL_UNKNOWN : CHANNEL_RETRY);
-	}
+	/* What is no answer is asked again, with the key if there is one. */
+	answers_are(&ac, out, sample, reply ? CHANNEL_UNKNOWN : CHANNEL_RETRY);
 	json_object_put(sample);
 	json_object_put(ac.config);
 }
@@ -566,12 +469,12 @@ replies_are_for_fresh_tokens_only(void **state)
 	assert_int_equal(rs.cls, CHANNEL_RETRY);
 	http_answer_fini(&an);
 	assert_int_equal(
-	    answered(&ac, &out, 500, "{}", 2).cls, CHANNEL_UNKNOWN);
+	    answer_to(&ac, &out, 500, "{}", 2).cls, CHANNEL_UNKNOWN);
 	assert_int_equal(
-	    answered(&ac, &out, 409, "{}", 2).cls, CHANNEL_PERMANENT);
-	assert_int_equal(answered(&ac, &out, 429, "{}", 2).cls, CHANNEL_RETRY);
+	    answer_to(&ac, &out, 409, "{}", 2).cls, CHANNEL_PERMANENT);
+	assert_int_equal(answer_to(&ac, &out, 429, "{}", 2).cls, CHANNEL_RETRY);
 	assert_int_equal(
-	    answered(&ac, &out, 400, "{\"message\":\"x\"}", 15).cls,
+	    answer_to(&ac, &out, 400, "{\"message\":\"x\"}", 15).cls,
 	    CHANNEL_PERMANENT);
 	json_object_put(ac.config);
 }
@@ -585,7 +488,7 @@ answers_have_classes(void **state)
 	struct http_answer an;
 
 	(void)state;
-#define SAYS(status, text) answered(&ac, &out, status, text, strlen(text))
+#define SAYS(status, text) answer_to(&ac, &out, status, text, strlen(text))
 	rs = SAYS(200, "{\"sentMessages\":[{\"id\":461230966842064897}]}");
 	assert_int_equal(rs.cls, CHANNEL_SENT);
 	assert_string_equal(rs.message_id, "461230966842064897");

@@ -139,6 +139,7 @@ parse(const char *body, size_t len, struct channel_batch *b)
 static void
 the_sample_is_a_text(void **state)
 {
+	struct channel_account ac = account();
 	size_t len;
 	char *body = file_read("telegram-text.json", &len);
 	struct channel_batch b;
@@ -160,14 +161,8 @@ the_sample_is_a_text(void **state)
 	assert_null(it->media_ref);
 	assert_null(it->reply_to);
 	channel_batch_fini(&b);
-	for (size_t i = 0; i < len; i++) {
-		char *cut = malloc(i + 1);
-
-		memcpy(cut, body, i);
-		assert_int_equal(parse(cut, i, &b), 400);
-		channel_batch_fini(&b);
-		free(cut);
-	}
+	cuts_are_refused(&ac, body, len, NOW);
+	json_object_put(ac.config);
 	free(body);
 }
 
@@ -178,9 +173,7 @@ update(struct channel_batch *b, const char *text)
 	char body[8192];
 
 	snprintf(body, sizeof(body), "%s", text);
-	for (char *p = body; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
+	quotes(body);
 	assert_int_equal(parse(body, strlen(body), b), 0);
 	return b->n > 0 ? &b->items[0] : NULL;
 }
@@ -446,9 +439,7 @@ sends(const struct channel_out *out, const char *method, const char *want)
 	struct http_request rq;
 
 	snprintf(text, sizeof(text), "%s", want);
-	for (char *p = text; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
+	quotes(text);
 	assert_non_null(o = json_tokener_parse(text));
 	http_request_init(&rq, "GET");
 	assert_int_equal(ac.ch->send(&ac, out, &rq), 0);
@@ -608,19 +599,11 @@ answered(long status, const char *text)
 	struct channel_account ac = account();
 	struct channel_out out = { .kind = "text", .conversation = "5" };
 	struct channel_result rs;
-	struct http_answer an;
 	char body[1024];
 
 	snprintf(body, sizeof(body), "%s", text);
-	for (char *p = body; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = status;
-	buf_puts(&an.body, body);
-	ac.ch->answer(&ac, &out, &an, &rs);
-	http_answer_fini(&an);
+	quotes(body);
+	rs = answer_to(&ac, &out, status, body, strlen(body));
 	json_object_put(ac.config);
 	return rs;
 }

@@ -27,46 +27,11 @@ account(void)
 
 /* --- proof --- */
 
-static const char *
-header(void *arg, const char *name)
-{
-	if (strcmp(name, "Tiktok-Signature") != 0)
-		return NULL;
-	return arg;
-}
-
-static enum channel_verdict
-verdict_at(const struct channel_account *ac, const char *body, size_t len,
-    const char *signature, int64_t now_ms)
-{
-	union {
-		const char *in;
-		void *out;
-	} arg = { .in = signature };
-	struct channel_hook hook = { .body = body,
-		.len = len,
-		.now_ms = now_ms,
-		.header = header,
-		.arg = arg.out };
-
-	return channel_tiktok.verify(ac, &hook);
-}
-
 static enum channel_verdict
 verdict(const struct channel_account *ac, const char *body, size_t len,
     const char *signature)
 {
-	return verdict_at(ac, body, len, signature, NOW);
-}
-
-static int
-parse(const struct channel_account *ac, const char *body, size_t len,
-    struct channel_batch *b)
-{
-	struct channel_hook hook = { .body = body, .len = len, .now_ms = NOW };
-
-	channel_batch_init(b);
-	return channel_tiktok.parse(ac, &hook, b);
+	return hook_verdict(ac, body, len, "Tiktok-Signature", signature, NOW);
 }
 
 static void
@@ -136,21 +101,19 @@ any_change_is_refused(void **state)
 	struct channel_account ac = account();
 	struct json_object *all = file_json("signatures.json");
 	size_t len;
-	char *body = file_read("tiktok-text.json", &len), *cut, sig[120];
+	char *body = file_read("tiktok-text.json", &len), sig[120];
+	struct sample_header h = { "Tiktok-Signature", sig };
+	struct channel_hook hook = { .body = body,
+		.len = len,
+		.now_ms = NOW,
+		.header = header_of,
+		.arg = &h };
 
 	(void)state;
 	snprintf(sig, sizeof(sig), "%s",
 	    text_of(member(member(all, "files"), "tiktok-text.json"),
 		"Tiktok-Signature"));
-	for (size_t i = 0; i < len; i++) {
-		assert_non_null(cut = malloc(i + 1));
-		memcpy(cut, body, i);
-		assert_int_equal(verdict(&ac, cut, i, sig), CHANNEL_FORGED);
-		free(cut);
-		body[i] ^= 1;
-		assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_FORGED);
-		body[i] ^= 1;
-	}
+	changes_are_refused(&ac, &hook);
 	for (size_t i = 2; i < strlen(sig); i++) {
 		char was = sig[i];
 
@@ -162,7 +125,9 @@ any_change_is_refused(void **state)
 	}
 
 	/* Five minutes either way, unless the settings say otherwise. */
-#define AT(s) verdict_at(&ac, body, len, sig, 1000 * (CLOCK_S + (s)))
+#define AT(s)         \
+	hook_verdict( \
+	    &ac, body, len, "Tiktok-Signature", sig, 1000 * (CLOCK_S + (s)))
 	assert_int_equal(AT(300), CHANNEL_GOOD);
 	assert_int_equal(AT(-300), CHANNEL_GOOD);
 	assert_int_equal(AT(301), CHANNEL_FORGED);
@@ -223,39 +188,9 @@ static void
 samples_mean_what_is_expected(void **state)
 {
 	struct channel_account ac = account();
-	struct json_object *want = file_json("expected.json"), *got;
-	struct channel_batch b;
-	size_t n = 0;
 
 	(void)state;
-	json_object_object_foreach(want, name, one)
-	{
-		size_t len;
-		char *body;
-
-		if (strncmp(name, "tiktok-", 7) != 0)
-			continue;
-		body = file_read(name, &len);
-		assert_int_equal(parse(&ac, body, len, &b), 0);
-		got = batch_json(&b);
-		if (!json_object_equal(got, one))
-			fail_msg(
-			    "%s: %s", name, json_object_to_json_string(got));
-		json_object_put(got);
-		channel_batch_fini(&b);
-		for (size_t i = 0; i < len; i++) {
-			char *cut = malloc(i + 1);
-
-			memcpy(cut, body, i);
-			assert_int_equal(parse(&ac, cut, i, &b), 400);
-			channel_batch_fini(&b);
-			free(cut);
-		}
-		free(body);
-		n++;
-	}
-	assert_int_equal(n, 12);
-	json_object_put(want);
+	samples_mean(&ac, "tiktok-", 12, NOW);
 	json_object_put(ac.config);
 }
 
@@ -272,15 +207,13 @@ event(struct channel_batch *b, const char *name, const char *content)
 	char text[4096];
 
 	snprintf(text, sizeof(text), "%s", content);
-	for (char *p = text; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
+	quotes(text);
 	json_put_str(o, "event", name);
 	json_put_str(o, "user_openid", BUSINESS);
 	json_put_int(o, "create_time", 1795000200);
 	json_put_str(o, "content", text);
 	body = json_object_to_json_string(o);
-	assert_int_equal(parse(&ac, body, strlen(body), b), 0);
+	assert_int_equal(hook_parse(&ac, body, strlen(body), NOW, b), 0);
 	assert_false(b->err);
 	json_object_put(o);
 	json_object_put(ac.config);
@@ -448,7 +381,7 @@ what_is_left_alone(void **state)
 	}
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
 		assert_int_equal(
-		    parse(&ac, bodies[i], strlen(bodies[i]), &b), 0);
+		    hook_parse(&ac, bodies[i], strlen(bodies[i]), NOW, &b), 0);
 		assert_int_equal(b.n, 0);
 		assert_int_equal(b.skipped, 1);
 		assert_int_equal(
@@ -465,7 +398,7 @@ what_is_left_alone(void **state)
 
 	/* The content may be an object as well. */
 	assert_int_equal(
-	    parse(&ac,
+	    hook_parse(&ac,
 		"{\"event\":\"im_receive_msg\",\"user_openid\":\"" BUSINESS
 		"\",\"content\":{\"conversation_id\":\"c\",\"message_id\":9,"
 		"\"from_user\":{\"id\":\"u\"},\"type\":\"text\",\"text\":"
@@ -475,7 +408,7 @@ what_is_left_alone(void **state)
 		    "\",\"content\":{\"conversation_id\":\"c\","
 		    "\"message_id\":9,\"from_user\":{\"id\":\"u\"},\"type\":"
 		    "\"text\",\"text\":{\"body\":\"t\"}}}"),
-		&b),
+		NOW, &b),
 	    0);
 	assert_int_equal(b.n, 1);
 	assert_string_equal(b.items[0].message_id, "9");
@@ -508,47 +441,19 @@ out_of(const char *file)
 	return out;
 }
 
-static struct channel_result
-answered_by(const struct channel_account *ac, const struct channel_out *base,
-    long status, const char *p, size_t len)
-{
-	struct channel_out out = *base;
-	struct channel_result rs;
-	struct http_answer an;
-
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = status;
-	buf_append(&an.body, p, len);
-	channel_tiktok.answer(ac, &out, &an, &rs);
-	http_answer_fini(&an);
-	return rs;
-}
-
 static void
 exchange(const char *file)
 {
 	struct channel_account ac = account();
-	struct json_object *sample = file_json(file), *list, *got = NULL;
-	struct json_object *rq = member(sample, "request");
+	struct json_object *sample = file_json(file);
 	bool upload = strstr(file, "upload") != NULL;
 	struct channel_out out = out_of(file);
 	struct http_request req;
-	char line[300];
 
 	http_request_init(&req, "POST");
 	assert_int_equal(channel_tiktok.send(&ac, &out, &req), upload ? 1 : 0);
-	assert_string_equal(req.method, text_of(rq, "method"));
-	snprintf(line, sizeof(line), "https://business-api.tiktok.com%s",
-	    text_of(rq, "path"));
-	assert_string_equal(req.url.data, line);
-	json_object_object_foreach(member(rq, "headers"), name, value)
-	{
-		snprintf(line, sizeof(line), "%s: %s\n", name,
-		    json_object_get_string(value));
-		if (strstr(line, "multipart") == NULL)
-			assert_non_null(strstr(req.headers.data, line));
-	}
+	request_is(
+	    &req, member(sample, "request"), "https://business-api.tiktok.com");
 	if (upload) {
 		static const char want[] =
 		    "business_id\0" BUSINESS "\0media_type\0IMAGE";
@@ -557,31 +462,11 @@ exchange(const char *file)
 		assert_string_equal(req.file_path, "/nowhere/a.png");
 		assert_int_equal(req.fields.len, sizeof(want));
 		assert_memory_equal(req.fields.data, want, sizeof(want));
-	} else {
-		assert_int_equal(
-		    channel_json(req.body.data, req.body.len, &got), 0);
-		assert_true(json_object_equal(got, member(rq, "body")));
-		json_object_put(got);
 	}
 	http_request_fini(&req);
-
-	list = member(sample, "responses");
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *one = json_object_array_get_idx(list, i);
-		const char *body =
-		    json_object_to_json_string(member(one, "body"));
-		struct channel_result rs =
-		    answered_by(&ac, &out, 200, body, strlen(body));
-
-		assert_string_equal(class_word(rs.cls), text_of(one, "class"));
-		if (text_of(one, "reason") != NULL)
-			assert_string_equal(rs.reason, text_of(one, "reason"));
-		/* Cut anywhere it is no answer: never sent, never refused. */
-		for (size_t k = 0; k < strlen(body); k++)
-			assert_int_equal(
-			    answered_by(&ac, &out, 200, body, k).cls,
-			    upload ? CHANNEL_RETRY : CHANNEL_UNKNOWN);
-	}
+	/* What is no answer was never sent, and never refused. */
+	answers_are(
+	    &ac, &out, sample, upload ? CHANNEL_RETRY : CHANNEL_UNKNOWN);
 	json_object_put(sample);
 	json_object_put(ac.config);
 }
@@ -602,7 +487,7 @@ coded(const struct channel_account *ac, const struct channel_out *out, int code)
 
 	snprintf(
 	    body, sizeof(body), "{\"code\":%d,\"message\":\"w\\nx\"}", code);
-	return answered_by(ac, out, 200, body, strlen(body));
+	return answer_to(ac, out, 200, body, strlen(body));
 }
 
 static void
@@ -651,7 +536,7 @@ answers_have_classes(void **state)
 	assert_int_equal(coded(&ac, &out, 40100).cls, CHANNEL_RETRY);
 	json_put_str(ac.config, "tiktok_error_class", "");
 
-#define SAYS(status, text) answered_by(&ac, &out, status, text, strlen(text))
+#define SAYS(status, text) answer_to(&ac, &out, status, text, strlen(text))
 	rs = SAYS(200, "{\"code\":0,\"data\":{\"message\":{\"message_id\":"
 		       "98765432109876543210}}}");
 	assert_int_equal(rs.cls, CHANNEL_SENT);

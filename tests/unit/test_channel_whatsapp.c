@@ -51,9 +51,7 @@ body_of(struct channel_batch *b, const char *text)
 	char body[8192];
 
 	snprintf(body, sizeof(body), "%s", text);
-	for (char *p = body; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
+	quotes(body);
 	assert_int_equal(parse(body, strlen(body), b), 0);
 	assert_false(b->err);
 }
@@ -480,16 +478,9 @@ static struct channel_result
 answered(const struct channel_out *base, long status, const char *text)
 {
 	struct channel_account ac = account();
-	struct channel_out out = *base;
-	struct channel_result rs;
-	struct http_answer an;
+	struct channel_result rs =
+	    answer_to(&ac, base, status, text, strlen(text));
 
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = status;
-	buf_puts(&an.body, text);
-	channel_whatsapp.answer(&ac, &out, &an, &rs);
-	http_answer_fini(&an);
 	json_object_put(ac.config);
 	return rs;
 }

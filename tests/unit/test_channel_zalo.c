@@ -23,28 +23,12 @@ account(void)
 	return sample_account("zalo");
 }
 
-static const char *
-header(void *arg, const char *name)
-{
-	assert_string_equal(name, "X-ZEvent-Signature");
-	return arg;
-}
-
 static enum channel_verdict
 verdict(const struct channel_account *ac, const char *body, size_t len,
     const char *signature)
 {
-	union {
-		const char *in;
-		void *out;
-	} arg = { .in = signature };
-	struct channel_hook hook = { .body = body,
-		.len = len,
-		.now_ms = NOW,
-		.header = header,
-		.arg = arg.out };
-
-	return channel_zalo.verify(ac, &hook);
+	return hook_verdict(
+	    ac, body, len, "X-ZEvent-Signature", signature, NOW);
 }
 
 /* "mac=<hex>" of the body, as the platform makes it. */
@@ -61,16 +45,6 @@ sign(const char *body, const char *app, const char *time)
 	memcpy(out, "mac=", 4);
 	sodium_bin2hex(out + 4, 65, mac, sizeof(mac));
 	return out;
-}
-
-static int
-parse(const struct channel_account *ac, const char *body, size_t len,
-    struct channel_batch *b)
-{
-	struct channel_hook hook = { .body = body, .len = len, .now_ms = NOW };
-
-	channel_batch_init(b);
-	return channel_zalo.parse(ac, &hook, b);
 }
 
 /* --- proof --- */
@@ -125,22 +99,20 @@ any_change_is_refused(void **state)
 {
 	struct channel_account ac = account();
 	size_t len;
-	char *body = file_read("zalo-text.json", &len), *cut;
+	char *body = file_read("zalo-text.json", &len);
 	char sig[80];
+	struct sample_header h = { "X-ZEvent-Signature", sig };
+	struct channel_hook hook = { .body = body,
+		.len = len,
+		.now_ms = NOW,
+		.header = header_of,
+		.arg = &h };
 
 	(void)state;
 	snprintf(sig, sizeof(sig), "%s",
 	    sign(body, "1845200000000000123", "1795000100001"));
 	assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_GOOD);
-	for (size_t i = 0; i < len; i++) {
-		assert_non_null(cut = malloc(i + 1));
-		memcpy(cut, body, i);
-		assert_int_equal(verdict(&ac, cut, i, sig), CHANNEL_FORGED);
-		free(cut);
-		body[i] ^= 1;
-		assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_FORGED);
-		body[i] ^= 1;
-	}
+	changes_are_refused(&ac, &hook);
 	for (size_t i = 4; i < 68; i++) {
 		char was = sig[i];
 
@@ -209,39 +181,9 @@ static void
 samples_mean_what_is_expected(void **state)
 {
 	struct channel_account ac = account();
-	struct json_object *want = file_json("expected.json"), *got;
-	struct channel_batch b;
-	size_t n = 0;
 
 	(void)state;
-	json_object_object_foreach(want, name, one)
-	{
-		size_t len;
-		char *body;
-
-		if (strncmp(name, "zalo-", 5) != 0)
-			continue;
-		body = file_read(name, &len);
-		assert_int_equal(parse(&ac, body, len, &b), 0);
-		got = batch_json(&b);
-		if (!json_object_equal(got, one))
-			fail_msg(
-			    "%s: %s", name, json_object_to_json_string(got));
-		json_object_put(got);
-		channel_batch_fini(&b);
-		for (size_t i = 0; i < len; i++) {
-			char *cut = malloc(i + 1);
-
-			memcpy(cut, body, i);
-			assert_int_equal(parse(&ac, cut, i, &b), 400);
-			channel_batch_fini(&b);
-			free(cut);
-		}
-		free(body);
-		n++;
-	}
-	assert_int_equal(n, 16);
-	json_object_put(want);
+	samples_mean(&ac, "zalo-", 16, NOW);
 	json_object_put(ac.config);
 }
 
@@ -253,10 +195,8 @@ event(struct channel_batch *b, const char *text)
 	char body[4096];
 
 	snprintf(body, sizeof(body), "%s", text);
-	for (char *p = body; *p != '\0'; p++)
-		if (*p == '\'')
-			*p = '"';
-	assert_int_equal(parse(&ac, body, strlen(body), b), 0);
+	quotes(body);
+	assert_int_equal(hook_parse(&ac, body, strlen(body), NOW, b), 0);
 	assert_false(b->err);
 	json_object_put(ac.config);
 }
@@ -497,16 +437,8 @@ static struct channel_result
 answered(const struct channel_out *base, long status, const char *p, size_t len)
 {
 	struct channel_account ac = account();
-	struct channel_out out = *base;
-	struct channel_result rs;
-	struct http_answer an;
+	struct channel_result rs = answer_to(&ac, base, status, p, len);
 
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = status;
-	buf_append(&an.body, p, len);
-	channel_zalo.answer(&ac, &out, &an, &rs);
-	http_answer_fini(&an);
 	json_object_put(ac.config);
 	return rs;
 }
@@ -515,55 +447,20 @@ static void
 exchange(const char *file)
 {
 	struct channel_account ac = account();
-	struct json_object *sample = file_json(file), *list, *got = NULL;
-	struct json_object *rq = member(sample, "request");
+	struct json_object *sample = file_json(file);
+	bool upload = strstr(file, "upload") != NULL;
 	struct channel_out out = out_of(file);
 	struct http_request req;
-	char line[300], url[400];
 
 	http_request_init(&req, "POST");
-	assert_int_equal(channel_zalo.send(&ac, &out, &req),
-	    strstr(file, "upload") != NULL ? 1 : 0);
-	assert_string_equal(req.method, text_of(rq, "method"));
-	snprintf(
-	    url, sizeof(url), "https://openapi.zalo.me%s", text_of(rq, "path"));
-	assert_string_equal(req.url.data, url);
-	json_object_object_foreach(member(rq, "headers"), name, value)
-	{
-		snprintf(line, sizeof(line), "%s: %s\n", name,
-		    json_object_get_string(value));
-		if (strstr(line, "multipart") == NULL)
-			assert_non_null(strstr(req.headers.data, line));
-	}
-	if (member(rq, "body") != NULL) {
-		assert_int_equal(
-		    channel_json(req.body.data, req.body.len, &got), 0);
-		assert_true(json_object_equal(got, member(rq, "body")));
-		json_object_put(got);
-	} else {
+	assert_int_equal(channel_zalo.send(&ac, &out, &req), upload ? 1 : 0);
+	request_is(&req, member(sample, "request"), "https://openapi.zalo.me");
+	if (upload)
 		assert_string_equal(req.file_field, "file");
-	}
 	http_request_fini(&req);
-
-	list = member(sample, "responses");
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct json_object *one = json_object_array_get_idx(list, i);
-		const char *body =
-		    json_object_to_json_string(member(one, "body"));
-		const char *want = text_of(one, "class");
-		struct channel_result rs =
-		    answered(&out, 200, body, strlen(body));
-
-		assert_string_equal(class_word(rs.cls), want);
-		if (text_of(one, "reason") != NULL)
-			assert_string_equal(rs.reason, text_of(one, "reason"));
-		/* Cut anywhere it is no answer: never sent, never refused. */
-		for (size_t k = 0; k < strlen(body); k++)
-			assert_string_equal(
-			    class_word(answered(&out, 200, body, k).cls),
-			    strstr(file, "upload") != NULL ? "retryable"
-							   : "unknown");
-	}
+	/* What is no answer was never sent, and never refused. */
+	answers_are(
+	    &ac, &out, sample, upload ? CHANNEL_RETRY : CHANNEL_UNKNOWN);
 	json_object_put(sample);
 	json_object_put(ac.config);
 }
