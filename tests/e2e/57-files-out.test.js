@@ -4,7 +4,6 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { resolve } from 'node:path';
 import { Shop, until, sampleJson } from './lib/shop.js';
 import { MetaSide } from './lib/meta.js';
 import { png, jpeg, mp4, mp3, pdf } from './lib/files.js';
@@ -122,7 +121,7 @@ const PLATFORMS = {
 async function begin(t, platform, settings) {
   const api = await platform.start({});
   const shop = await Shop.open({ worker_poll_ms: 50, backoff_percent: 1,
-    www_dir: resolve('www'), ...settings });
+    ...settings });
   t.after(async () => {
     await shop.close();
     await api.close();

@@ -5,17 +5,13 @@
 import { spawn, execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, root, sanitized, start, until } from './harness.js';
+import { build, made, start, until } from './harness.js';
 import { params, fcgi, cgi } from './fcgi.js';
 
 // The routes of api.fcgi, poll.fcgi and media.fcgi, as the programs' own tables have them:
 // [{program, method, path, who}].
 export function routes() {
-  const tool = join(build, 'unit', 'test_api');
-  if (!existsSync(tool))
-    execFileSync('make', ['-s', `BUILD=${build}`, `SAN=${sanitized ? 1 : ''}`, tool],
-      { cwd: root });
-  return execFileSync(tool, ['--list'], { encoding: 'utf8' }).trim()
+  return execFileSync(made(join(build, 'unit', 'test_api')), ['--list'], { encoding: 'utf8' }).trim()
     .split('\n').map((line) => {
       const [program, method, path, who] = line.split(' ');
       return { program, method, path, who };

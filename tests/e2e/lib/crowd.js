@@ -1,10 +1,10 @@
 // Many clients at once: tokens for them, and the C programs of tests/bench
 // that play them.
 import { createHmac } from 'node:crypto';
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, root, sanitized } from './harness.js';
+import { build, made } from './harness.js';
 
 export const KEY = 'the key of the crowd, which is of 32 bytes or more';
 
@@ -25,14 +25,8 @@ export function agents(path, n, people = 50, room = () => 'inbox') {
 	return path;
 }
 
-// A program of tests/bench, built if it is not yet.
-export function tool(name) {
-	const path = join(build, 'bench', name);
-	if (!existsSync(path))
-		execFileSync('make', ['-s', `BUILD=${build}`,
-			`SAN=${sanitized ? 1 : ''}`, path], { cwd: root });
-	return path;
-}
+// A program of tests/bench.
+export const tool = (name) => made(join(build, 'bench', name));
 
 // A tool that says "ready" on a line of its own and goes on: {child, lines,
 // until(test): the first line for which it holds, end(): what it said last}.

@@ -9,7 +9,7 @@
 // PARLEY_BUILD names the folder with the programs (build/), PARLEY_KEEP=1
 // leaves the folder behind, PARLEY_E2E_WEB and PARLEY_E2E_MODE choose where a
 // test does not.
-import { spawn, execFile } from 'node:child_process';
+import { spawn, execFile, execFileSync } from 'node:child_process';
 import dgram from 'node:dgram';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, existsSync } from 'node:fs';
 import http from 'node:http';
@@ -70,6 +70,15 @@ export async function freePort() {
 		}
 		lock.close();
 	}
+}
+
+// A program of the build, which make e2e makes beforehand; without it one file
+// makes it after the other, since two would be in each other's way.
+export function made(path) {
+	if (!existsSync(path))
+		execFileSync('flock', [build, 'make', '-s', `BUILD=${build}`,
+			`SAN=${sanitized ? 1 : ''}`, path], { cwd: root });
+	return path;
 }
 
 // Runs parley and gives what it printed; rejects with .code and .stderr.

@@ -5,12 +5,14 @@ import { spawn, execFile } from 'node:child_process';
 import { mkdtemp, rm, readFile, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { createHash } from 'node:crypto';
 import { cgi, params } from './fcgi.js';
 
 const run = promisify(execFile);
 const build = resolve(process.env.PARLEY_BUILD ?? 'build');
+const www = fileURLToPath(new URL('../../../www', import.meta.url));
 const samples = new URL('../../samples/', import.meta.url);
 
 export const pause = (ms) => new Promise((go) => setTimeout(go, ms));
@@ -50,7 +52,7 @@ export class Shop {
   // parley COMMAND …: what it prints.
   async parley(...args) {
     const said = run(join(build, 'parley'), [...args, '--conf', this.conf],
-      { timeout: 60000 });
+      { timeout: 60000, env: { ...process.env, PARLEY_WWW_DIR: www } });
     said.child.stdin.on('error', () => {}); // most commands read nothing
     said.child.stdin.end('a long pass phrase\n');
     return (await said).stdout;
