@@ -218,6 +218,36 @@ test('killed between the answer and its note: the same id again', async (t) => {
   assert.deepEqual((await to.attempts()).reverse().map((x) => x.error), ['worker_lost', null, null]);
 });
 
+test('killed again and again: all of it, each in its order, the same under its id', async (t) => {
+  const shop = await shopOf(t, { hook_at_once: 4, hook_total_ms: 2000 });
+  const people = await Promise.all(['A', 'B', 'C'].map((name) => shop.visitor(name)));
+  const to = await hookOf(t, shop, ['new_message', 'conversation_updated']);
+  const ids = new Map(people.map((p) => [p.conversation, []]));
+  for (let i = 0; i < 8; i++)
+    for (const p of people)
+      ids.get(p.conversation).push(await p.say(`${i}`));
+  const kills = 6;
+  for (let i = 1; i <= kills; i++) {
+    const worker = shop.worker();
+    await to.until(() => to.calls.length >= 3 * i);
+    await stop(worker, 'SIGKILL');
+    await shop.write('UPDATE webhook_sends SET lease_until = 1 WHERE lease_until IS NOT NULL');
+  }
+  const worker = shop.worker();
+  await to.until(() => to.texts().length === 24, 20_000);
+  await until(async () => (await to.state()).waiting === 0);
+  await stop(worker);
+  // The stand-in finds fault with another body under an id it has seen.
+  assert.deepEqual(to.faults, []);
+  for (const [conversation, said] of ids) {
+    const first = to.events.filter((e) => e.type === 'new_message' &&
+      e.data.conversation_id === conversation).map((e) => e.id);
+    assert.deepEqual(first, said);
+    assert.ok(said.every((id) => to.times(id) <= 1 + kills));
+  }
+  assert.equal((await to.state()).state, 'on');
+});
+
 test('only failures: off, with a notice; on again it goes on; a replay goes at once', async (t) => {
   const shop = await shopOf(t, { hook_failing_s: 1 });
   const a = await shop.visitor('A');
