@@ -634,6 +634,9 @@ put_sender(const struct view *v, struct json_object *m,
 		       : strcmp(kind, "customer") == 0 ? "inbox.anonymous"
 						       : "chat.team");
 	json_put_str(m, "sender_name", name);
+	/* A bot may be called like a person. */
+	json_put_bool(
+	    m, "bot", strcmp(kind, "bot") == 0 && *str(sender, "name") != '\0');
 }
 
 /* Whether the side alone says who wrote it. */
@@ -729,7 +732,7 @@ struct json_object *
 words_blank_message(void)
 {
 	static const char *const keys[] = { "day", "id", "client_id", "status",
-		"created_at", "sender", "sender_name", "note", "failed",
+		"created_at", "sender", "sender_name", "bot", "note", "failed",
 		"joined", "deleted", "runs", "attachments", "iso", "clock",
 		"edited", "state", "why", "hide_name", "side" };
 

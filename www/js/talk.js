@@ -99,6 +99,7 @@ export class Talk {
 		li.className = 'msg ' + side + (note ? ' note' : '') +
 		    (li.classList.contains('arrived') ? ' arrived' : '');
 		$('.name', li).textContent = this.name(m);
+		$('.bot-mark', li).hidden = m.sender?.kind !== 'bot' || !m.sender.name;
 		$('.note-mark', li).hidden = !note;
 		const text = $('.text', li);
 		text.classList.toggle('gone', !!m.deleted_at);

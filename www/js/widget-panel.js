@@ -20,6 +20,7 @@ const TEXTS = {
 		lost: 'Mất kết nối', reconnecting: 'Đang kết nối lại...',
 		ended: 'Cuộc trò chuyện đã kết thúc. Bạn có thể nhắn tiếp bất cứ lúc nào.',
 		unread: (n) => `${n} tin chưa đọc`, us: 'Chúng tôi', you: 'Bạn', file: 'Tệp đính kèm',
+		bot: 'trả lời tự động',
 		attach: 'Đính kèm tệp', refused: 'Không gửi được tệp này',
 	},
 	th: {
@@ -36,6 +37,7 @@ const TEXTS = {
 		lost: 'ออฟไลน์', reconnecting: 'กำลังเชื่อมต่อใหม่...',
 		ended: 'การสนทนาจบแล้ว เขียนต่อได้ทุกเมื่อ',
 		unread: (n) => `ยังไม่ได้อ่าน ${n} ข้อความ`, us: 'เรา', you: 'คุณ', file: 'ไฟล์แนบ',
+		bot: 'ตอบอัตโนมัติ',
 		attach: 'แนบไฟล์', refused: 'ส่งไฟล์นี้ไม่ได้',
 	},
 	en: {
@@ -52,6 +54,7 @@ const TEXTS = {
 		lost: 'Disconnected', reconnecting: 'Reconnecting...',
 		ended: 'The conversation has ended. Write again at any time to go on.',
 		unread: (n) => `${n} unread`, us: 'Us', you: 'You', file: 'Attachment',
+		bot: 'automatic reply',
 		attach: 'Attach a file', refused: 'This file could not be sent',
 	},
 };
@@ -263,7 +266,9 @@ export function mount(ui) {
 	function draw(m) {
 		const mine = m.sender?.kind === 'customer';
 		const e = h('div.m', null, h('span.who', null, h('bdi', null,
-		    mine ? t.you : m.sender?.name || t.us)), h('p'), h('small'));
+		    mine ? t.you : m.sender?.name || t.us),
+		m.sender?.kind === 'bot' ? ' · ' + t.bot : ''),
+		h('p'), h('small'));
 
 		e.classList.toggle('own', mine);
 		e.at = m.created_at ?? Date.now();
