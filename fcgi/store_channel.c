@@ -274,6 +274,8 @@ store_channel_delete(struct store *st, int64_t id)
 	    "UPDATE channels SET deleted_at = :now, updated_at = :now,"
 	    " account = NULL, secrets = '{}', state = 'off'"
 	    " WHERE id = :id AND deleted_at IS NULL";
+	static const char bot_sql[] =
+	    "DELETE FROM bot_channels WHERE channel_id = :id";
 	sqlite3_stmt *q;
 	int rc;
 
@@ -285,6 +287,11 @@ store_channel_delete(struct store *st, int64_t id)
 	rc = step_done(st, q);
 	if (rc == STORE_DONE && store_changes(st) == 0)
 		rc = STORE_NONE;
+	if (rc == STORE_DONE) {
+		q = store_stmt(st, bot_sql);
+		bind_int(q, ":id", id);
+		rc = step_done(st, q);
+	}
 	return store_end(st, rc);
 }
 

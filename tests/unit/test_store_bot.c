@@ -2,6 +2,7 @@
 #include "store_fixture.h"
 
 #include "store_bot.h"
+#include "store_channel.h"
 
 #define HOUR INT64_C(3600000)
 
@@ -568,6 +569,23 @@ test_settings(void **state)
 	assert_int_equal(make_bot(f, "rules", f->web, -1), bot + 1);
 }
 
+/* A channel that goes takes its bot's place along, and what waits there. */
+static void
+test_channel_goes(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f), bot = make_bot(f, "rules", f->web, -1);
+	struct json_object *o = NULL, *list;
+
+	say(f, &f->customer, c, "hi");
+	assert_int_equal(store_channel_delete(f->st, f->web), STORE_DONE);
+	assert_false(answer(f, "no", false));
+	assert_int_equal(store_bot_json(f->st, bot, 1, &o), STORE_DONE);
+	assert_int_equal(json_get_arr(o, "channels", &list), 1);
+	assert_int_equal(json_object_array_length(list), 0);
+	json_object_put(o);
+}
+
 static void
 test_try(void **state)
 {
@@ -628,6 +646,7 @@ main(void)
 		T(test_budget),
 		T(test_say),
 		T(test_settings),
+		T(test_channel_goes),
 		T(test_try),
 	};
 
