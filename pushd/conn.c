@@ -203,21 +203,56 @@ untake(struct conn *c)
 	c->t = NULL;
 }
 
+/* In a slot: what there is to know stands in the connection. */
+static struct frame ask;
+
+/* What waits in the slot is the connection's from now on. */
+static void
+slot_ask(struct conn *c)
+{
+	struct conn_slot *s = &c->all->at[c->fd];
+
+	if (s->one == &ask)
+		return;
+	if (s->one != NULL) {
+		assert(c->first == NULL);
+		c->first = s->one;
+		c->queued = s->one->len;
+	}
+	s->one = &ask;
+}
+
+/* Nothing is going on with it: the slot says all. */
+static void
+slot_rest(struct conn *c)
+{
+	if (c->state == CONN_OPEN && c->first == NULL && c->queue == NULL &&
+	    !c->slow && !c->broken && !c->blocked && !c->full && !c->resumed &&
+	    !c->carried)
+		c->all->at[c->fd].one = NULL;
+}
+
 /*
  * To be looked at before the loop sleeps; in the order of descriptors, which
  * is nearly that of memory, here and in the kernel.
  */
 static void
-turn_add(struct conn *c)
+turn_mark(struct conns *all, uint32_t fd)
 {
-	struct conns *all = c->all;
-	uint32_t i = (uint32_t)c->fd / 64;
+	uint32_t i = fd / 64;
 
-	all->turn[i] |= UINT64_C(1) << (c->fd % 64);
+	all->turn[i] |= UINT64_C(1) << (fd % 64);
 	if (i < all->turn_from)
 		all->turn_from = i;
 	if (i >= all->turn_to)
 		all->turn_to = i + 1;
+}
+
+static void
+turn_add(struct conn *c)
+{
+	slot_ask(c);
+	turn_mark(c->all, (uint32_t)c->fd);
 }
 
 static int
@@ -239,20 +274,20 @@ fds_grow(struct conns *all, int fd)
 {
 	uint32_t n = all->fds ? all->fds : 1024;
 	uint64_t *turn;
-	struct conn **at;
+	struct conn_slot *at;
 
 	while (n <= (uint32_t)fd)
 		n += n / 2 / 64 * 64;
 	if (n == all->fds)
 		return 0;
-	at = realloc(all->at, n * sizeof(struct conn *));
+	at = realloc(all->at, n * sizeof(*at));
 	if (at == NULL)
 		return -1;
 	all->at = at;
 	turn = realloc(all->turn, n / 64 * sizeof(*turn));
 	if (turn == NULL)
 		return -1;
-	memset(at + all->fds, 0, (n - all->fds) * sizeof(struct conn *));
+	memset(at + all->fds, 0, (n - all->fds) * sizeof(*at));
 	memset(turn + all->fds / 64, 0, (n - all->fds) / 64 * sizeof(*turn));
 	all->turn = turn;
 	all->fds = n;
@@ -300,7 +335,8 @@ conn_close(struct conn *c, const char *why)
 	watch(c, 0);
 	wheel_take(c);
 	close(c->fd);
-	all->at[c->fd] = NULL;
+	slot_ask(c);
+	all->at[c->fd] = (struct conn_slot){ NULL, NULL };
 	queue_free(c);
 	in_free(c);
 	peer_leave(c);
@@ -442,10 +478,18 @@ push_out(struct conn *c)
 	}
 }
 
+size_t
+conn_queued(const struct conn *c)
+{
+	const struct frame *one = c->all->at[c->fd].one;
+
+	return c->queued + (one != NULL ? one->len : 0);
+}
+
 int
 conn_full(const struct conn *c)
 {
-	return c->queued > c->all->cf->queue_bytes_max / FULL;
+	return conn_queued(c) > (size_t)c->all->cf->queue_bytes_max / FULL;
 }
 
 /* Much is queued: the transport is told when it has gone. */
@@ -480,6 +524,19 @@ conn_send(struct conn *c, struct frame *f)
 	c->queued += f->len;
 	if (conn_full(c))
 		filled(c);
+}
+
+void
+conns_give(struct conns *all, uint32_t fd, struct frame *f)
+{
+	struct conn_slot *s = &all->at[fd];
+
+	if (s->one != NULL || f == NULL || f->len == 0) {
+		conn_send(s->c, f);
+		return;
+	}
+	s->one = frame_ref(f);
+	turn_mark(all, fd);
 }
 
 void
@@ -983,8 +1040,10 @@ on_io(struct ev_loop *loop, ev_io *w, int revents)
 		got = e[i].events;
 		if (got & (EPOLLERR | EPOLLHUP))
 			got |= EPOLLIN | EPOLLOUT;
-		if (got & c->watched & EPOLLOUT)
+		if (got & c->watched & EPOLLOUT) {
 			flush(c);
+			slot_rest(c);
+		}
 		if (all->held && c->state == CONN_HEAD)
 			conn_pause(c);
 		if ((got & c->watched & EPOLLIN) && c->state != CONN_DEAD)
@@ -1099,14 +1158,40 @@ look_at(struct conn *c)
 		flush(c);
 	if (c->state != CONN_DEAD && c->resumed)
 		unstash(c);
+	slot_rest(c);
+}
+
+/*
+ * The usual: a single frame, which the kernel takes whole.  If it does not, the
+ * connection is to be looked at: 0.
+ */
+static int
+send_one(struct conns *all, struct conn_slot *s, uint32_t fd)
+{
+	struct frame *f = s->one;
+	ssize_t n = send((int)fd, f->data, f->len, MSG_NOSIGNAL);
+
+	if (n > 0) {
+		all->writes++;
+		all->bytes += (uint64_t)n;
+	}
+	if (n == (ssize_t)f->len) {
+		s->one = NULL;
+		frame_unref(f);
+		return 1;
+	}
+	slot_ask(s->c);
+	if (n > 0)
+		sent(s->c, (size_t)n);
+	return 0;
 }
 
 /* All of the turn; some of them may get more to do, and come again. */
 static void
 turn_walk(struct conns *all)
 {
-	uint32_t i = all->turn_from, to = all->turn_to, at;
-	struct conn *c;
+	uint32_t i = all->turn_from, to = all->turn_to, fd;
+	struct conn_slot *s;
 	uint64_t w;
 
 	turn_clear(all);
@@ -1114,15 +1199,14 @@ turn_walk(struct conns *all)
 		w = all->turn[i];
 		all->turn[i] = 0;
 		while (w != 0) {
-			at = i * 64 + (uint32_t)__builtin_ctzll(w);
+			fd = i * 64 + (uint32_t)__builtin_ctzll(w);
 			w &= w - 1;
-			if (w != 0) /* here after the write */
-				__builtin_prefetch(
-				    all->at[i * 64 +
-					    (uint32_t)__builtin_ctzll(w)]);
-			c = all->at[at];
-			if (c != NULL)
-				look_at(c);
+			s = &all->at[fd];
+			if (s->one != NULL && s->one != &ask &&
+			    send_one(all, s, fd))
+				continue;
+			if (s->c != NULL)
+				look_at(s->c);
 		}
 	}
 }
@@ -1173,7 +1257,7 @@ conn_new(struct conns *all, int fd, int is_unix)
 		close(fd);
 		return NULL;
 	}
-	all->at[fd] = c;
+	all->at[fd] = (struct conn_slot){ c, &ask };
 	c->all = all;
 	c->fd = fd;
 	c->unix_peer = is_unix != 0;
@@ -1482,6 +1566,7 @@ conn_carry(struct conn *c, struct buf *b)
 	if (own.max == 0)
 		buf_init(&own, CARRY_RECORD_MAX);
 	buf_reset(&own);
+	slot_ask(c);
 	if (c->state > CONN_OPEN || c->slow || c->broken ||
 	    (c->state == CONN_OPEN && c->tr == NULL))
 		return -1;

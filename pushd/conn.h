@@ -36,7 +36,7 @@ enum conn_state {
 struct conns;
 
 struct conn {
-	/* A cache line with all that a delivery touches. */
+	/* A cache line with all that sending touches. */
 	struct conns *all;
 	struct frame *first;      /* what goes out next; NULL: nothing waits */
 	struct conn_queue *queue; /* what comes behind it, else NULL */
@@ -63,6 +63,15 @@ struct conn {
 	struct http_head *head; /* of a request that came in pieces */
 };
 
+/*
+ * What a delivery looks at of a connection, by its descriptor: as long as all
+ * that was sent has gone it needs no more of it.
+ */
+struct conn_slot {
+	struct conn *c;    /* NULL: there is none */
+	struct frame *one; /* all that waits; NULL: nothing; or look at ${c} */
+};
+
 /* All connections and what they share. */
 struct conns {
 	struct ev_loop *loop;
@@ -73,9 +82,9 @@ struct conns {
 	const struct transport *const *pathless;
 	struct slab slab;
 	struct conn *wheel[CONN_WHEEL];
-	uint32_t now_s;   /* monotonic */
-	struct conn **at; /* by descriptor, for ${fds} of them */
-	uint64_t *turn;   /* a bit each: look at it before the loop sleeps */
+	uint32_t now_s;       /* monotonic */
+	struct conn_slot *at; /* by descriptor, for ${fds} of them */
+	uint64_t *turn; /* a bit each: look at it before the loop sleeps */
 	uint32_t fds;
 	uint32_t turn_from, turn_to; /* words of ${turn} that have any */
 	struct conn *dead;           /* closed in this turn */
@@ -183,6 +192,15 @@ void conn_pass(struct conn *c, const struct transport *tr, void *t);
  * at the end of the turn, as too slow.
  */
 void conn_send(struct conn *c, struct frame *f);
+
+/*
+ * conns_give(all, fd, f):
+ * As conn_send, to the connection of the descriptor.
+ */
+void conns_give(struct conns *all, uint32_t fd, struct frame *f);
+
+/* conn_queued(c): bytes that wait. */
+size_t conn_queued(const struct conn *c);
 
 /*
  * conn_full(c):

@@ -692,7 +692,7 @@ eio_full(struct eio *s)
 	size_t max = (size_t)s->all->conns->cf->queue_bytes_max / FULL;
 
 	if (s->c != NULL)
-		s->full = s->c->queued > max;
+		s->full = conn_queued(s->c) > max;
 	else
 		s->full = s->more != NULL && s->more->q_bytes > max;
 	return s->full;

@@ -18,7 +18,7 @@
 #include "log.h"
 
 enum {
-	AHEAD = 4,    /* so many subscribers before their turn are fetched */
+	AHEAD = 8,    /* so many subscribers before their turn are fetched */
 	LINKS_LOT = 4 /* places in rooms are allocated so many at a time */
 };
 
@@ -270,7 +270,15 @@ offer(struct hub *h, struct hub_sub *sub, struct hub_event *he)
 	if (e->id > 0)
 		sub->cursor = e->id;
 	h->deliveries++;
-	sub->event(sub, he);
+	sub->event(h, sub, he);
+}
+
+/* Have it near when its turn comes; it may lie across two lines. */
+static void
+fetch(const struct hub_sub *sub)
+{
+	__builtin_prefetch(sub, 1);
+	__builtin_prefetch(&sub->held, 1);
 }
 
 /*
@@ -290,7 +298,7 @@ offer_group(struct hub *h, struct hub_group *g, const struct hub_room *r,
 		if (i >= g->n)
 			continue; /* several left */
 		if (i >= AHEAD)
-			__builtin_prefetch(g->subs[i - AHEAD]);
+			fetch(g->subs[i - AHEAD]);
 		offer(h, g->subs[i], he);
 		if (left == h->left)
 			continue;
@@ -316,7 +324,7 @@ fetch_ahead(const struct hub_room *r, uint32_t k)
 	m = r->members[k - AHEAD];
 	g = (const struct hub_group *)m;
 	if (m->is_group)
-		__builtin_prefetch(g->subs[g->n - 1]);
+		fetch(g->subs[g->n - 1]);
 }
 
 /* To all in a room, likewise. */

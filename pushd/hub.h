@@ -37,6 +37,8 @@ struct hub_link {
 	uint16_t flags; /* the member's own */
 };
 
+struct hub;
+
 /* Who has places in rooms: a subscriber, or a group of them. */
 struct hub_member {
 	struct hub_link *links;
@@ -49,13 +51,15 @@ struct hub_member {
 struct hub_sub {
 	struct hub_member m; /* first; what it joined by itself */
 	/* Called for each event of its rooms, never twice for the same. */
-	void (*event)(struct hub_sub *, struct hub_event *);
+	void (*event)(struct hub *, struct hub_sub *, struct hub_event *);
 	struct hub_group *group; /* whose rooms are its own, too; or NULL */
-	int64_t cursor; /* newest event given to it; older are skipped */
-	uint32_t at;    /* in the group's list */
-	uint8_t form;   /* enum hub_form */
-	uint8_t live;   /* 0: still catching up, gets nothing */
-	uint8_t held;   /* 1: gets nothing, missed or new, till released */
+	int64_t cursor;  /* newest event given to it; older are skipped */
+	uint32_t at;     /* in the group's list */
+	uint32_t outlet; /* of event(), its own: where to */
+	uint8_t dialect; /* of event(), its own: in what shape */
+	uint8_t form;    /* enum hub_form */
+	uint8_t live;    /* 0: still catching up, gets nothing */
+	uint8_t held;    /* 1: gets nothing, missed or new, till released */
 };
 
 /*

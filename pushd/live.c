@@ -48,6 +48,7 @@ live_work(struct live *v)
 		live_close(v, 1011, "memory");
 		return NULL;
 	}
+	live_attend(v);
 	w->outbox.backend = p->backend;
 	w->outbox.hub = &p->hub;
 	w->outbox.ops = &live_outbox_ops;
@@ -121,6 +122,7 @@ live_frame(struct live *v, struct frame *f, int64_t id)
 	if (f != NULL)
 		v->host->send(v, f);
 	frame_unref(f);
+	live_attend(v);
 	if (id > v->sent_id)
 		v->sent_id = id;
 }
@@ -358,13 +360,42 @@ live_give(struct live *v, struct hub_event *he)
 		v->host->send(v, f);
 }
 
+/* Who gets every event, and does nothing else, needs no looking at it. */
 static void
-on_event(struct hub_sub *sub, struct hub_event *he)
+let_pass(struct live *v)
+{
+	const struct live_words *words = v->host->words;
+	int fd;
+
+	if (v->work != NULL || v->sent_id != v->sub.cursor ||
+	    (!v->all && v->sub.form != HUB_CUSTOMER) ||
+	    (fd = v->host->outlet(v)) == -1)
+		return;
+	v->sub.outlet = (uint32_t)fd;
+	v->sub.dialect = (uint8_t)(v->all ? words->all : words->dialect);
+	v->sub.event = push_event;
+}
+
+static void
+on_event(struct hub *h, struct hub_sub *sub, struct hub_event *he)
 {
 	struct live *v = (struct live *)sub;
 
+	(void)h;
 	if (shows(v, he))
 		live_give(v, he);
+	let_pass(v);
+}
+
+void
+live_attend(struct live *v)
+{
+	if (v->sub.event != push_event)
+		return;
+	/* All that it got since was sent. */
+	if (v->sub.cursor > v->sent_id)
+		v->sent_id = v->sub.cursor;
+	v->sub.event = on_event;
 }
 
 /* --- catching up --- */
@@ -438,6 +469,7 @@ live_catch_up(struct live *v, int64_t cursor)
 {
 	if (live_work(v) == NULL)
 		return;
+	live_attend(v);
 	v->sub.event = on_event;
 	if (live_replay(v, cursor) == -1)
 		live_close(v, 1011, "memory");
@@ -482,6 +514,7 @@ live_settle(struct live *v)
 {
 	struct hub *h = &live_push(v)->hub;
 
+	live_attend(v);
 	if (v->work != NULL)
 		outbox_forget(&v->work->outbox);
 	/* Only to who showed that it keeps a cursor. */
@@ -506,7 +539,9 @@ live_carry(const struct live *v, struct buf *b)
 		return -1;
 	carry_text(b, v->state == LIVE_IN ? v->use.ident->ref : NULL);
 	carry_int(b, v->cursor);
-	carry_int(b, v->sent_id);
+	carry_int(b, v->sub.event == push_event && v->sub.cursor > v->sent_id
+			 ? v->sub.cursor
+			 : v->sent_id);
 	carry_num(b, v->credit_s);
 	carry_num(b, v->credit);
 	carry_num(b, v->all);

@@ -82,6 +82,8 @@ struct live_host {
 	struct push *(*push)(const struct live *v);
 	/* Send the client a frame. */
 	void (*send)(struct live *v, struct frame *f);
+	/* The descriptor to which frames could go as they are, or -1. */
+	int (*outlet)(const struct live *v);
 	/* End it with the WebSocket code; ${v} is gone then. */
 	void (*close)(struct live *v, int code, const char *reason);
 	/* Read no more from the client (0), or again, but not from within. */

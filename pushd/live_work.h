@@ -58,6 +58,12 @@ struct live_work {
 /* live_work(v): of the client; NULL, with the client closed: no memory. */
 struct live_work *live_work(struct live *v);
 
+/*
+ * live_attend(v):
+ * From now on each event is looked at before it goes out.
+ */
+void live_attend(struct live *v);
+
 /* live_close(v, code, reason): its end; ${v} is gone then. */
 void live_close(struct live *v, int code, const char *reason);
 

@@ -267,10 +267,11 @@ give(struct longpoll *lp, struct hub_event *he)
 }
 
 static void
-on_event(struct hub_sub *sub, struct hub_event *he)
+on_event(struct hub *h, struct hub_sub *sub, struct hub_event *he)
 {
 	struct longpoll *lp = (struct longpoll *)sub;
 
+	(void)h;
 	if (!give(lp, he) && lp->got != NULL)
 		gather(lp);
 }

@@ -118,11 +118,12 @@ count(struct conn *c, void *arg)
 {
 	struct counts *n = arg;
 	struct kind k = { "none", "", "open", 1 };
+	uint64_t queued = conn_queued(c);
 	unsigned i;
 
-	n->queued += c->queued;
-	n->queued_max = c->queued > n->queued_max ? c->queued : n->queued_max;
-	n->waiting += c->queued > 0;
+	n->queued += queued;
+	n->queued_max = queued > n->queued_max ? queued : n->queued_max;
+	n->waiting += queued > 0;
 	n->blocked += c->blocked;
 	if (c->tr != NULL)
 		k.transport =

@@ -1,9 +1,11 @@
 /*
  * push.c: small things that every transport does alike.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "dialect.h"
 #include "id.h"
 #include "json.h"
 #include "log.h"
@@ -15,6 +17,16 @@ struct push *
 push_of(const struct conn *c)
 {
 	return (struct push *)((char *)c->all - offsetof(struct push, conns));
+}
+
+void
+push_event(struct hub *h, struct hub_sub *sub, struct hub_event *he)
+{
+	struct push *p =
+	    (struct push *)((char *)h - offsetof(struct push, hub));
+
+	conns_give(
+	    &p->conns, sub->outlet, dialect_frame(he, sub->dialect, sub->form));
 }
 
 int

@@ -88,6 +88,13 @@ int64_t push_cursor(const char *p, size_t len);
  */
 void push_drain(struct push *p);
 
+/*
+ * push_event(h, sub, he):
+ * What sub->event() is for who gets all of its rooms' events as they are in its
+ * dialect, over the connection whose descriptor is its outlet.
+ */
+void push_event(struct hub *h, struct hub_sub *sub, struct hub_event *he);
+
 /* push_reset_count(p, cursor): that one could not be honoured. */
 void push_reset_count(struct push *p, int64_t cursor);
 

@@ -321,6 +321,14 @@ host_send(struct live *v, struct frame *f)
 		eio_end(&s->sio.eio, 1011, "memory");
 }
 
+static int
+host_outlet(const struct live *v)
+{
+	const struct socketio *s = socketio_of(v);
+
+	return s->back == NULL && s->sio.eio.c != NULL ? s->sio.eio.c->fd : -1;
+}
+
 /* Who is sent away comes back by itself only where no DISCONNECT was said. */
 static void
 host_close(struct live *v, int code, const char *reason)
@@ -380,6 +388,7 @@ static const struct live_host live_host = {
 	.words = &words_sio,
 	.push = host_push,
 	.send = host_send,
+	.outlet = host_outlet,
 	.close = host_close,
 	.hear = host_hear,
 	.in = host_in,

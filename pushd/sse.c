@@ -192,9 +192,19 @@ give(struct sse *s, struct hub_event *he)
 }
 
 static void
-on_event(struct hub_sub *sub, struct hub_event *he)
+on_event(struct hub *h, struct hub_sub *sub, struct hub_event *he)
 {
+	(void)h;
 	give((struct sse *)sub, he);
+}
+
+/* What comes of its rooms, from now on. */
+static void
+hear(struct sse *s)
+{
+	s->sub.event = s->batch != NULL ? on_event : push_event;
+	s->sub.outlet = (uint32_t)s->c->fd;
+	s->sub.dialect = s->c->dialect;
 }
 
 /* --- catching up --- */
@@ -364,7 +374,7 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 		return;
 	}
 	s->sub.form = id->form;
-	s->sub.event = on_event;
+	hear(s);
 	s->sub.held = id->doubt;
 	ident_use(&p->idents, id, &s->use, &ident_ops, s->c->unlimited);
 	if (ident_join(&p->hub, &s->sub, id) == -1) {
@@ -689,7 +699,7 @@ sse_adopt(struct conn *c, struct carry_in *in)
 	if (id == NULL || in->bad)
 		return -1;
 	s->sub.form = id->form;
-	s->sub.event = on_event;
+	hear(s);
 	ident_use(&p->idents, id, &s->use, &ident_ops, 1);
 	if (ident_join(&p->hub, &s->sub, id) == -1)
 		return -1;

@@ -176,6 +176,12 @@ host_send(struct live *v, struct frame *f)
 	conn_send(((struct ws *)v)->c, f);
 }
 
+static int
+host_outlet(const struct live *v)
+{
+	return ((const struct ws *)v)->c->fd;
+}
+
 static void
 host_close(struct live *v, int code, const char *reason)
 {
@@ -243,6 +249,7 @@ host_active_s(const struct live *v)
 #define HOST								\
 	.push = host_push,						\
 	.send = host_send,						\
+	.outlet = host_outlet,						\
 	.close = host_close,						\
 	.hear = host_hear,						\
 	.in = host_in,							\

@@ -1,5 +1,6 @@
 /*
- * Which connections go from one pushd to the next.
+ * What a connection is sent, in order and whole; which ones go from one pushd
+ * to the next.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,10 +108,142 @@ test_last_bytes(void **state)
 	ev_loop_destroy(loop);
 }
 
+/* Everything that is to be read, as text. */
+static const char *
+hears(int fd)
+{
+	static char got[sizeof(text)];
+	ssize_t n = read(fd, got, sizeof(got) - 1);
+
+	got[n > 0 ? n : 0] = '\0';
+	return got;
+}
+
+static void
+give(struct conns *all, int fd, const char *s, size_t len)
+{
+	struct frame *f = frame_new(s, len);
+
+	conns_give(all, (uint32_t)fd, f);
+	frame_unref(f);
+}
+
+/* What is given by the descriptor and what is sent keep their order. */
+static void
+test_given(void **state)
+{
+	static struct conf cf;
+	struct ev_loop *loop = ev_loop_new(0);
+	struct frame *f = frame_new("one ", 4);
+	struct conns all;
+	struct conn *c;
+	int fds[2];
+
+	(void)state;
+	cf.queue_bytes_max = 400000;
+	cf.progress_s_max = 10;
+	assert_int_equal(conns_init(&all, loop, &cf, paths), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	take_over(&all, fds[0]);
+	c = all.at[fds[0]].c;
+
+	/* New, it is looked at; then it needs no looking at. */
+	conns_give(&all, (uint32_t)fds[0], f);
+	assert_string_equal(hears(fds[1]), "");
+	conns_settle(&all);
+	assert_string_equal(hears(fds[1]), "one ");
+	assert_int_equal(f->refs, 1);
+	conns_give(&all, (uint32_t)fds[0], f);
+	assert_null(c->first);
+	assert_int_equal(conn_queued(c), 4);
+	conns_settle(&all);
+	assert_string_equal(hears(fds[1]), "one ");
+	assert_int_equal(f->refs, 1);
+	assert_int_equal(conn_queued(c), 0);
+
+	/* Several in a turn. */
+	conns_give(&all, (uint32_t)fds[0], f);
+	give(&all, fds[0], "two ", 4);
+	conn_write(c, "three ", 6);
+	give(&all, fds[0], "four", 4);
+	assert_int_equal(conn_queued(c), 18);
+	conns_settle(&all);
+	assert_string_equal(hears(fds[1]), "one two three four");
+	conns_give(&all, (uint32_t)fds[0], f);
+	conn_write(c, "two", 3);
+	conns_settle(&all);
+	assert_string_equal(hears(fds[1]), "one two");
+
+	/* It takes a part; the rest follows when it reads again. */
+	memset(text, 'x', sizeof(text));
+	give(&all, fds[0], text, 390000);
+	conns_settle(&all);
+	assert_true(c->blocked);
+	assert_in_range(conn_queued(c), 1, 389999);
+	conns_give(&all, (uint32_t)fds[0], f);
+	assert_int_equal(
+	    strspn(hears(fds[1]), "x") + conn_queued(c) - 4, 390000);
+	while (conn_queued(c) > 0) {
+		ev_run(loop, EVRUN_NOWAIT);
+		last = strlen(hears(fds[1]));
+	}
+	assert_false(c->blocked);
+	assert_true(last >= 4);
+	give(&all, fds[0], "end", 3);
+	conns_settle(&all);
+	assert_string_equal(hears(fds[1]), "end");
+
+	/* What waits goes with it, and what comes later is for nobody. */
+	conns_give(&all, (uint32_t)fds[0], f);
+	assert_int_equal(f->refs, 2);
+	conn_close(c, "test");
+	assert_int_equal(f->refs, 1);
+	conns_settle(&all);
+	assert_string_equal(hears(fds[1]), "");
+
+	conns_fini(&all);
+	close(fds[1]);
+	frame_unref(f);
+	ev_loop_destroy(loop);
+}
+
+/* Who reads nothing is closed when too much waits. */
+static void
+test_given_slow(void **state)
+{
+	static struct conf cf;
+	struct ev_loop *loop = ev_loop_new(0);
+	struct conns all;
+	int fds[2], i;
+
+	(void)state;
+	cf.queue_bytes_max = 1 << 20;
+	cf.progress_s_max = 10;
+	assert_int_equal(conns_init(&all, loop, &cf, paths), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	take_over(&all, fds[0]);
+	conns_settle(&all);
+	for (i = 0; i < 100 && all.n > 0; i++) {
+		assert_true(conn_queued(all.at[fds[0]].c) <= 1 << 20);
+		give(&all, fds[0], text, 65536);
+		conns_settle(&all);
+	}
+	assert_int_equal(all.n, 0);
+	assert_int_equal(all.slow, 1);
+	assert_true(i > 16);
+	conns_fini(&all);
+	close(fds[1]);
+	ev_loop_destroy(loop);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_given),
+		cmocka_unit_test(test_given_slow),
 		cmocka_unit_test(test_last_bytes),
 	};
 

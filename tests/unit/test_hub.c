@@ -47,12 +47,13 @@ event(const char *line)
 }
 
 static void
-heard(struct hub_sub *sub, struct hub_event *he)
+heard(struct hub *h, struct hub_sub *sub, struct hub_event *he)
 {
 	struct reader *r = (struct reader *)sub;
 
 	const char *says = r->says;
 
+	(void)h;
 	r->ids[r->n++] = he->e->id;
 	r->says = NULL;
 	if (says != NULL)

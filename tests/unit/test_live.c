@@ -80,6 +80,13 @@ host_is_full(const struct live *v)
 	return 0;
 }
 
+static int
+host_outlet(const struct live *v)
+{
+	(void)v;
+	return -1;
+}
+
 static const char *
 host_addr(const struct live *v)
 {
@@ -92,6 +99,7 @@ static const struct live_host host = { .words = &words,
 	.in = host_in,
 	.answered = host_answered,
 	.is_full = host_is_full,
+	.outlet = host_outlet,
 	.addr = host_addr };
 
 /* --- */
