@@ -360,26 +360,57 @@ load_fault(struct load *ld, const char *key, const char *text)
 	ld->file = file;
 }
 
+/* http://HOST[:PORT], and no more. */
+static bool
+base_url_ok(const char *url)
+{
+	size_t n = strncmp(url, "http://", 7) == 0    ? 7
+		   : strncmp(url, "https://", 8) == 0 ? 8
+						      : 0;
+
+	return n > 0 && url[n] != '\0' &&
+	       strpbrk(url + n, "/?#@ \t,\\") == NULL;
+}
+
+/* Numbers from 1 to 65535 with commas between; none is a list, too. */
+static bool
+port_list_ok(const char *p)
+{
+	char *end;
+	long n;
+
+	while (*p != '\0') {
+		p += strspn(p, " ");
+		if (*p < '0' || *p > '9')
+			return false;
+		n = strtol(p, &end, 10);
+		if (n < 1 || n > 65535)
+			return false;
+		p = end + strspn(end, " ");
+		if (*p != '\0' && *p++ != ',')
+			return false;
+	}
+	return true;
+}
+
 /* Where we are and who may come, beyond lengths. */
 static void
 load_check_places(struct load *ld)
 {
 	struct conf *cf = ld->cf;
-	size_t i, n = strlen(cf->base_path);
+	size_t i, n = strlen(cf->base_path), url = strlen(cf->base_url);
 
-	if (cf->base_url[0] != '\0' &&
-	    strncmp(cf->base_url, "http://", 7) != 0 &&
-	    strncmp(cf->base_url, "https://", 8) != 0)
-		load_fault(
-		    ld, "base_url", "must begin with http:// or https://");
+	while (url > 0 && cf->base_url[url - 1] == '/')
+		cf->base_url[--url] = '\0';
+	if (cf->base_url[0] != '\0' && !base_url_ok(cf->base_url))
+		load_fault(ld, "base_url",
+		    "must begin with http:// or https:// and have no path: "
+		    "that is base_path");
 	if (n > 0 && (cf->base_path[0] != '/' || cf->base_path[n - 1] == '/' ||
 			 strpbrk(cf->base_path, "?# %\\") != NULL ||
 			 strstr(cf->base_path, "//") != NULL))
 		load_fault(
 		    ld, "base_path", "must begin with / and not end with it");
-	n = strlen(cf->base_url);
-	while (n > 0 && cf->base_url[n - 1] == '/')
-		cf->base_url[--n] = '\0';
 	for (i = 0; i < conf_keys_n; i++) {
 		const struct conf_key *k = &conf_keys[i];
 
@@ -402,6 +433,8 @@ load_check_places(struct load *ld)
 	if (!addr_list_ok(cf->fetch_networks))
 		load_fault(ld, "fetch_networks",
 		    "is not a list of addresses and networks");
+	if (!port_list_ok(cf->fetch_ports))
+		load_fault(ld, "fetch_ports", "must be ports like 80,443");
 	if (!addr_list_ok(cf->metrics_addresses))
 		load_fault(ld, "metrics_addresses",
 		    "must be addresses or networks like 10.0.0.0/8");

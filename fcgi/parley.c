@@ -169,7 +169,9 @@ parley_opts(const struct parley_cmd *c, int n, char **args,
 			*o->flag = 1;
 		if (o->value == NULL)
 			continue;
-		if (value == NULL && i + 1 < n)
+		/* What follows it may be the next option. */
+		if (value == NULL && i + 1 < n &&
+		    strncmp(args[i + 1], "--", 2) != 0)
 			value = args[++i];
 		if (value == NULL) {
 			parley_err("%s: %s needs a value", c->name, o->name);
@@ -381,6 +383,39 @@ parley_conf_load(struct conf *cf, unsigned flags)
 	return token_init();
 }
 
+/* Why there is no opening the database, ever: -1 after telling; 0: no reason.
+ */
+static int
+store_tell(const struct conf *cf)
+{
+	struct store_options op = {
+		.path = cf->db, .any_schema = true, .read_only = true
+	};
+	struct store *st = NULL;
+	int schema, knows = store_schema_newest();
+
+	if (access(cf->db, F_OK) == -1) {
+		parley_err("%s: %s (parley init makes the database)", cf->db,
+		    strerror(errno));
+		return -1;
+	}
+	if (store_open(&op, &st) != STORE_DONE)
+		return 0;
+	schema = store_schema(st);
+	store_close(st);
+	if (schema == -1 || schema == knows)
+		return 0;
+	if (schema > knows)
+		parley_err("%s is of a newer Parley: its schema is %d, this "
+			   "one knows %d",
+		    cf->db, schema, knows);
+	else
+		parley_err("%s is of an older Parley: its schema is %d, this "
+			   "one has %d (parley init upgrades it)",
+		    cf->db, schema, knows);
+	return -1;
+}
+
 int
 parley_store(const struct conf *cf, struct store **st)
 {
@@ -391,10 +426,15 @@ parley_store(const struct conf *cf, struct store **st)
 
 	if (store_open(&op, st) == STORE_DONE)
 		return 0;
-	parley_err("cannot open the database %s (parley init makes or "
-		   "upgrades it)",
-	    cf->db);
+	if (store_tell(cf) == 0)
+		parley_err("cannot open the database %s", cf->db);
 	return -1;
+}
+
+int
+parley_store_there(const struct conf *cf)
+{
+	return store_tell(cf) == 0 ? 0 : -1;
 }
 
 void

@@ -74,6 +74,13 @@ int parley_conf_load(struct conf *cf, unsigned flags);
 int parley_store(const struct conf *cf, struct store **st);
 
 /*
+ * parley_store_there(cf):
+ * -1 after telling if there is no database, or one of another schema: then it
+ * makes no sense to start anything.  Else 0, also if it cannot be opened now.
+ */
+int parley_store_there(const struct conf *cf);
+
+/*
  * Places.  parley_bin: the folder of api.fcgi and the others (beside parley,
  * or ../lib/parley).  parley_www: the folder www/ that belongs to this
  * program.  0, or -1 if there is none.

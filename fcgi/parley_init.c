@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,7 @@ init_main(const struct parley_cmd *c, int n, char **args)
 		{ NULL, NULL, NULL } };
 	char path[PARLEY_PATH_MAX], dir[PARLEY_PATH_MAX];
 	struct conf cf = { 0 };
+	bool made;
 	int rc;
 
 	if ((rc = parley_opts(c, n, args, opts, NULL, NULL)) != 0)
@@ -196,11 +198,15 @@ init_main(const struct parley_cmd *c, int n, char **args)
 		return 1;
 	snprintf(dir, sizeof(dir), "%s", path);
 	*strrchr(dir, '/') = '\0';
-	if (access(path, F_OK) == -1 && write_conf(path, dir, &in) == -1)
+	if ((made = access(path, F_OK) == -1) &&
+	    write_conf(path, dir, &in) == -1)
 		return 1;
 	if (setenv("PARLEY_CONF", path, 1) == -1 ||
-	    parley_conf_load(&cf, CONF_FCGI) == -1)
+	    parley_conf_load(&cf, CONF_FCGI) == -1) {
+		if (made) /* of options that are no settings */
+			unlink(path);
 		return 1;
+	}
 	rc = make_dirs(&cf) == 0 && make_store(&cf, in.demo) == 0 ? 0 : 1;
 	if (rc == 0)
 		next_steps(path, &in);

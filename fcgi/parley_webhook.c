@@ -39,6 +39,10 @@ number_of(const char *what, const char *text, int64_t *id)
 {
 	long n;
 
+	if (text == NULL) {
+		parley_err("%s needs the number of a webhook", what);
+		return -1;
+	}
 	if (parley_number(text, 1, LONG_MAX, &n) == -1) {
 		parley_err("%s: not the number of a webhook", what);
 		return -1;
@@ -149,7 +153,7 @@ webhook_show_main(const struct parley_cmd *c, int n, char **args)
 
 	if ((rc = parley_opts(c, n, args, NULL, &word, &nwords)) != 0)
 		return parley_status_of(rc);
-	if (nwords != 1 || number_of("webhook show", word, &id) == -1)
+	if (number_of("webhook show", word, &id) == -1)
 		return 2;
 	if (open_all(&cf, &st) == -1)
 		return 1;

@@ -181,8 +181,15 @@ look_for(const struct run *r)
 	static const char *const programs[] = { "api.fcgi", "poll.fcgi",
 		"pages.fcgi", "webhook.fcgi", "media.fcgi", NULL };
 	char path[PARLEY_PATH_MAX + 64];
+	struct stat sb;
 	size_t i;
 
+	/* The programs would refuse it, one after the other. */
+	if (stat(r->cf.state_dir, &sb) == 0 && (sb.st_mode & S_IWOTH) != 0) {
+		parley_err("%s may be written by others: chmod o-w it",
+		    r->cf.state_dir);
+		return -1;
+	}
 	for (i = 0; programs[i] != NULL; i++) {
 		snprintf(path, sizeof(path), "%s/%s", r->bin, programs[i]);
 		if (access(path, X_OK) == -1)
@@ -1230,6 +1237,8 @@ run_main(const struct parley_cmd *c, int n, char **args)
 	    lock_run(&r) == -1)
 		goto out;
 	clear_orphans(&r);
+	if (parley_store_there(&r.cf) == -1)
+		goto out;
 	if (take_ports(&r) == -1 || follow_port(&r) == -1 || set_up(&r) == -1 ||
 	    write_secret(&r) == -1)
 		goto out;

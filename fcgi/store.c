@@ -995,6 +995,12 @@ store_leave(struct store *st)
 
 /* ---- schema ------------------------------------------------------------- */
 
+int
+store_schema_newest(void)
+{
+	return (int)schema_sql_n;
+}
+
 static int
 store_step_schema(struct store *st, size_t i)
 {

@@ -90,8 +90,13 @@ void store_leave(struct store *st);
  */
 int store_init(const struct store_options *op);
 
-/* store_schema(st): number of the newest step applied, -1 on failure. */
+/*
+ * store_schema(st) / store_schema_newest():
+ * Number of the newest step applied, -1 on failure; and of the newest one this
+ * program knows.
+ */
 int store_schema(struct store *st);
+int store_schema_newest(void);
 
 enum store_trouble store_trouble(const struct store *st);
 

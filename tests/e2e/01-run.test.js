@@ -2,8 +2,9 @@
 // starts again what dies, and ends.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync,
-	statSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync,
+	readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -323,4 +324,46 @@ test('the command line: help, errors, and what it prints', async (t) => {
 	chmodSync(p.conf, 0o644);
 	await assert.rejects(p.cli('check'));
 	assert.ok(existsSync(parley));
+});
+
+test('what cannot run is refused before anything starts, and named', async (t) => {
+	const p = await start({ mode: 'none' });
+	t.after(() => p.stop());
+	const port = String(await freePort());
+	const refused = (pattern) => assert.rejects(cli(['run', '--port', port],
+		{ conf: p.conf }), (e) => {
+		assert.equal(e.code, 1);
+		assert.match(e.stderr, pattern);
+		assert.equal(e.stderr.trim().split('\n').length, 1, e.stderr);
+		assert.equal(p.pid('worker'), 0);
+		return true;
+	});
+	const db = join(p.var, 'parley.db');
+	const schema = (n) => execFileSync('sqlite3', [db, `PRAGMA user_version=${n}`]);
+	const ours = Number(execFileSync('sqlite3', [db, 'PRAGMA user_version']));
+	schema(999);
+	await refused(new RegExp(`newer Parley: its schema is 999, this one knows ${ours}$`, 'm'));
+	schema(ours - 1);
+	await refused(/older Parley.*parley init upgrades it/);
+	schema(ours);
+	renameSync(db, `${db}.away`);
+	await refused(/parley init makes the database/);
+	renameSync(`${db}.away`, db);
+	chmodSync(p.var, 0o777);
+	await refused(/may be written by others: chmod o-w/);
+	chmodSync(p.var, 0o700);
+	appendFileSync(p.conf, 'api_pool = many\n');
+	await refused(/parley\.conf:\d+: api_pool must be a number from 1 to 64$/m);
+});
+
+test('init that fails leaves nothing behind, and an option is no value', async (t) => {
+	const dir = mkdtempSync(join(tmpdir(), 'parley-'));
+	t.after(() => rmSync(dir, { recursive: true, force: true }));
+	const conf = join(dir, 'parley.conf');
+	for (const url of ['nonsense', 'ftp://x', 'https://x.example/chat', 'https://'])
+		await assert.rejects(cli(['init', '--url', url], { conf }), /base_url must begin/);
+	assert.deepEqual(readdirSync(dir), []);
+	await cli(['init', '--url', 'https://x.example/'], { conf });
+	await assert.rejects(cli(['user', 'add', '--email'], { conf }), /--email needs a value/);
+	await assert.rejects(cli(['webhook', 'show'], { conf }), /needs the number/);
 });

@@ -117,7 +117,11 @@ addresses(void **state)
 		"cors_origins = https://a.example/path", "[section]",
 		" [section]", "metrics_addresses = x", "push_listen = 1:2:3",
 		"push_listen = pushd.sock", "push_listen = 127.0.0.1:70000",
-		"base_path = chat", "base_url = chat.example.com" };
+		"base_path = chat", "base_url = chat.example.com",
+		"base_url = https://", "base_url = https://x.example/chat",
+		"base_url = https://a@x.example", "fetch_ports = http",
+		"fetch_ports = 80;443", "fetch_ports = 0",
+		"fetch_ports = 80,-1" };
 	char text[256];
 	size_t i;
 
