@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Shop, pause, until } from './lib/shop.js';
+import { PATIENT, Shop, pause, until } from './lib/shop.js';
 import { startZalo } from '../standin/zalo.js';
 
 const HOUR = 3600_000;
@@ -15,8 +15,8 @@ let zalo, shop;
 
 beforeEach(async () => {
   zalo = await startZalo();
-  shop = await Shop.open({ worker_poll_ms: 50, delivery_lease_ms: 3000,
-    platform_total_ms: 1500, echo_wait_s: 1, backoff_percent: 5 });
+  shop = await Shop.open({ ...PATIENT, worker_poll_ms: 50, echo_wait_s: 1,
+    backoff_percent: 5 });
   await shop.zalo(zalo.url);
 });
 afterEach(async () => {
@@ -146,12 +146,14 @@ test('a worker killed between the answer and its commit never sends twice', asyn
   await shop.customerSays('14', 'hi');
   const id = await shop.agentSays('14', 'once only');
   zalo.script('message', { hold: true });
+  await shop.set({ delivery_lease_ms: 3000 });
   const first = shop.worker();
   await zalo.until((z) => z.sent.length === 1);
   first.kill('SIGKILL');
   await first.ended;
   zalo.release();
 
+  await shop.set(PATIENT);
   shop.worker();
   await shop.reaches(id, 'unknown');
   await pause(500);
@@ -170,18 +172,21 @@ test('a worker killed before the request left sends it after all', async () => {
   // Accepts connections from the kernel's queue, but is stopped: TLS or not,
   // nothing of ours was written when the connection does not stand.
   await zalo.close();
+  await shop.set({ delivery_lease_ms: 3000 });
   const first = shop.worker();
   await until(async () => await shop.one(
     `SELECT tries FROM deliveries WHERE message_id = ${id}`) > 0);
   first.kill('SIGKILL');
   await first.ended;
   zalo = await startZalo({ port: Number(new URL(zalo.url).port) });
+  await shop.set(PATIENT);
   shop.worker();
   await shop.reaches(id, 'sent');
   assert.deepEqual(texts(), ['later']);
 });
 
 test('lost answers: unknown, not repeated, settled by an echo', async () => {
+  await shop.set({ platform_total_ms: 1500 });
   shop.worker();
   await shop.customerSays('16', 'hi');
   for (const how of [{ drop: true }, { truncate: true }, { hang: true },
@@ -202,8 +207,7 @@ test('lost answers: unknown, not repeated, settled by an echo', async () => {
 
 test('while the echo may still come it is only `sending`', async () => {
   await shop.close();
-  shop = await Shop.open({ worker_poll_ms: 50, platform_total_ms: 1500,
-    delivery_lease_ms: 3000, echo_wait_s: 30 });
+  shop = await Shop.open({ ...PATIENT, worker_poll_ms: 50, echo_wait_s: 60 });
   await shop.zalo(zalo.url);
   shop.worker();
   await shop.customerSays('16', 'hi');
@@ -402,6 +406,8 @@ test('an old token is renewed once, also by two workers at once', async () => {
 });
 
 test('killed between the new token and its commit: found again', async () => {
+  // Twice an exchange is a token's lease.
+  await shop.set({ platform_total_ms: 4000, delivery_lease_ms: 9000 });
   const first = shop.worker();
   await shop.customerSays('30', 'hi');
   await shop.reaches(await shop.agentSays('30', 'before'), 'sent');
@@ -427,6 +433,7 @@ test('killed between the new token and its commit: found again', async () => {
   assert.notEqual(JSON.parse(await shop.one('SELECT secrets FROM channels'
     + ` WHERE id = ${shop.channel}`)).zalo_access_token, zalo.accessToken);
 
+  await shop.set(PATIENT);
   shop.worker();
   await shop.reaches(id, 'sent');
   assert.equal(zalo.refreshes, 1);
@@ -521,6 +528,7 @@ test('workers killed again and again: nothing twice, nothing out of order', asyn
     }
   zalo.script('message', ...Array.from({ length: 400 }, (_, i) =>
     i % 3 === 0 ? { after: 60 } : i % 7 === 0 ? { drop: true } : {}));
+  await shop.set({ platform_total_ms: 1500, delivery_lease_ms: 3000 });
   const end = Date.now() + 12000;
   while (Date.now() < end) {
     const both = [shop.worker(), shop.worker()];

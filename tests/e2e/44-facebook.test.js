@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { Shop, pause, sample, sampleJson, until } from './lib/shop.js';
+import { PATIENT, Shop, pause, sample, sampleJson, until } from './lib/shop.js';
 import { MetaSide } from './lib/meta.js';
 import { startFacebook } from '../standin/facebook.js';
 
@@ -24,8 +24,8 @@ before(async () => {
 });
 beforeEach(async () => {
   fb = await startFacebook();
-  shop = await Shop.open({ worker_poll_ms: 50, delivery_lease_ms: 3000,
-    platform_total_ms: 1500, echo_wait_s: 1, backoff_percent: 1 });
+  shop = await Shop.open({ ...PATIENT, worker_poll_ms: 50, echo_wait_s: 1,
+    backoff_percent: 1 });
   page = await MetaSide.connect(shop, 'facebook', 'fb', fb, account);
 });
 afterEach(async () => {
@@ -180,6 +180,7 @@ test('an answer goes out once, is echoed, delivered and read', async () => {
 });
 
 test('lost answers: unknown, not repeated, settled by an echo that names them', async () => {
+  await shop.set({ platform_total_ms: 1500 });
   shop.worker();
   await page.says(USER, 'hi');
   for (const how of [{ drop: true }, { truncate: true }, { hang: true },

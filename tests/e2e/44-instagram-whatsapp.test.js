@@ -3,7 +3,7 @@
 // stand-ins whether anything was not as the documents say.
 import { test, beforeEach, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
-import { Shop, sample, until } from './lib/shop.js';
+import { PATIENT, Shop, sample, until } from './lib/shop.js';
 import { MetaSide } from './lib/meta.js';
 import { startInstagram } from '../standin/facebook.js';
 import { startWhatsapp } from '../standin/whatsapp.js';
@@ -14,8 +14,8 @@ let ig, wa, shop, insta, whats;
 beforeEach(async () => {
   ig = await startInstagram();
   wa = await startWhatsapp();
-  shop = await Shop.open({ worker_poll_ms: 50, platform_total_ms: 1500,
-    echo_wait_s: 1, backoff_percent: 1 });
+  shop = await Shop.open({ ...PATIENT, worker_poll_ms: 50, echo_wait_s: 1,
+    backoff_percent: 1 });
   insta = await MetaSide.connect(shop, 'instagram', 'ig', ig,
     { account_id: ig.pageId, app_secret: 'ig-secret', token: ig.token });
   whats = await MetaSide.connect(shop, 'whatsapp', 'wa', wa,

@@ -4,7 +4,7 @@
 import { test, beforeEach, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { Shop, sample, sampleJson, until } from './lib/shop.js';
+import { PATIENT, Shop, sample, sampleJson, until } from './lib/shop.js';
 import { startLine } from '../standin/line.js';
 import { mp4, png } from './lib/files.js';
 
@@ -15,8 +15,8 @@ let line, shop, channel, account;
 
 beforeEach(async () => {
   line = await startLine();
-  shop = await Shop.open({ worker_poll_ms: 50, delivery_lease_ms: 3000,
-    platform_total_ms: 1500, echo_wait_s: 1, backoff_percent: 2 });
+  shop = await Shop.open({ ...PATIENT, worker_poll_ms: 50, echo_wait_s: 1,
+    backoff_percent: 2 });
   const { accounts } = await sampleJson('signatures.json');
   const { channel: platform, ...own } = accounts.line;
   account = { ...own, api_base: line.url, data_base: line.url };
@@ -129,6 +129,7 @@ test('answers go out once each, in order, to persons and groups', async () => {
 });
 
 test('lost answers are asked for again by the same key', async () => {
+  await shop.set({ platform_total_ms: 5000 });
   shop.worker();
   await says(user(3), 'hi');
   for (const how of [{ drop: true }, { truncate: true }, { hang: true },
@@ -151,11 +152,13 @@ test('a worker killed after LINE took it leaves one message, and sent', async ()
   await says(user(4), 'hi');
   const id = await shop.agentSays(user(4), 'once only');
   line.script('push', { hold: true });
+  await shop.set({ delivery_lease_ms: 3000 });
   const first = shop.worker();
   await line.until((l) => l.sent.length === 1);
   first.kill('SIGKILL');
   await first.ended;
   line.release();
+  await shop.set(PATIENT);
   shop.worker();
   await shop.reaches(id, 'sent');
   assert.equal(line.sent.length, 1);

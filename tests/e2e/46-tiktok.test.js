@@ -5,7 +5,7 @@
 import { test, beforeEach, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { Shop, pause, sample, sampleJson, until } from './lib/shop.js';
+import { PATIENT, Shop, pause, sample, sampleJson, until } from './lib/shop.js';
 import { startTiktok } from '../standin/tiktok.js';
 
 const BUSINESS = '-000sAmPlEbUsInEsSoPeNiD_0001';
@@ -13,8 +13,8 @@ let tiktok, shop, channel, account;
 
 beforeEach(async () => {
   tiktok = await startTiktok();
-  shop = await Shop.open({ worker_poll_ms: 50, delivery_lease_ms: 3000,
-    platform_total_ms: 1500, echo_wait_s: 1, backoff_percent: 2 });
+  shop = await Shop.open({ ...PATIENT, worker_poll_ms: 50, echo_wait_s: 1,
+    backoff_percent: 2 });
   const { accounts } = await sampleJson('signatures.json');
   const { channel: platform, ...own } = accounts.tiktok;
   account = { ...own, api_base: tiktok.url };
@@ -143,7 +143,8 @@ test('lost answers: unknown, not repeated, settled by an echo', async () => {
     await says(`l${i}`, 'hi');
     lost[`lost ${i}`] = await answers(`l${i}`, `lost ${i}`);
   }
-  shop.worker();
+  await shop.set({ platform_total_ms: 1500 });
+  const worker = shop.worker();
   for (const id of Object.values(lost)) {
     await shop.reaches(id, 'unknown');
     assert.match(await error(id), /no answer/);
@@ -157,6 +158,10 @@ test('lost answers: unknown, not repeated, settled by an echo', async () => {
   assert.equal((await shop.messages("m.type = 'outgoing'")).length, ways.length);
 
   // The echo comes before the answer, with or without one.
+  worker.kill('SIGTERM');
+  assert.equal(await worker.ended, 0);
+  await shop.set(PATIENT);
+  shop.worker();
   await says('c2', 'hi');
   for (const cut of [false, true]) {
     tiktok.script('message', { hold: true });
@@ -237,7 +242,7 @@ test('ten answers within two days; what is past that, TikTok decides', async () 
   let id;
   for (let i = 1; i <= 10; i++)
     id = await answers('c4', `answer ${i}`);
-  await shop.reaches(id, 'sent', 15000);
+  await shop.reaches(id, 'sent');
   assert.equal(tiktok.sent.length, 10);
   assert.deepEqual(await window().then((w) => [w.state, w.free_left]),
     ['closed', 0]);
@@ -264,7 +269,7 @@ test('a refused token is renewed once, by two workers, half an hour early', asyn
   shop.worker();
   shop.worker();
   for (const id of ids)
-    await shop.reaches(id, 'sent', 15000);
+    await shop.reaches(id, 'sent');
   const kept = async () => JSON.parse(await shop.one(
     `SELECT secrets FROM channels WHERE id = ${channel}`));
   assert.equal((await kept()).tiktok_refresh_token, tiktok.refreshToken);

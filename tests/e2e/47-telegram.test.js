@@ -4,7 +4,7 @@ import { test, beforeEach, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
-import { Shop, sample, pause, until } from './lib/shop.js';
+import { PATIENT, Shop, sample, pause, until } from './lib/shop.js';
 import { startTelegram, TOKEN } from '../standin/telegram.js';
 
 const SECRET = 'tg-sample_secret', WORD = TOKEN.split(':')[1];
@@ -12,9 +12,8 @@ let tg, shop, channel;
 
 beforeEach(async () => {
   tg = await startTelegram();
-  shop = await Shop.open({ worker_poll_ms: 50, delivery_lease_ms: 3000,
-    platform_total_ms: 1500, echo_wait_s: 1, backoff_percent: 5,
-    log_level: 'debug' });
+  shop = await Shop.open({ ...PATIENT, worker_poll_ms: 50, echo_wait_s: 1,
+    backoff_percent: 5, log_level: 'debug' });
   channel = await connect(tg.url);
 });
 afterEach(async () => {
@@ -180,7 +179,8 @@ test('answers go out once, quoting; groups, too', async () => {
 });
 
 test('what is lost is unknown and not repeated; refusals say why', async () => {
-  shop.worker();
+  await shop.set({ platform_total_ms: 1500 });
+  const worker = shop.worker();
   await says(5, 'hi');
   const sends = () => tg.calls.filter((c) => c.name === 'sendMessage').length;
   // Each to a chat of its own, so that none waits for another.
@@ -196,6 +196,10 @@ test('what is lost is unknown and not repeated; refusals say why', async () => {
   for (const id of ids)
     await shop.reaches(id, 'unknown');
   assert.equal(sends(), ways.length);
+  worker.kill('SIGTERM');
+  assert.equal(await worker.ended, 0);
+  await shop.set(PATIENT);
+  shop.worker();
   for (const [code, text] of [[400, 'Bad Request: chat not found'],
     [403, 'Forbidden: bot was blocked by the user']]) {
     tg.script('sendMessage', { error: code, text });

@@ -2,7 +2,7 @@
 // programs are run as plain CGI, and the worker as a child.  For tests of what
 // happens between the platforms and the database.
 import { spawn, execFile } from 'node:child_process';
-import { mkdtemp, rm, readFile, appendFile } from 'node:fs/promises';
+import { mkdtemp, rm, readFile, writeFile, appendFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,10 @@ const run = promisify(execFile);
 const build = resolve(process.env.PARLEY_BUILD ?? 'build');
 const www = fileURLToPath(new URL('../../../www', import.meta.url));
 const samples = new URL('../../samples/', import.meta.url);
+
+// Of a worker: an answer that a stall of the machine delays is not lost, and who
+// stalls is not dead.  Tests of what is lost or dead set less, for it alone.
+export const PATIENT = { platform_total_ms: 20_000, delivery_lease_ms: 60_000 };
 
 export const pause = (ms) => new Promise((go) => setTimeout(go, ms));
 
@@ -63,6 +67,14 @@ export class Shop {
       w.kill('SIGKILL');
     await Promise.all(this.workers.map((w) => w.ended));
     await rm(this.dir, { recursive: true, force: true });
+  }
+
+  // Changes settings given to open, for what starts from now on.
+  async set(settings) {
+    let text = await readFile(this.conf, 'utf8');
+    for (const [k, v] of Object.entries(settings))
+      text = text.replace(new RegExp(`^${k} = .*$`, 'm'), `${k} = ${v}`);
+    await writeFile(this.conf, text);
   }
 
   // Rows of the database, read only.
