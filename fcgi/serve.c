@@ -57,6 +57,7 @@
 
 #define QUEUE_LOOK_MS 50           /* then the queue is looked at */
 #define READ_BYTES 16384           /* of a body at once */
+#define PIECE_BYTES 65536          /* written at once */
 #define DRAIN_BYTES_MAX (4u << 20) /* of a body nobody wants */
 #define DRAIN_FILE_MAX (64u << 20) /* where files are sent to */
 #define STORE_AGAIN_MS 1000        /* after a failed opening */
@@ -80,12 +81,13 @@ static struct {
 	bool body_said;     /* there is a CONTENT_LENGTH */
 	int64_t body_left;  /* of it; below 0 if more came */
 	bool body_end;
-	bool seen;         /* the asker is to be marked as there */
-	int64_t taken_us;  /* when the last was taken, monotonic */
-	int64_t pace_us;   /* from one to the next while others wait */
-	int64_t empty_at;  /* then nobody waited for us, monotonic ms */
-	int64_t slow_at;   /* a stream should be through by then, monotonic */
-	bool stream_taken; /* somebody reads it by pieces */
+	bool body_cut;    /* it failed, or was too slow: no more of it */
+	bool body_timed;  /* since it began to be read */
+	bool seen;        /* the asker is to be marked as there */
+	int64_t taken_us; /* when the last was taken, monotonic */
+	int64_t pace_us;  /* from one to the next while others wait */
+	int64_t empty_at; /* then nobody waited for us, monotonic ms */
+	int64_t slow_at;  /* body or answer should be through, monotonic ms */
 } sv;
 
 static volatile sig_atomic_t stop, reopen;
@@ -103,18 +105,66 @@ on_signal(int sig)
 
 /* Reading and writing, over FastCGI or CGI. */
 
-/* The next bytes of the body: their number, 0 at its end. */
+/*
+ * What is read or written may take its time, but not for ever: so long without
+ * any (${opt}), and so many bytes a second on the whole.  Whoever is slower
+ * holds a process that others wait for.
+ */
+static void
+time_limit(int opt, int64_t bytes)
+{
+	struct timeval tv = { .tv_sec = (time_t)sv.cf.progress_s_max };
+
+	sv.slow_at = clock_mono_ms() + 1000 * sv.cf.progress_s_max +
+		     1000 * bytes / sv.cf.stream_bytes_per_s_min;
+	if (sv.fcgi != NULL && sv.fcgi->ipcFd >= 0)
+		(void)setsockopt(
+		    sv.fcgi->ipcFd, SOL_SOCKET, opt, &tv, sizeof(tv));
+}
+
+/*
+ * FCGX_GetStr, but as much as came when it is late: libfcgi would wait until
+ * all of ${size} is there, however slowly that comes.
+ */
+static ssize_t
+fcgi_read(char *to, size_t size)
+{
+	FCGX_Stream *in = sv.fcgi->in;
+	size_t all = 0, n;
+	int c;
+
+	while (all < size && clock_mono_ms() <= sv.slow_at) {
+		if ((c = FCGX_GetChar(in)) == -1)
+			return all > 0 ? (ssize_t)all
+				       : -(FCGX_GetError(in) != 0);
+		to[all++] = (char)c;
+		n = (size_t)(in->stop - in->rdNext); /* come already */
+		if (n > size - all)
+			n = size - all;
+		if (n > 0)
+			all += (size_t)FCGX_GetStr(to + all, (int)n, in);
+	}
+	return (ssize_t)all;
+}
+
+/* The next bytes of the body: their number, 0 at its end or when it is cut. */
 static size_t
 body_read(char *to, size_t size)
 {
+	int64_t most = sv.cf.file_bytes_max > DRAIN_FILE_MAX
+			   ? sv.cf.file_bytes_max
+			   : DRAIN_FILE_MAX;
 	ssize_t n;
-	int got;
 
-	if (sv.body_end)
+	if (sv.body_end || sv.body_cut)
 		return 0;
+	if (!sv.body_timed) {
+		sv.body_timed = true;
+		time_limit(SO_RCVTIMEO,
+		    sv.body_said && sv.body_left < most ? sv.body_left : most);
+	}
 	if (sv.fcgi != NULL) {
-		got = FCGX_GetStr(to, (int)size, sv.fcgi->in);
-		n = got > 0 ? got : 0;
+		n = fcgi_read(to, size);
 	} else {
 		if (sv.body_said && (int64_t)size > sv.body_left)
 			size = (size_t)sv.body_left;
@@ -122,10 +172,12 @@ body_read(char *to, size_t size)
 			n = size > 0 ? read(STDIN_FILENO, to, size) : 0;
 		while (n == -1 && errno == EINTR);
 	}
-	if (n <= 0) {
-		sv.body_end = true;
+	if (n < 0 || clock_mono_ms() > sv.slow_at) {
+		sv.body_cut = true;
 		return 0;
 	}
+	if (n == 0)
+		sv.body_end = true;
 	sv.body_left -= n;
 	return (size_t)n;
 }
@@ -137,7 +189,7 @@ body_begin(void)
 	const char *v = req_param(&sv.rq, "CONTENT_LENGTH");
 
 	sv.body_left = 0;
-	sv.body_end = false;
+	sv.body_end = sv.body_cut = sv.body_timed = false;
 	sv.body_said = v != NULL && id_number(v, strlen(v), 0, INT64_MAX,
 					&sv.body_left) == 0;
 	/* As CGI the input of a GET may never end. */
@@ -146,42 +198,14 @@ body_begin(void)
 		sv.body_end = true;
 }
 
-/*
- * A file's bytes may take their time, but not for ever: this long without any,
- * and this many a second on the whole.  Whoever is slower holds a process that
- * others wait for.
- */
-static void
-stream_limit(int64_t bytes)
-{
-	struct timeval tv = { .tv_sec = (time_t)sv.cf.progress_s_max };
-
-	sv.slow_at = clock_mono_ms() + 1000 * sv.cf.progress_s_max +
-		     1000 * bytes / sv.cf.stream_bytes_per_s_min;
-	if (sv.fcgi == NULL || sv.fcgi->ipcFd < 0)
-		return;
-	(void)setsockopt(
-	    sv.fcgi->ipcFd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	(void)setsockopt(
-	    sv.fcgi->ipcFd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-}
-
 /* For req_more: the next bytes, 0 at the end, -1 cut short or too slow. */
 static long
 serve_more(struct req *rq, char *to, size_t size)
 {
-	size_t n;
+	size_t n = body_read(to, size);
 
 	(void)rq;
-	if (!sv.stream_taken) {
-		sv.stream_taken = true;
-		stream_limit(
-		    sv.body_said ? sv.body_left : sv.cf.file_bytes_max);
-	}
-	if (clock_mono_ms() > sv.slow_at)
-		return -1;
-	n = body_read(to, size);
-	if (n == 0 && sv.body_said && sv.body_left != 0)
+	if (n == 0 && (sv.body_cut || (sv.body_said && sv.body_left != 0)))
 		return -1;
 	return (long)n;
 }
@@ -213,7 +237,7 @@ serve_body(struct req *rq, size_t max, struct buf *out)
 		out->data[out->len] = '\0';
 	}
 	/* What the front end counted and what came must agree. */
-	return sv.body_said && sv.body_left != 0 ? -2 : 0;
+	return sv.body_cut || (sv.body_said && sv.body_left != 0) ? -2 : 0;
 }
 
 /*
@@ -227,26 +251,19 @@ body_drain(void)
 	size_t n, all = 0, max = DRAIN_BYTES_MAX;
 	const struct route *rt = sv.rq.route;
 
-	if (rt != NULL && (rt->flags & ROUTE_STREAM) != 0) {
+	if (rt != NULL && (rt->flags & ROUTE_STREAM) != 0)
 		max = DRAIN_FILE_MAX;
-		if (!sv.stream_taken)
-			stream_limit(DRAIN_FILE_MAX);
-	}
-	while (all < max && (n = body_read(waste, sizeof(waste))) > 0) {
+	while (all < max && (n = body_read(waste, sizeof(waste))) > 0)
 		all += n;
-		if (max == DRAIN_FILE_MAX && clock_mono_ms() > sv.slow_at)
-			return;
-	}
 }
 
 /* False: nobody takes it any more. */
 static bool
-write_all(const char *p, size_t len)
+write_piece(const char *p, size_t len)
 {
 	ssize_t n;
 
 	if (sv.fcgi != NULL)
-		/* libfcgi counts in int; answers have a ceiling below it. */
 		return FCGX_PutStr(p, (int)len, sv.fcgi->out) != -1;
 	while (len > 0) {
 		n = write(STDOUT_FILENO, p, len);
@@ -260,15 +277,35 @@ write_all(const char *p, size_t len)
 	return true;
 }
 
+/* The same for any length: by pieces, as long as there is time. */
+static bool
+write_all(const char *p, size_t len)
+{
+	size_t n;
+
+	if (len > PIECE_BYTES)
+		time_limit(SO_SNDTIMEO, (int64_t)len);
+	for (; len > 0; p += n, len -= n) {
+		n = len < PIECE_BYTES ? len : PIECE_BYTES;
+		if (!write_piece(p, n))
+			return false;
+		if (n < len && clock_mono_ms() > sv.slow_at) {
+			log_info("serve: a reader was too slow");
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Write the file of the answer as it is read. */
 static void
 write_file(const struct rsp *rs)
 {
 	int64_t at = rs->from, end = rs->from + rs->len;
-	char buf[4 * READ_BYTES];
+	char buf[PIECE_BYTES];
 	ssize_t n;
 
-	stream_limit(rs->len);
+	time_limit(SO_SNDTIMEO, rs->len);
 	while (at < end && clock_mono_ms() < sv.slow_at) {
 		size_t want = end - at < (int64_t)sizeof(buf)
 				  ? (size_t)(end - at)
@@ -281,7 +318,7 @@ write_file(const struct rsp *rs)
 			log_error("serve: a file ended early");
 			return;
 		}
-		if (!write_all(buf, (size_t)n))
+		if (!write_piece(buf, (size_t)n))
 			return;
 		at += n;
 	}
@@ -393,7 +430,6 @@ serve_one(char **env)
 	rq->behind_ms = serve_behind();
 	rq->open_store = serve_store;
 	rq->more = serve_more;
-	sv.stream_taken = false;
 	rsp_init(&sv.rs, rq);
 	buf_reset(&sv.body);
 	body_begin();
@@ -610,6 +646,9 @@ serve_close(FCGX_Request *fr)
 {
 	if (sv.body_end && !fr->keepConnection)
 		(void)FCGX_Detach(fr);
+	/* Else it would wait as long as something comes now and then. */
+	if (!sv.body_end)
+		(void)shutdown(fr->ipcFd, SHUT_RD);
 	FCGX_Finish_r(fr);
 }
 

@@ -84,6 +84,13 @@ export function answer(bytes) {
   return got;
 }
 
+// A request as far as its body, for those who go on by hand; input(bytes) is
+// a piece of that.
+export const opening = (env) => Buffer.concat([
+  record(BEGIN, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])),
+  record(PARAMS, pairs(env)), record(PARAMS, Buffer.alloc(0), true)]);
+export const input = (bytes) => record(STDIN, bytes, true);
+
 // One request to the FastCGI program behind `socket`.
 export function fcgi(socket, env, body = Buffer.alloc(0)) {
   return new Promise((resolve, reject) => {
@@ -115,12 +122,8 @@ export function fcgi(socket, env, body = Buffer.alloc(0)) {
         }
       }
     });
-    const empty = Buffer.alloc(0);
-    c.write(Buffer.concat([
-      record(BEGIN, Buffer.from([0, 1, 0, 0, 0, 0, 0, 0])),
-      record(PARAMS, pairs(env)), record(PARAMS, empty, true),
-      record(STDIN, body), record(STDIN, empty, true),
-    ]));
+    c.write(Buffer.concat([opening(env), record(STDIN, body),
+      input(Buffer.alloc(0))]));
   });
 }
 
