@@ -342,6 +342,10 @@ dist: all
 	cp $(programs:%=$(BUILD)/%) $(BUILD)/parley $(BUILD)/dist/chat
 	strip $(BUILD)/dist/chat/*
 	cp -R www $(BUILD)/dist/chat
+	for f in /usr/share/misc /usr/share/file /usr/lib/file; do \
+	    [ ! -e $$f/magic.mgc ] || { cp -L $$f/magic.mgc \
+	    $(BUILD)/dist/chat && exit; }; done; \
+	    echo "no magic.mgc here: the host must have one" >&2
 	sed -n '/^Options +ExecCGI/,/^```/p' docs/install.md | sed '/^```/d' \
 	    >$(BUILD)/dist/chat/.htaccess
 	cp LICENSE docs/install.md $(BUILD)/dist/chat

@@ -214,7 +214,7 @@ set(struct load *ld, const struct conf_key *k, const char *v)
 			load_error(ld, "%s must not be empty", k->name);
 			return;
 		}
-		set_text(ld, k, set_path(ld->dir, v));
+		set_text(ld, k, len == 0 ? strdup("") : set_path(ld->dir, v));
 		return;
 	}
 }

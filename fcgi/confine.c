@@ -31,6 +31,8 @@ confine(const struct conf *cf)
 	fence_grant_folder(&f, cf->db, FENCE_WRITE);
 	fence_grant_folder(&f, cf->hint_socket, FENCE_WRITE);
 	fence_grant(&f, cf->www_dir, FENCE_READ);
+	if (*cf->magic_file != '\0')
+		fence_grant(&f, cf->magic_file, FENCE_READ);
 	for (i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++)
 		fence_grant(&f, read_only[i], FENCE_READ);
 	if (fence_end(&f) == -1) {

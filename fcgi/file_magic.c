@@ -72,39 +72,48 @@ text_is_code(const unsigned char *p, size_t len)
 		   ((p[1] | 0x20) >= 'a' && (p[1] | 0x20) <= 'z'));
 }
 
-/* libmagic, opened once a process. */
-static magic_t
-magic(void)
-{
-	static magic_t m;
+static magic_t magic;
 
-	if (m != NULL)
-		return m;
-	if ((m = magic_open(MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS)) ==
-	    NULL) {
-		log_error("file kind: no memory");
-		return NULL;
+int
+file_magic_open(const char *table, struct buf *why)
+{
+	magic_t m;
+
+	if (magic != NULL)
+		return 0;
+	m = magic_open(MAGIC_MIME_TYPE | MAGIC_NO_CHECK_COMPRESS);
+	if (m == NULL) {
+		buf_puts(why, "no memory");
+		return -1;
 	}
-	if (magic_load(m, NULL) == -1) {
-		log_error("file kind: %.200s", magic_error(m));
+	if (magic_load(m, *table != '\0' ? table : NULL) == -1) {
+		buf_printf(why, "%.300s", magic_error(m));
 		magic_close(m);
-		m = NULL;
+		return -1;
 	}
-	return m;
+	magic = m;
+	return 0;
 }
 
 int
-file_kind_of(const void *p, size_t len, const struct file_kind **kind)
+file_kind_of(
+    const char *table, const void *p, size_t len, const struct file_kind **kind)
 {
-	magic_t m = magic();
 	const char *mime;
 
+	struct buf why;
+
 	*kind = NULL;
-	if (m == NULL)
+	buf_init(&why, 512);
+	if (file_magic_open(table, &why) == -1) {
+		log_error("magic_file: %s", why.len > 0 ? why.data : "?");
+		buf_fini(&why);
 		return -1;
+	}
+	buf_fini(&why);
 	if (len > FILE_KIND_HEAD)
 		len = FILE_KIND_HEAD;
-	if (len == 0 || (mime = magic_buffer(m, p, len)) == NULL)
+	if (len == 0 || (mime = magic_buffer(magic, p, len)) == NULL)
 		return 0;
 	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
 		if (strcmp(aliases[i].theirs, mime) == 0) {

@@ -252,7 +252,8 @@ media_check(struct media_in *in)
 		return MEDIA_EMPTY;
 	if ((n = strip_read(&s, 0, head, sizeof(head))) <= 0)
 		return MEDIA_FAILED;
-	switch (file_kind_of(head, (size_t)n, &in->kind)) {
+	switch (
+	    file_kind_of(in->cf->magic_file, head, (size_t)n, &in->kind)) {
 	case 1:
 		break;
 	case 0:

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "file_magic.h"
 #include "limits.h"
 #include "log.h"
 #include "parley.h"
@@ -176,6 +177,26 @@ check_libraries(void)
 		    "checkpoints at once; the write lock keeps them apart");
 	if (sqlite3_threadsafe() == 0)
 		say("warn", "SQLite", "built without thread safety");
+}
+
+/* Without it no file is taken, from nobody. */
+static void
+check_magic(const struct conf *cf)
+{
+	const char *table =
+	    *cf->magic_file != '\0' ? cf->magic_file : "the system's";
+	char text[PARLEY_PATH_MAX + 512];
+	struct buf why;
+
+	buf_init(&why, 512);
+	if (file_magic_open(cf->magic_file, &why) == -1) {
+		snprintf(text, sizeof(text), "%s: %s; no file is taken", table,
+		    why.len > 0 ? why.data : "?");
+		say("ERROR", "magic_file", text);
+	} else {
+		say("ok", "magic_file", table);
+	}
+	buf_fini(&why);
 }
 
 static void
@@ -355,6 +376,7 @@ check_main(const struct parley_cmd *c, int n, char **args)
 		check_settings(&cf);
 		check_places(&cf);
 		check_libraries();
+		check_magic(&cf);
 		check_file_system(&cf);
 		check_lock(&cf);
 		check_database(&cf);

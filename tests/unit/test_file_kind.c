@@ -55,15 +55,15 @@ kinds(void **state)
 	const struct file_kind *k;
 
 	(void)state;
-	assert_int_equal(file_kind_of("GIF89a\1\0\1\0\0\0\0", 13, &k), 1);
+	assert_int_equal(file_kind_of("", "GIF89a\1\0\1\0\0\0\0", 13, &k), 1);
 	assert_string_equal(k->mime, "image/gif");
 	assert_true(file_kind_inline(k));
-	assert_int_equal(file_kind_of("plain words\n", 12, &k), 1);
+	assert_int_equal(file_kind_of("", "plain words\n", 12, &k), 1);
 	assert_string_equal(k->mime, "text/plain");
 	assert_false(file_kind_inline(k));
-	assert_int_equal(file_kind_of("\xef\xbb\xbf <svg/>", 10, &k), 0);
+	assert_int_equal(file_kind_of("", "\xef\xbb\xbf <svg/>", 10, &k), 0);
 	assert_null(k);
-	assert_int_equal(file_kind_of("", 0, &k), 0);
+	assert_int_equal(file_kind_of("", "", 0, &k), 0);
 	assert_null(file_kind_find("text/html"));
 	assert_null(file_kind_find("image/svg+xml"));
 }
