@@ -16,6 +16,7 @@
 #include "log.h"
 
 #define LEASE_MORE_MS 60000 /* beyond what the requests may take */
+#define OWN_FAULT_MS 60000  /* until we look again whether we can */
 
 /* --- how it ends --------------------------------------------------------- */
 
@@ -52,7 +53,17 @@ fetch_again(struct job *j, int64_t wait_s)
 	if (ms < 1000 * wait_s)
 		ms = 1000 * wait_s;
 	(void)store_fetch_again(
-	    j->dl->st, j->f.message, j->dl->by, clock_now_ms() + ms);
+	    j->dl->st, j->f.message, j->dl->by, clock_now_ms() + ms, true);
+	job_free(j);
+}
+
+/* It is us who cannot take it just now: until we can. */
+static void
+fetch_wait(struct job *j)
+{
+	(void)store_fetch_again(j->dl->st, j->f.message, j->dl->by,
+	    clock_now_ms() + OWN_FAULT_MS * j->dl->cf->backoff_percent / 100,
+	    false);
 	job_free(j);
 }
 
@@ -60,7 +71,7 @@ void
 fetch_held(struct job *j)
 {
 	(void)store_fetch_again(
-	    j->dl->st, j->f.message, j->dl->by, clock_now_ms());
+	    j->dl->st, j->f.message, j->dl->by, clock_now_ms(), false);
 	job_free(j);
 }
 
@@ -123,7 +134,7 @@ into_file(struct job *j, struct http_request *rq)
 	media_drop(&j->in);
 	j->verdict = media_begin(cf, &j->in);
 	if (j->verdict != MEDIA_GOOD) {
-		fetch_again(j, 0);
+		fetch_wait(j);
 		return -1;
 	}
 	j->into = (struct http_file){ .bytes_max = cf->file_bytes_max,
@@ -196,7 +207,7 @@ file_whole(struct job *j)
 	if (j->verdict == MEDIA_GOOD)
 		j->verdict = media_keep(&j->in);
 	if (j->verdict == MEDIA_FAILED || j->verdict == MEDIA_NO_SPACE) {
-		fetch_again(j, 0);
+		fetch_wait(j);
 		return;
 	}
 	if (j->verdict != MEDIA_GOOD) {
@@ -282,7 +293,7 @@ fetch_done(struct job *j, const struct http_answer *an)
 	if (an->barred || an->too_large || j->verdict == MEDIA_TOO_LARGE) {
 		give_up(j, an->barred ? "address not allowed" : "size");
 	} else if (j->verdict != MEDIA_GOOD) {
-		fetch_again(j, 0);
+		fetch_wait(j);
 	} else if (an->end == HTTP_ANSWERED && !j->asks && an->status == 200) {
 		file_whole(j);
 	} else if (an->end == HTTP_ANSWERED && !j->asks &&

@@ -40,6 +40,18 @@ folder_open(const struct conf *cf)
 	return fd;
 }
 
+/* What a call that failed means for the file. */
+static enum media_verdict
+fault(const char *what)
+{
+	if (errno == ENOSPC || errno == EDQUOT)
+		return MEDIA_NO_SPACE;
+	if (errno == EFBIG) /* the host's limit of a file */
+		return MEDIA_TOO_LARGE;
+	log_sys("media %s", what);
+	return MEDIA_FAILED;
+}
+
 /* Whether the disk may take another upload. */
 static enum media_verdict
 space(const struct conf *cf, int dir)
@@ -68,10 +80,8 @@ part_create(int dir, char path[MEDIA_PATH_SIZE + 4])
 	snprintf(path, MEDIA_PATH_SIZE + 4, PART_PREFIX "%s", name);
 	fd = openat(dir, path,
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd == -1) {
-		log_sys("media create");
+	if (fd == -1)
 		path[0] = '\0';
-	}
 	return fd;
 }
 
@@ -89,8 +99,7 @@ media_begin(const struct conf *cf, struct media_in *in)
 	if ((v = space(cf, in->dir)) != MEDIA_GOOD)
 		return v;
 	if ((in->fd = part_create(in->dir, in->path)) == -1)
-		return errno == ENOSPC || errno == EDQUOT ? MEDIA_NO_SPACE
-							  : MEDIA_FAILED;
+		return fault("create");
 	return MEDIA_GOOD;
 }
 
@@ -116,12 +125,8 @@ media_write(struct media_in *in, const void *p, size_t n)
 {
 	if ((int64_t)n > in->max - in->size)
 		return MEDIA_TOO_LARGE;
-	if (write_whole(in->fd, p, n) == -1) {
-		if (errno == ENOSPC || errno == EDQUOT)
-			return MEDIA_NO_SPACE;
-		log_sys("media write");
-		return MEDIA_FAILED;
-	}
+	if (write_whole(in->fd, p, n) == -1)
+		return fault("write");
 	in->size += (int64_t)n;
 	return MEDIA_GOOD;
 }
@@ -167,17 +172,17 @@ strip(struct media_in *in, const struct image_io *io, struct strip *s,
     enum image_kind kind, const struct image *im)
 {
 	char path[sizeof(in->path)];
+	enum media_verdict v;
 	int rc;
 
 	if ((s->to = part_create(in->dir, path)) == -1)
-		return MEDIA_FAILED;
+		return fault("create");
 	rc = image_strip(io, kind, im);
 	if (rc != 1) {
-		if (rc == -1)
-			log_sys("media strip");
+		v = rc == 0 ? MEDIA_BAD_KIND : fault("strip");
 		(void)unlinkat(in->dir, path, 0);
 		close(s->to);
-		return rc == 0 ? MEDIA_BAD_KIND : MEDIA_FAILED;
+		return v;
 	}
 	(void)unlinkat(in->dir, in->path, 0);
 	close(in->fd);
@@ -252,8 +257,7 @@ media_check(struct media_in *in)
 		return MEDIA_EMPTY;
 	if ((n = strip_read(&s, 0, head, sizeof(head))) <= 0)
 		return MEDIA_FAILED;
-	switch (
-	    file_kind_of(in->cf->magic_file, head, (size_t)n, &in->kind)) {
+	switch (file_kind_of(in->cf->magic_file, head, (size_t)n, &in->kind)) {
 	case 1:
 		break;
 	case 0:
@@ -277,16 +281,10 @@ media_keep(struct media_in *in)
 
 	token_new(path);
 	if (fsync(in->fd) == -1 ||
-	    renameat(in->dir, in->path, in->dir, path) == -1) {
-		log_sys("media keep");
-		return MEDIA_FAILED;
-	}
+	    renameat(in->dir, in->path, in->dir, path) == -1)
+		return fault("keep");
 	memcpy(in->path, path, sizeof(path));
-	if (fsync(in->dir) == -1) {
-		log_sys("media keep");
-		return MEDIA_FAILED;
-	}
-	return MEDIA_GOOD;
+	return fsync(in->dir) == 0 ? MEDIA_GOOD : fault("keep");
 }
 
 void

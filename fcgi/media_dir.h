@@ -55,8 +55,9 @@ enum media_verdict media_check(struct media_in *in);
 
 /*
  * media_keep(in): give it the name under which it stays, and see to it that
- * both survive a power cut.  ${in}->path is that name then.  GOOD or FAILED.
- * What is kept and not named in the database goes by itself (media_tidy).
+ * both survive a power cut.  ${in}->path is that name then.  GOOD, NO_SPACE or
+ * FAILED.  What is kept and not named in the database goes by itself
+ * (media_tidy).
  */
 enum media_verdict media_keep(struct media_in *in);
 

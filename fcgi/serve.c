@@ -768,6 +768,7 @@ serve_harden(void)
 	struct rlimit none = { 0, 0 };
 
 	(void)umask(077);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a write says so, too */
 	(void)setrlimit(RLIMIT_CORE, &none);
 	if (!SANITIZED)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -457,12 +457,12 @@ fetch_remove(struct store *st, int64_t message)
 }
 
 int
-store_fetch_again(
-    struct store *st, int64_t message, const char *by, int64_t due_at)
+store_fetch_again(struct store *st, int64_t message, const char *by,
+    int64_t due_at, bool counts)
 {
 	static const char sql[] =
 	    "UPDATE media_fetches SET due_at = :due, lease_by = NULL,"
-	    " lease_until = 0 WHERE message_id = :id";
+	    " tries = tries - :undone, lease_until = 0 WHERE message_id = :id";
 	sqlite3_stmt *q;
 	int rc;
 
@@ -472,6 +472,7 @@ store_fetch_again(
 		q = store_stmt(st, sql);
 		bind_int(q, ":id", message);
 		bind_int(q, ":due", due_at);
+		bind_int(q, ":undone", !counts);
 		rc = step_done(st, q);
 	}
 	return store_end(st, rc);

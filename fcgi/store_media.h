@@ -99,9 +99,12 @@ int store_fetch_due(struct store *st, int64_t *at);
 int store_fetch_claim(
     struct store *st, const char *by, int64_t lease_ms, struct fetch *f);
 
-/* store_fetch_again(st, message, by, due_at): not before ${due_at}. */
-int store_fetch_again(
-    struct store *st, int64_t message, const char *by, int64_t due_at);
+/*
+ * store_fetch_again(st, message, by, due_at, counts): not before ${due_at};
+ * this try counts, or it was no fault of over there.
+ */
+int store_fetch_again(struct store *st, int64_t message, const char *by,
+    int64_t due_at, bool counts);
 
 /*
  * store_fetch_done(st, message, by, a, day_max, total_max): it is here: the
