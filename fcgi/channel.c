@@ -137,6 +137,21 @@ address_good(const char *name, const char *v)
 	return true;
 }
 
+/* Whether ${v}, a setting's value, has no controls; nor a NUL that cuts it. */
+static bool
+printable(struct json_object *config, const char *name, const char *v)
+{
+	struct json_object *o;
+
+	if (json_object_object_get_ex(config, name, &o) && o != NULL &&
+	    (size_t)json_object_get_string_len(o) != strlen(v))
+		return false;
+	for (; *v != '\0'; v++)
+		if ((unsigned char)*v < 0x20 || *v == 0x7f)
+			return false;
+	return true;
+}
+
 int
 channel_config_check(
     const struct channel *ch, struct json_object *config, struct buf *why)
@@ -155,12 +170,11 @@ channel_config_check(
 			buf_printf(why, "%s is too long", k->name);
 			return -1;
 		}
-		for (const char *p = v; *p != '\0'; p++)
-			if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-				buf_printf(why, "%s holds a control character",
-				    k->name);
-				return -1;
-			}
+		if (!printable(config, k->name, v)) {
+			buf_printf(
+			    why, "%s holds a control character", k->name);
+			return -1;
+		}
 		if (!address_good(k->name, v)) {
 			buf_printf(why,
 			    "%s must be an https address (http only on this"

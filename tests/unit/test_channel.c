@@ -83,6 +83,11 @@ settings_are_checked(void **state)
 	    check("{" NEEDED ",\"zalo_api_base\":\"https://a@b.example\"}",
 		said, sizeof(said)),
 	    -1);
+	/* What a NUL would cut is not what was meant. */
+	assert_int_equal(check("{" NEEDED ",\"zalo_app_secret\":\"a\\u0000b\"}",
+			     said, sizeof(said)),
+	    -1);
+	assert_string_equal(said, "zalo_app_secret holds a control character");
 	/* A line break would be another header. */
 	assert_int_equal(
 	    check("{" NEEDED ",\"zalo_access_token\":\"a\\r\\nb: c\"}", said,
