@@ -43,6 +43,48 @@ channel_set_sort(const struct channel *ch, struct json_object *all,
 			    ch->keys[i].name, json_object_get(v));
 }
 
+/* Whether the two have the same address under ${name}. */
+static bool
+same_address(const struct channel *ch, struct json_object *a,
+    struct json_object *b, const char *name)
+{
+	struct channel_account one = { .ch = ch, .config = a };
+	struct channel_account two = { .ch = ch, .config = b };
+
+	return strcmp(channel_conf(&one, name), channel_conf(&two, name)) == 0;
+}
+
+/*
+ * Another address of the API would be told the secrets that are there: nobody
+ * gets at them so.  0, or -1 and ${why}: which must be given again.
+ */
+static int
+secrets_stay(const struct channel *ch, struct json_object *old,
+    struct json_object *merged, struct json_object *change, struct buf *why)
+{
+	const struct channel_key *base = NULL, *k;
+	size_t i, n;
+
+	for (i = 0; i < ch->nkeys && base == NULL; i++) {
+		n = strlen(ch->keys[i].name);
+		if (n > 5 && strcmp(ch->keys[i].name + n - 5, "_base") == 0 &&
+		    !same_address(ch, old, merged, ch->keys[i].name))
+			base = &ch->keys[i];
+	}
+	for (i = 0; i < ch->nkeys && base != NULL; i++) {
+		k = &ch->keys[i];
+		if ((k->flags & (CHANNEL_SECRET | CHANNEL_MADE)) !=
+			CHANNEL_SECRET ||
+		    !json_object_object_get_ex(old, k->name, NULL) ||
+		    json_object_object_get_ex(change, k->name, NULL))
+			continue;
+		buf_printf(why, "%s is wanted again: %s is another address",
+		    k->name, base->name);
+		return -1;
+	}
+	return 0;
+}
+
 int
 channel_set_check(const struct channel *ch, struct json_object *old,
     const char *account, struct json_object *change, struct buf *why,
@@ -62,6 +104,8 @@ channel_set_check(const struct channel *ch, struct json_object *old,
 		json_put(merged, changed, json_object_get(fresh));
 	}
 	rc = channel_config_check(ch, merged, why);
+	if (rc == 0)
+		rc = secrets_stay(ch, old, merged, change, why);
 	buf_init(&name, 4096);
 	channel_account_name(ch, merged, &name);
 	if (rc == 0 && strcmp(name.len > 0 ? name.data : "", account) != 0) {

@@ -224,6 +224,15 @@ test('a token that nobody renews may have its last day', async () => {
 
 test('the other platforms; every setting has its name and every step its words', async () => {
 	const prefix = { instagram: 'ig', whatsapp: 'wa', telegram: 'tg' };
+	const permissions = { facebook: 'pages_messaging', line: '', zalo: '', tiktok: '',
+		instagram: 'instagram_business_manage_messages',
+		whatsapp: 'whatsapp_business_messaging', telegram: '' };
+	for (const [platform, word] of Object.entries(permissions)) {
+		await admin.goto(`${p.url}${LIST}/new/${platform}`);
+		assert.ok((await admin.textContent('#steps')).includes(word), platform);
+		assert.match(await admin.locator('.panel a[target=_blank]').first().getAttribute('href'),
+			/^https:\/\/[\w./-]+$/, platform);
+	}
 	for (const platform of ['instagram', 'whatsapp', 'zalo', 'tiktok', 'telegram', 'custom']) {
 		const { channel, ...own } = accounts[platform] ?? accounts[prefix[platform]] ?? {};
 		await admin.goto(`${p.url}${LIST}/new/${platform}`);
@@ -286,6 +295,13 @@ test('what is wrong is said at its field, and nothing is stored', async () => {
 		{ ...await fields(admin, '#edit'), fb_page_id: '556' });
 	assert.equal(moved.status(), 422);
 	assert.match(await moved.text(), /at-field[^<]*>[^<]*tài khoản khác/);
+
+	// What is kept secret is not sent to another address by who does not know it.
+	const edit = await fields(admin, '#edit');
+	const away = await post(admin, `${LIST}/${id}`,
+		{ ...edit, fb_api_base: 'https://graph.example' });
+	assert.equal(away.status(), 422);
+	assert.match(await away.text(), /id="field-fb_app_secret"[\s\S]*?at-field[^<]*>[^<]*again/);
 });
 
 test('a form sent twice is one; off, on, and gone', async () => {

@@ -114,6 +114,22 @@ checked_as_it_will_be(void **state)
 	    checked("{\"zalo_api_base\":\"ftp://x\"}", &why, &other), -1);
 	assert_false(other);
 
+	/* What is secret is not told another address by who does not know it.
+	 */
+	assert_int_equal(
+	    checked("{\"zalo_api_base\":\"https://x.example\"}", &why, &other),
+	    -1);
+	assert_false(other);
+	assert_memory_equal(why.data, "zalo_oa_secret is wanted again", 30);
+	assert_int_equal(
+	    checked("{\"zalo_api_base\":\"https://openapi.zalo.me\"}", &why,
+		&other),
+	    0);
+	assert_int_equal(checked("{\"zalo_api_base\":\"https://x.example\","
+				 "\"zalo_oa_secret\":\"s\"}",
+			     &why, &other),
+	    0);
+
 	/* An account does not become another one. */
 	assert_int_equal(checked("{\"zalo_oa_id\":\"3\"}", &why, &other), -1);
 	assert_true(other);
