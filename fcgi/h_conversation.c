@@ -280,12 +280,14 @@ read_patch(struct req *rq, struct conversation_patch *p)
 			    &p->snoozed_until);
 	}
 	(void)h_tags(rq, "tags", &p->tags);
+	p->bot = h_word(rq, "bot", BOT_WORDS);
 }
 
 /*
  * PATCH /api/conversations/:id    {"status"?: open|pending|snoozed|closed,
  *	"assignee_id"?, "team_id"?, "snoozed_until"?: each null for none,
- *	"subject"?, "priority"?: low|normal|high|urgent, "tags"?: [name...]}
+ *	"subject"?, "priority"?: low|normal|high|urgent, "tags"?: [name...],
+ *	"bot"?: active|handed_over: who answers}
  * 200 the conversation.
  * 403 forbidden: seen, but not one's own to change; 404; 409 conflict: merged
  * away; 422 invalid: the member that is.

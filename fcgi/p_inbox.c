@@ -345,6 +345,19 @@ put_window(const struct view *v, struct json_object *conversation)
 		json_put_str(w, "notice", notice);
 }
 
+/* Whether the bot of the channel answers here, for the line above the log. */
+static void
+put_bot(struct json_object *conversation)
+{
+	struct json_object *bot;
+	const char *state = "";
+
+	if (json_get_obj(conversation, "bot", &bot) != 1)
+		return;
+	(void)json_get_str(bot, "state", &state, NULL);
+	json_put_bool(bot, "active", strcmp(state, "active") == 0);
+}
+
 static int
 put_conversation(struct view *v, struct json_object *conversation,
     const struct conversation *c)
@@ -368,6 +381,7 @@ put_conversation(struct view *v, struct json_object *conversation,
 	    view_options(
 		statuses, strcmp(status, "snoozed") == 0 ? 4 : 3, status));
 	put_window(v, conversation);
+	put_bot(conversation);
 	if ((rc = put_assignees(v, conversation)) != STORE_DONE ||
 	    (rc = put_customer(v, conversation, c->id)) != STORE_DONE ||
 	    (rc = read_upto(v->rq, c->id, eyes.among_users, &eyes.read_upto)) !=
@@ -606,6 +620,7 @@ read_update(struct req *rq, struct conversation_patch *p)
 	    strcmp(p->status, "closed") != 0 &&
 	    strcmp(p->status, "snoozed") != 0)
 		return -1;
+	p->bot = h_word(rq, "bot", BOT_WORDS);
 	if (tags != NULL)
 		p->tags = words_taglist(tags);
 	if (p->tags != NULL && !words_tags_good(rq->cf, p->tags))
@@ -614,7 +629,7 @@ read_update(struct req *rq, struct conversation_patch *p)
 }
 
 /*
- * POST /inbox/:id/update    key, assignee?, status?, tags?
+ * POST /inbox/:id/update    key, assignee?, status?, tags?, bot?
  * 303 to the conversation.  422 no such assignee, a bad status; 404.
  */
 int

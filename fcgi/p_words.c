@@ -381,6 +381,8 @@ put_preview(const struct view *v, struct json_object *o, struct json_object *m)
 	if (strcmp(str(m, "type"), "note") == 0)
 		json_put_str(
 		    o, "preview_mark", view_text(v, "inbox.note_mark"));
+	else if (strcmp(str(sender, "kind"), "bot") == 0)
+		json_put_str(o, "preview_mark", view_text(v, "inbox.bot_mark"));
 	else if (strcmp(str(sender, "kind"), "agent") == 0 &&
 		 id_parse(str(sender, "id"), strlen(str(sender, "id"))) ==
 		     v->rq->who.id)

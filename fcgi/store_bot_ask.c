@@ -176,14 +176,42 @@ bot_hush(struct store *st, int64_t conversation, int64_t channel,
 }
 
 int
+bot_wake(struct store *st, int64_t conversation, int64_t channel)
+{
+	static const char sql[] =
+	    "INSERT INTO bot_conversations (conversation_id, bot_id, state)"
+	    " VALUES (:conversation, :bot, 'active')"
+	    " ON CONFLICT(conversation_id) DO UPDATE SET bot_id = :bot,"
+	    " state = 'active', handed_by = NULL, handed_at = NULL,"
+	    " reason = NULL WHERE state <> 'active'";
+	sqlite3_stmt *q;
+	int64_t bot = 0;
+	int rc;
+
+	if ((rc = channel_bot(st, channel, &bot)) != 1)
+		return rc == 0 ? STORE_NONE : STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":conversation", conversation);
+	bind_int(q, ":bot", bot);
+	return step_done(st, q);
+}
+
+int
 bot_put(struct store *st, struct json_object *o, int64_t conversation,
     int64_t channel)
 {
 	static const char sql[] =
 	    "SELECT b.id AS \"#id\", b.name AS name,"
-	    " coalesce(v.state, 'active') AS state, v.handed_by AS handed_by,"
+	    /* Of one it has not heard of yet, as conversation_meet decides. */
+	    " coalesce(v.state, iif(c.status <> 'closed'"
+	    "  AND (c.assignee_id IS NOT NULL OR EXISTS (SELECT 1"
+	    "   FROM messages m WHERE m.conversation_id = c.id"
+	    "   AND m.sender_kind = 'agent' AND m.type = 'outgoing')),"
+	    "  'handed_over', 'active')) AS state,"
+	    " v.handed_by AS handed_by,"
 	    " v.handed_at AS handed_at, v.reason AS reason"
 	    " FROM bot_channels h JOIN bots b ON b.id = h.bot_id"
+	    " JOIN conversations c ON c.id = :conversation"
 	    " LEFT JOIN bot_conversations v"
 	    "  ON v.conversation_id = :conversation"
 	    " WHERE h.channel_id = :channel AND b.state = 'on'";

@@ -973,16 +973,28 @@ patch_write(struct store *st, int64_t id, const struct conversation_patch *p)
 	return p->tags != NULL ? tags_set(st, false, id, p->tags) : STORE_DONE;
 }
 
-/* It is a person's now: a bot there is silent. */
+/*
+ * Who answers from now on: a person, whom it was given to or who takes over, or
+ * the bot again.
+ */
 static int
-patch_hush(
-    struct store *st, const struct who *who, const struct conversation *c)
+patch_bot(struct store *st, const struct who *who, const struct conversation *c,
+    const struct conversation_patch *p)
 {
+	bool back = p->bot != NULL && strcmp(p->bot, "active") == 0;
 	char by[40];
 	int rc;
 
+	if (c->customer == 0 || c->bot == 0 ||
+	    (p->bot == NULL && p->assignee <= 0))
+		return back ? store_invalid(st, "bot") : STORE_DONE;
+	if (back) {
+		rc = bot_wake(st, c->id, c->channel);
+		return rc == STORE_NONE ? store_invalid(st, "bot") : rc;
+	}
 	who_text(who, by);
-	rc = bot_hush(st, c->id, c->channel, by, "assigned");
+	rc = bot_hush(
+	    st, c->id, c->channel, by, p->bot != NULL ? "agent" : "assigned");
 	return rc == STORE_NONE ? STORE_DONE : rc;
 }
 
@@ -1003,9 +1015,8 @@ patch_apply(struct store *st, const struct who *who, int64_t id,
 		rc = conversation_json(st, NULL, id, &before);
 	if (rc == STORE_DONE)
 		rc = patch_write(st, id, p);
-	if (rc == STORE_DONE && p->assignee > 0 && c.customer != 0 &&
-	    c.bot != 0)
-		rc = patch_hush(st, who, &c);
+	if (rc == STORE_DONE)
+		rc = patch_bot(st, who, &c, p);
 	if (rc == STORE_DONE)
 		rc = conversation_json(st, NULL, id, &after);
 	if (rc == STORE_DONE) {

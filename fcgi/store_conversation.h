@@ -92,6 +92,8 @@ int store_conversation_external(struct store *st, int64_t channel,
 int store_conversation_current(
     struct store *st, int64_t customer, int64_t channel, int64_t *id);
 
+#define BOT_WORDS "active|handed_over"
+
 /* A change; NULL, and the number PATCH_STAYS, leave a member as it is. */
 #define PATCH_STAYS INT64_MIN
 struct conversation_patch {
@@ -102,11 +104,12 @@ struct conversation_patch {
 	int64_t priority;
 	int64_t snoozed_until;
 	struct json_object *tags; /* array of names; replaces */
+	const char *bot;          /* active, handed_over: who answers */
 };
 #define CONVERSATION_PATCH_INIT                                    \
 	{                                                          \
 		NULL, NULL, PATCH_STAYS, PATCH_STAYS, PATCH_STAYS, \
-		    PATCH_STAYS, NULL                              \
+		    PATCH_STAYS, NULL, NULL                        \
 	}
 
 /*

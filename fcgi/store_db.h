@@ -208,6 +208,8 @@ int conversation_read(
  * ${c} is the conversation as it was before.
  * bot_hush(st, conversation, channel, by, reason): a person speaks now.  NONE:
  * no bot is there, or it was silent.
+ * bot_wake(st, conversation, channel): the bot speaks again, from the next
+ * message on.  NONE: none is there.
  * bot_put(st, o, conversation, channel): `bot` of the conversation ${o}; 0, -1.
  */
 struct message;
@@ -215,6 +217,7 @@ int bot_hear(
     struct store *st, const struct message *m, const struct conversation *c);
 int bot_hush(struct store *st, int64_t conversation, int64_t channel,
     const char *by, const char *reason);
+int bot_wake(struct store *st, int64_t conversation, int64_t channel);
 int bot_put(struct store *st, struct json_object *o, int64_t conversation,
     int64_t channel);
 /* json_pick(o, keys): returns new the members named, NULL ends the list. */

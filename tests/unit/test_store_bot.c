@@ -246,6 +246,21 @@ test_take_over(void **state)
 }
 
 /* Who was there before the bot came goes on. */
+/* Whether it answers there, as agents see it. */
+static const char *
+seen_state(struct fixture *f, int64_t c)
+{
+	static char out[16];
+	struct json_object *o = NULL, *b = NULL;
+
+	assert_int_equal(
+	    store_conversation(f->st, &f->agent, c, &o), STORE_DONE);
+	assert_int_equal(json_get_obj(o, "bot", &b), 1);
+	snprintf(out, sizeof out, "%s", text_of(b, "state"));
+	json_object_put(o);
+	return out;
+}
+
 static void
 test_newcomer(void **state)
 {
@@ -255,8 +270,57 @@ test_newcomer(void **state)
 	say(f, &f->customer, c, "hi");
 	say(f, &f->agent, c, "hello");
 	make_bot(f, "rules", f->web, -1);
+	assert_string_equal(seen_state(f, c), "handed_over");
 	say(f, &f->customer, c, "and");
 	assert_false(answer(f, "no", false));
+	assert_string_equal(seen_state(f, c), "handed_over");
+}
+
+/* Taken over by word, given back, also where it has never been. */
+static void
+test_give_back(void **state)
+{
+	struct conversation_patch p = CONVERSATION_PATCH_INIT;
+	struct fixture *f = *state;
+	int64_t c = talk(f);
+
+	say(f, &f->customer, c, "hi");
+	say(f, &f->agent, c, "hello");
+	p.bot = "active";
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_INVALID);
+	assert_string_equal(store_field(f->st), "bot");
+	make_bot(f, "rules", f->web, -1);
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_DONE);
+	assert_non_null(strstr(f->data, "\"changed\":[\"bot\"]"));
+	assert_string_equal(seen_state(f, c), "active");
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_REPEATED);
+	say(f, &f->customer, c, "and?");
+
+	/* What it was asked and has not answered is dropped. */
+	p.bot = "handed_over";
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_DONE);
+	assert_string_equal(seen_state(f, c), "handed_over");
+	assert_int_equal(
+	    fixture_count(f->st, "SELECT count(*) FROM bot_conversations"
+				 " WHERE reason = 'agent'"),
+	    1);
+	say(f, &f->customer, c, "anybody?");
+	assert_false(answer(f, "no", false));
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_REPEATED);
+
+	p.bot = "active";
+	assert_int_equal(
+	    store_conversation_patch(f->st, &f->agent, c, &p), STORE_DONE);
+	say(f, &f->customer, c, "now?");
+	assert_true(answer(f, "Yes", false));
+	assert_false(answer(f, "no", false));
+	assert_int_equal(store_conversation_patch(f->st, &f->customer, c, &p),
+	    STORE_FORBIDDEN);
 }
 
 static void
@@ -639,6 +703,7 @@ main(void)
 		T(test_standby),
 		T(test_take_over),
 		T(test_newcomer),
+		T(test_give_back),
 		T(test_hand_over),
 		T(test_lease),
 		T(test_unwanted),

@@ -70,7 +70,7 @@ function touchRow(m) {
 	$('.preview-text', row).textContent = m.content || t('kind.' + m.kind);
 	let mark = $('.mark', row);
 	const word = m.type === 'note' ? t('inbox.note_mark') :
-	    mine ? t('inbox.you') : '';
+	    m.sender?.kind === 'bot' ? t('inbox.bot_mark') : mine ? t('inbox.you') : '';
 	if (word && !mark) {
 		mark = document.createElement('span');
 		mark.className = 'mark';
@@ -177,10 +177,11 @@ function openTalk() {
 		    m.sender?.kind === 'system' ? 'conversation.system' :
 		    'inbox.anonymous'),
 	});
-	/* The head and the card say who has it and how it stands. */
+	/* Head, card and the bot's line say who has it and how it stands. */
 	push.on('conversation_updated', (c) => {
 		if (String(c.id) === page.conversation)
-			replaceParts(location.href, ['.talk-head', '#card', '#closed'])
+			replaceParts(location.href, ['.talk-head', '#card', '#closed',
+			    '#bot-line'])
 			    .catch(() => {});
 	});
 	return talk;
