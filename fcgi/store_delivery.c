@@ -1196,19 +1196,24 @@ store_delivery_resend(struct store *st, const struct who *who, int64_t message,
 int
 store_delivery_due(struct store *st, int64_t *at)
 {
+	/* Whatever waits for an account that is stopped is not looked at. */
 	static const char sql[] =
-	    "SELECT d.due_at FROM deliveries d INDEXED BY deliveries_due"
-	    " JOIN channels h ON h.id = d.channel_id"
-	    " WHERE d.state = 'queued' AND d.due_at > 0 AND h.state = 'ok'"
-	    " AND h.deleted_at IS NULL AND NOT EXISTS (SELECT 1"
-	    "  FROM deliveries e WHERE e.conversation_id = d.conversation_id"
-	    "  AND (e.message_id, e.part) < (d.message_id, d.part)"
-	    "  AND e.state IN ('queued','sending'))"
-	    " AND h.hold_until <= :now ORDER BY d.due_at LIMIT 1";
+	    "SELECT coalesce(min((SELECT d.due_at"
+	    "  FROM deliveries d INDEXED BY deliveries_channel"
+	    "  WHERE d.channel_id = h.id AND d.state = 'queued' AND NOT EXISTS"
+	    "  (SELECT 1 FROM deliveries e"
+	    "   WHERE e.conversation_id = d.conversation_id"
+	    "   AND (e.message_id, e.part) < (d.message_id, d.part)"
+	    "   AND e.state IN ('queued','sending'))"
+	    "  ORDER BY d.due_at LIMIT 1)), 0)"
+	    " FROM channels h INDEXED BY channels_ok WHERE h.state = 'ok'"
+	    " AND h.deleted_at IS NULL AND h.hold_until <= :now";
 	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
 
 	bind_int(q, ":now", store_now(st));
-	return step_int(st, q, at);
+	rc = step_int(st, q, at);
+	return rc == STORE_DONE && *at == 0 ? STORE_NONE : rc;
 }
 
 int

@@ -336,19 +336,46 @@ store_fetch_add(struct store *st, int64_t message, int64_t channel,
 	return store_end(st, step_done(st, q));
 }
 
+/* The account that the one due longest is of, and when it is due. */
 static int
-claim_id(struct store *st, const char *by, int64_t lease_ms, int64_t *id)
+fetch_next(struct store *st, int64_t *channel, int64_t *at)
+{
+	/* Whatever waits for an account that is stopped is not looked at. */
+	static const char sql[] =
+	    "SELECT h.id, min((SELECT f.due_at"
+	    "  FROM media_fetches f INDEXED BY media_fetches_due"
+	    "  WHERE f.channel_id = h.id AND f.lease_until <= :now"
+	    "  ORDER BY f.due_at LIMIT 1)) AS at"
+	    " FROM channels h INDEXED BY channels_ok"
+	    " WHERE h.state = 'ok' AND h.deleted_at IS NULL"
+	    " HAVING at IS NOT NULL";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	bind_int(q, ":now", store_now(st));
+	if ((rc = step_row(st, q)) == 1) {
+		*channel = col_int(q, 0);
+		*at = col_int(q, 1);
+	}
+	stmt_end(q);
+	return rc;
+}
+
+static int
+claim_id(struct store *st, int64_t channel, const char *by, int64_t lease_ms,
+    int64_t *id)
 {
 	static const char sql[] =
 	    "UPDATE media_fetches SET tries = tries + 1, lease_by = :by,"
 	    " lease_until = :until WHERE message_id = (SELECT f.message_id"
-	    "  FROM media_fetches f JOIN channels h ON h.id = f.channel_id"
-	    "  WHERE f.due_at <= :now AND f.lease_until <= :now"
-	    "  AND h.state = 'ok' AND h.deleted_at IS NULL"
+	    "  FROM media_fetches f INDEXED BY media_fetches_due"
+	    "  WHERE f.channel_id = :channel AND f.due_at <= :now"
+	    "  AND f.lease_until <= :now"
 	    "  ORDER BY f.due_at, f.message_id LIMIT 1)"
 	    " RETURNING message_id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
+	bind_int(q, ":channel", channel);
 	bind_str(q, ":by", by);
 	bind_int(q, ":now", store_now(st));
 	bind_int(q, ":until", store_now(st) + lease_ms);
@@ -395,34 +422,27 @@ claim_fill(struct store *st, int64_t id, struct fetch *f)
 int
 store_fetch_due(struct store *st, int64_t *at)
 {
-	static const char sql[] =
-	    "SELECT f.due_at FROM media_fetches f"
-	    " CROSS JOIN channels h ON h.id = f.channel_id"
-	    " WHERE f.due_at > 0 AND f.lease_until <= :now"
-	    " AND h.state = 'ok' AND h.deleted_at IS NULL"
-	    " ORDER BY f.due_at, f.message_id LIMIT 1";
-	sqlite3_stmt *q = store_stmt(st, sql);
+	int64_t channel;
 
-	bind_int(q, ":now", store_now(st));
-	return step_int(st, q, at);
+	return fetch_next(st, &channel, at);
 }
 
 int
 store_fetch_claim(
     struct store *st, const char *by, int64_t lease_ms, struct fetch *f)
 {
-	int64_t id = 0, at;
+	int64_t id = 0, channel, at;
 	int rc;
 
 	memset(f, 0, sizeof *f);
 	/* Asked often: without the write lock. */
-	if ((rc = store_fetch_due(st, &at)) != STORE_DONE)
+	if ((rc = fetch_next(st, &channel, &at)) != STORE_DONE)
 		return rc;
 	if (at > store_now(st))
 		return STORE_NONE;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	rc = claim_id(st, by, lease_ms, &id);
+	rc = claim_id(st, channel, by, lease_ms, &id);
 	if (rc == STORE_DONE)
 		rc = claim_fill(st, id, f);
 	rc = store_end(st, rc);

@@ -66,6 +66,8 @@ CREATE TABLE channels(
   UNIQUE(platform, account)
 ) STRICT;
 
+CREATE INDEX channels_ok ON channels(id) WHERE state = 'ok' AND deleted_at IS NULL;
+
 -- How a channel fares, past what its webhooks and deliveries tell.
 CREATE TABLE channel_health(
   channel_id    INTEGER PRIMARY KEY REFERENCES channels ON DELETE CASCADE,
@@ -371,7 +373,6 @@ CREATE TABLE deliveries(
   updated_at    INTEGER NOT NULL,
   UNIQUE(message_id, part)
 ) STRICT;
-CREATE INDEX deliveries_due ON deliveries(due_at, id) WHERE state = 'queued';
 CREATE INDEX deliveries_channel ON deliveries(channel_id, due_at, message_id, part)
   WHERE state = 'queued';
 CREATE INDEX deliveries_open ON deliveries(conversation_id, message_id, part)

@@ -51,5 +51,4 @@ CREATE TABLE media_fetches(
   lease_by      TEXT,
   lease_until   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX media_fetches_channel ON media_fetches(channel_id);
-CREATE INDEX media_fetches_due ON media_fetches(due_at, message_id);
+CREATE INDEX media_fetches_due ON media_fetches(channel_id, due_at, message_id);

@@ -7,6 +7,7 @@
 
 #include "store_db.h"
 #include "store_delivery.h"
+#include "store_media.h"
 
 static void
 test_channels(void **state)
@@ -197,6 +198,83 @@ check_status(struct fixture *f, int64_t message, const char *status)
 	    store_message(f->st, &f->agent, message, &out), STORE_DONE);
 	assert_string_equal(text_of(out, "status"), status);
 	json_object_put(out);
+}
+
+/* What ${sql} takes of the database, in steps of its machine. */
+static int
+steps(struct fixture *f, const char *sql)
+{
+	sqlite3_stmt *q = store_stmt(f->st, sql);
+	int n;
+
+	bind_int(q, ":now", NOW);
+	sqlite3_stmt_status(q, SQLITE_STMTSTATUS_VM_STEP, 1);
+	while (step_row(f->st, q) == 1)
+		;
+	n = sqlite3_stmt_status(q, SQLITE_STMTSTATUS_VM_STEP, 0);
+	stmt_end(q);
+	return n;
+}
+
+struct due_steps {
+	struct fixture *f;
+	int most;
+};
+
+/* Those that look for what is due. */
+static void
+due_steps_one(void *arg, const char *sql)
+{
+	struct due_steps *ds = arg;
+	int n;
+
+	if (strstr(sql, "INDEXED BY channels_ok") == NULL)
+		return;
+	n = steps(ds->f, sql);
+	if (n > ds->most)
+		ds->most = n;
+}
+
+/* However much waits for a stopped account, looking for more is cheap. */
+static void
+test_stopped_accounts_cost_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct due_steps ds = { .f = f };
+	int64_t in, c = fixture_zalo(f, "hi", &in), id, at;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &id);
+	assert_int_equal(
+	    store_fetch_add(f->st, in, f->zalo, "https://x.example", NULL),
+	    STORE_DONE);
+	assert_int_equal(sqlite3_exec(f->st->db,
+			     "WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL"
+			     " SELECT n + 1 FROM i WHERE n < 2000)"
+			     " INSERT INTO deliveries (uuid, message_id, part,"
+			     " conversation_id, channel_id, due_at, created_at,"
+			     " updated_at) SELECT 'u' || n, message_id, n,"
+			     " conversation_id, channel_id, due_at, created_at,"
+			     " updated_at FROM deliveries, i",
+			     NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(store_delivery_due(f->st, &at), STORE_DONE);
+	assert_int_equal(store_fetch_due(f->st, &at), STORE_DONE);
+	assert_int_equal(
+	    store_channel_state(f->st, f->zalo, "reauth", NULL), STORE_DONE);
+	assert_int_equal(store_delivery_due(f->st, &at), STORE_NONE);
+	assert_int_equal(store_fetch_due(f->st, &at), STORE_NONE);
+	store_each_sql(f->st, due_steps_one, &ds);
+	assert_in_range(ds.most, 1, 200);
+	assert_int_equal(
+	    store_channel_state(f->st, f->zalo, "ok", NULL), STORE_DONE);
+	assert_int_equal(store_delivery_due(f->st, &at), STORE_DONE);
+	/* Nor does one that waits. */
+	assert_int_equal(
+	    store_delivery_hold(f->st, f->zalo, NOW + 1), STORE_DONE);
+	assert_int_equal(store_delivery_due(f->st, &at), STORE_NONE);
+	ds.most = 0;
+	store_each_sql(f->st, due_steps_one, &ds);
+	assert_in_range(ds.most, 1, 200);
 }
 
 static void
@@ -857,6 +935,7 @@ main(void)
 		STORE_TEST(test_lease),
 		STORE_TEST(test_webhook),
 		STORE_TEST(test_webhook_parallel),
+		STORE_TEST(test_stopped_accounts_cost_nothing),
 		STORE_TEST(test_sent),
 		STORE_TEST(test_retry_and_failure),
 		STORE_TEST(test_parts_in_order),
