@@ -87,6 +87,7 @@ K(hook_wait_max,	NUM,	"10000", 10, 1000000, F, 0, "events that wait for one; tho
 K(bot_jobs_max,		NUM,	"16", 1, 256, F, 0, "questions to bots' endpoints at once")
 K(bot_total_ms,		NUM,	"60000", 1000, 600000, F, 0, "one question to a bot's endpoint, answer included")
 K(bot_lease_ms,		NUM,	"15000", 100, 600000, F, 0, "a worker that says nothing for so long after bot_total_ms is taken for dead")
+K(bot_later_s,		NUM,	"300", 1, 604800, F, 0, "a bot that answers later must do so in this time, or the conversation is handed over")
 K(bot_bytes_max,	NUM,	"262144", 4096, 16777216, F, 0, "answer of a bot's endpoint")
 K(bot_hour_answers_max,	NUM,	"60", 1, 100000, F, 0, "answers of a bot in one conversation in an hour, then it hands over: the other side may be a bot too")
 K(chat_wait_ms,		NUM,	"25000", 0, 55000, F, 0, "POST /chat waits so long for a bot's endpoint, then 202")

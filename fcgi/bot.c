@@ -131,6 +131,7 @@ question_done(void *arg, struct http_answer *an)
 	enum bot_reply rc;
 
 	qn->going = false;
+	qn->a.later_ms = qn->bt->cf->bot_later_s * 1000;
 	rc = bot_reply(&qn->b, an, &qn->body, &qn->a, &wait_s);
 	if (rc != BOT_ANSWERED)
 		log_info("bot answer id=%lld ask=%lld try=%lld why=%s",
@@ -299,4 +300,9 @@ bots_settle(struct bots *bt)
 
 	if (store_bot_expired(bt->st, &n) == STORE_DONE && n > 0)
 		log_warn("bots lapsed n=%lld", (long long)n);
+	for (n = 0; n < AT_A_TIME; n++)
+		if (bot_late(bt->cf, bt->st) != STORE_DONE)
+			break;
+	if (n > 0)
+		log_warn("bots late n=%lld", (long long)n);
 }

@@ -133,3 +133,32 @@ bot_here(const struct conf *cf, struct store *st, int64_t id)
 	bot_ask_fini(&k);
 	return store_end(st, rc);
 }
+
+int
+bot_late(const struct conf *cf, struct store *st)
+{
+	struct bot_bounds lim = bot_bounds(cf, store_now(st));
+	struct bot_answer a = { 0 };
+	struct bot_ask k = { 0 };
+	struct bot b;
+	char by[64];
+	int rc;
+
+	snprintf(by, sizeof(by), "late:%ld", (long)getpid());
+	/* It looks every second: without the write lock. */
+	if ((rc = store_bot_late(st)) != STORE_DONE)
+		return rc;
+	if (store_begin(st) == STORE_FAILED)
+		return STORE_FAILED;
+	rc = store_bot_claim_late(st, by, &lim, &k);
+	if (rc == STORE_DONE && k.id != 0 &&
+	    (rc = store_bot_get(st, k.bot, &b)) == STORE_DONE) {
+		give_up(&a, "error", "no answer came, which was to come later");
+		bot_finish(cf, &b, &k, &a);
+		rc = store_bot_end(st, by, &k, &a, lim.day);
+		bot_fini(&b);
+	}
+	bot_answer_fini(&a);
+	bot_ask_fini(&k);
+	return store_end(st, rc);
+}

@@ -37,4 +37,11 @@ void bot_finish(const struct conf *cf, const struct bot *b,
  */
 int bot_here(const struct conf *cf, struct store *st, int64_t id);
 
+/*
+ * bot_late(cf, st): the question whose answer was to come later, and whose time
+ * for that has been over longest, ends as one that nobody answered.  DONE;
+ * NONE: there is none.
+ */
+int bot_late(const struct conf *cf, struct store *st);
+
 #endif

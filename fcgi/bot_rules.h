@@ -28,6 +28,7 @@ struct bot_answer {
 	const char *reason;        /* why: rule, bot, budget, error, loop */
 	bool greets;               /* the greeting is in it */
 	bool later;                /* it comes by a call of its own */
+	int64_t later_ms;          /* and must, within this */
 	int64_t tokens;            /* it cost */
 	char error[200];           /* for agents and admins; "": none */
 };

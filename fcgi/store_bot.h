@@ -92,6 +92,9 @@ struct bot_bounds {
  * made; REFUSED: the day's budget is used up.
  * store_bot_again(st, by, id, due_at): put it back.
  * store_bot_expired(st, n): leases that ran out.
+ * store_bot_late(st): DONE if an answer that was to come later did not come in
+ * its time.  store_bot_claim_late(st, by, lim, k): its ask; NONE: there is
+ * none; with ${k}->id 0 it needs no answer any more, and is dropped.
  */
 int store_bot_due(struct store *st, int64_t *at);
 int store_bot_claim(struct store *st, const char *by,
@@ -102,6 +105,9 @@ int store_bot_spend(struct store *st, int64_t bot, int64_t day);
 int store_bot_again(
     struct store *st, const char *by, int64_t id, int64_t due_at);
 int store_bot_expired(struct store *st, int64_t *n);
+int store_bot_late(struct store *st);
+int store_bot_claim_late(struct store *st, const char *by,
+    const struct bot_bounds *lim, struct bot_ask *k);
 
 /*
  * store_bot_end(st, by, k, a, day): the answer ${a} to ${k}: its message,
@@ -115,9 +121,10 @@ int store_bot_end(struct store *st, const char *by, const struct bot_ask *k,
 /*
  * store_bot_say(st, bot, conversation, message, client_id, a, out): what a bot
  * says by a call of its own: to ${message} (0: to none), under its name for it
- * (NULL: none).  NONE: not a conversation of its; REFUSED: it was handed over,
- * or closed; REPEATED, CONFLICT as store_message_add; returns new the message
- * (NULL without a text).
+ * (NULL: none).  Whatever it was to answer there later is answered, then, if
+ * it says something to none.  NONE: not a conversation of its; REFUSED: it was
+ * handed over, or closed; REPEATED, CONFLICT as store_message_add; returns new
+ * the message (NULL without a text).
  */
 int store_bot_say(struct store *st, int64_t bot, int64_t conversation,
     int64_t message, const char *client_id, const struct bot_answer *a,

@@ -231,9 +231,13 @@ bot_put(struct store *st, struct json_object *o, int64_t conversation,
 int
 store_bot_due(struct store *st, int64_t *at)
 {
+	/* What waits for the one before it is not due. */
 	static const char sql[] =
-	    "SELECT due_at FROM bot_asks WHERE state = 'queued' AND due_at > 0"
-	    " ORDER BY due_at, id LIMIT 1";
+	    "SELECT a.due_at FROM bot_asks a WHERE a.state = 'queued'"
+	    " AND a.due_at > 0 AND NOT EXISTS (SELECT 1 FROM bot_asks o"
+	    "  WHERE o.conversation_id = a.conversation_id"
+	    "  AND o.state IN ('queued', 'asking') AND o.id < a.id)"
+	    " ORDER BY a.due_at, a.id LIMIT 1";
 
 	return step_int(st, store_stmt(st, sql), at);
 }
@@ -494,6 +498,46 @@ store_bot_expired(struct store *st, int64_t *n)
 	return store_end(st, rc);
 }
 
+static int
+late_next(struct store *st, int64_t *id)
+{
+	static const char sql[] =
+	    "SELECT id FROM bot_asks WHERE state = 'later'"
+	    " AND lease_until < :now ORDER BY lease_until LIMIT 1";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":now", store_now(st));
+	return step_int(st, q, id);
+}
+
+int
+store_bot_late(struct store *st)
+{
+	int64_t id;
+
+	return late_next(st, &id);
+}
+
+int
+store_bot_claim_late(struct store *st, const char *by,
+    const struct bot_bounds *lim, struct bot_ask *k)
+{
+	int64_t id = 0;
+	int rc;
+
+	memset(k, 0, sizeof *k);
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	if ((rc = late_next(st, &id)) == STORE_DONE &&
+	    (rc = ask_read(st, id, lim, k)) == STORE_DONE)
+		rc = ask_lease(st, by, lim, k);
+	else if (rc == STORE_NONE && id != 0)
+		rc = ask_drop(st, id);
+	if ((rc = store_end(st, rc)) != STORE_DONE)
+		bot_ask_fini(k);
+	return rc;
+}
+
 /* ---- answering ---------------------------------------------------------- */
 
 /* The bot's words, as a message of its own. */
@@ -647,6 +691,35 @@ ask_finish(struct store *st, int64_t id, const char *state, int64_t answer,
 	return step_done(st, q);
 }
 
+/* Its answer comes by a call of its own, in this time. */
+static int
+ask_later(struct store *st, int64_t id, int64_t later_ms)
+{
+	static const char sql[] =
+	    "UPDATE bot_asks SET state = 'later', lease_by = NULL,"
+	    " lease_until = :until WHERE id = :id";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":id", id);
+	bind_int(q, ":until", store_now(st) + later_ms);
+	return step_done(st, q);
+}
+
+/* What it said there, to nothing in particular, answers those. */
+static int
+later_finish(struct store *st, int64_t bot, int64_t conversation)
+{
+	static const char sql[] =
+	    "UPDATE bot_asks SET state = 'done', lease_until = NULL"
+	    " WHERE state = 'later' AND conversation_id = :conversation"
+	    " AND bot_id = :bot";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":conversation", conversation);
+	bind_int(q, ":bot", bot);
+	return step_done(st, q);
+}
+
 static int
 tokens_count(struct store *st, int64_t bot, int64_t day, int64_t tokens)
 {
@@ -720,8 +793,9 @@ end_message(
 		return rc;
 	if (rc != STORE_DONE && rc != STORE_REPEATED)
 		answer = 0;
-	return ask_finish(st, k->id, a->later && answer == 0 ? "later" : "done",
-	    answer, NULL);
+	if (a->later && answer == 0)
+		return ask_later(st, k->id, a->later_ms);
+	return ask_finish(st, k->id, "done", answer, NULL);
 }
 
 static int
@@ -808,8 +882,9 @@ say_apply(struct store *st, int64_t bot, int64_t conversation, int64_t message,
 	if (rc != 1 || strcmp(c.status, "closed") == 0)
 		return STORE_REFUSED;
 	rc = answer_apply(st, bot, conversation, client_id, a, &answer, out);
-	if (rc == STORE_DONE && ask != 0)
-		rc = ask_finish(st, ask, "done", answer, NULL);
+	if (rc == STORE_DONE)
+		rc = ask != 0 ? ask_finish(st, ask, "done", answer, NULL)
+			      : later_finish(st, bot, conversation);
 	return rc;
 }
 

@@ -54,7 +54,7 @@ CREATE TABLE bot_asks(
   tries         INTEGER NOT NULL DEFAULT 0,
   due_at        INTEGER NOT NULL,
   lease_by      TEXT,
-  lease_until   INTEGER,                 -- while asking: who holds it, until when
+  lease_until   INTEGER,                 -- while asking: who holds it, until when; later: the answer's time is over then
   answer_id     INTEGER,                 -- the message that answers it
   result        TEXT,                    -- tried out: the answer, JSON
   created_at    INTEGER NOT NULL
@@ -63,6 +63,8 @@ CREATE INDEX bot_asks_due ON bot_asks(due_at, id) WHERE state = 'queued';
 CREATE INDEX bot_asks_open ON bot_asks(conversation_id, id)
   WHERE state IN ('queued','asking');
 CREATE INDEX bot_asks_lease ON bot_asks(lease_until) WHERE state = 'asking';
+CREATE INDEX bot_asks_later ON bot_asks(conversation_id, bot_id) WHERE state = 'later';
+CREATE INDEX bot_asks_late ON bot_asks(lease_until) WHERE state = 'later';
 CREATE INDEX bot_asks_created ON bot_asks(created_at);
 CREATE INDEX bot_asks_conversation ON bot_asks(conversation_id);
 CREATE INDEX bot_asks_bot ON bot_asks(bot_id);

@@ -247,6 +247,29 @@ test('a program of the shop answers, at once or by a call of its own', { timeout
     assert.deepEqual(robot.faults, []);
   });
 
+test('what a program was to answer later, and did not, is for people', { timeout: 60_000 },
+  async (t) => {
+    const robot = await startShopbot();
+    t.after(() => robot.close());
+    const { shop } = await open(t, { name: 'Robo', kind: 'http',
+      config: { url: `${robot.url}/bot`, handover_text: 'Somebody will come.' },
+      secrets: { secret: robot.secret } }, { ...house, bot_later_s: 1 });
+    shop.worker();
+    robot.say.push({ later: true });
+    await shop.customerSays('71', 'one');
+    await until(async () => (await said(shop, '71')).length === 1);
+    assert.deepEqual(await said(shop, '71'), ['Somebody will come.']);
+    const { bot } = await conversation(shop, '71');
+    assert.deepEqual([bot.state, bot.reason], ['handed_over', 'error']);
+    assert.match((await notices(shop))[0].message, /later/);
+    const late = await shop.call('api.fcgi', 'POST', `/api/bots/${shop.bot.id}/messages`,
+      { body: { message_id: robot.calls[0].body.message_id, text: 'too late' },
+        headers: { Authorization: `Bearer ${shop.bot.key}` } });
+    assert.equal(late.status, 409);
+    assert.equal(robot.calls.length, 1);
+    assert.deepEqual(robot.faults, []);
+  });
+
 const ai = (a, config = {}) => ({ name: 'Ada', kind: 'assistant',
   config: { base_url: `${a.url}/v1`, model: a.model, system: 'Be brief.', history: 4, ...config },
   secrets: { api_key: a.key } });

@@ -530,6 +530,71 @@ test_budget(void **state)
 	bot_ask_fini(&k);
 }
 
+/* What is not answered in its time is over, once. */
+static void
+test_late(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = talk(f), bot = make_bot(f, "http", f->web, -1);
+	struct bot_answer a = { .text = strdup("mine") };
+	struct bot_answer later = { .later = true, .later_ms = 5000 };
+	struct bot_answer none = { .handover = true, .reason = "error" };
+	struct json_object *o = NULL;
+	struct bot_ask k;
+
+	for (int i = 0; i < 2; i++) {
+		say(f, &f->customer, c, "hi");
+		assert_int_equal(
+		    store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+		assert_int_equal(
+		    store_bot_end(f->st, "w", &k, &later, lim.day), STORE_DONE);
+		bot_ask_fini(&k);
+	}
+	assert_int_equal(store_bot_late(f->st), STORE_NONE);
+	assert_int_equal(
+	    store_bot_claim_late(f->st, "w", &lim, &k), STORE_NONE);
+	/* Of its own accord it answers whatever waits. */
+	assert_int_equal(
+	    store_bot_say(f->st, bot, c, 0, "k", &a, &o), STORE_DONE);
+	json_object_put(o);
+	store_set_now(f->st, NOW + 6000);
+	assert_int_equal(store_bot_late(f->st), STORE_NONE);
+
+	say(f, &f->customer, c, "hello?");
+	assert_int_equal(store_bot_claim(f->st, "w", &lim, &k), STORE_DONE);
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &later, lim.day), STORE_DONE);
+	bot_ask_fini(&k);
+	store_set_now(f->st, NOW + 12000);
+	assert_int_equal(store_bot_late(f->st), STORE_DONE);
+	assert_int_equal(
+	    store_bot_claim_late(f->st, "w", &lim, &k), STORE_DONE);
+	assert_int_equal(k.conversation, c);
+	assert_int_equal(store_bot_late(f->st), STORE_NONE);
+	assert_int_equal(
+	    store_bot_end(f->st, "w", &k, &none, lim.day), STORE_DONE);
+	bot_ask_fini(&k);
+	assert_int_equal(
+	    store_bot_say(f->st, bot, c, 0, "k2", &a, &o), STORE_REFUSED);
+
+	/* A person has taken it: nobody waits any more. */
+	say(f, &f->agent, c, "mine now");
+	assert_int_equal(
+	    sqlite3_exec(f->st->db,
+		"UPDATE bot_asks SET state = 'later', lease_until = 1"
+		" WHERE id = 1",
+		NULL, NULL, NULL),
+	    SQLITE_OK);
+	assert_int_equal(
+	    store_bot_claim_late(f->st, "w", &lim, &k), STORE_DONE);
+	assert_int_equal(k.id, 0);
+	assert_int_equal(
+	    fixture_count(
+		f->st, "SELECT state = 'dropped' FROM bot_asks WHERE id = 1"),
+	    1);
+	bot_answer_fini(&a);
+}
+
 static void
 test_say(void **state)
 {
@@ -709,6 +774,7 @@ main(void)
 		T(test_unwanted),
 		T(test_cost),
 		T(test_budget),
+		T(test_late),
 		T(test_say),
 		T(test_settings),
 		T(test_channel_goes),
