@@ -79,6 +79,7 @@ K(backoff_percent,	NUM,	"100", 0, 1000, F, 0, "pauses between tries (1 s, 5 s, 3
 /* Outgoing webhooks. */
 K(hooks_max,		NUM,	"20", 0, 1000, F, 0, "outgoing webhooks that there may be")
 K(hook_at_once,		NUM,	"8", 1, 32, F, 0, "requests to one of them at once; events of one conversation go one after the other")
+K(hook_rate_max,		NUM,	"50", 1, 10000, F, 0, "requests to one receiver, whatever webhooks lead there")
 K(hook_total_ms,	NUM,	"10000", 100, 120000, F, 0, "one whole exchange with its receiver")
 K(hook_failing_s,	NUM,	"86400", 1, 2592000, F, 0, "one that only fails for so long is switched off; an event that fails for so long is given up")
 K(hook_wait_max,	NUM,	"10000", 10, 1000000, F, 0, "events that wait for one; those beyond wait in the log")

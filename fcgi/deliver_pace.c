@@ -45,6 +45,16 @@ pace_wait_ms(struct pace *p, int64_t now_ms)
 	return (ONE - p->milli + p->per_s - 1) / (int64_t)p->per_s;
 }
 
+size_t
+pace_room(const struct pace *p)
+{
+	size_t room = p->per_s == 0 ? SIZE_MAX : (size_t)(p->milli / ONE);
+
+	if (p->at_once > 0 && room > p->room - p->going)
+		room = p->room - p->going;
+	return room;
+}
+
 void
 pace_begin(struct pace *p)
 {

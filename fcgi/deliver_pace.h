@@ -30,6 +30,9 @@ void pace_init(struct pace *p, int64_t channel, unsigned at_once,
  */
 int64_t pace_wait_ms(struct pace *p, int64_t now_ms);
 
+/* pace_room(p): how many may begin at once, where pace_wait_ms() says 0. */
+size_t pace_room(const struct pace *p);
+
 /* pace_begin(p): one begins.  pace_end(p): one has ended. */
 void pace_begin(struct pace *p);
 void pace_end(struct pace *p);

@@ -12,6 +12,7 @@
 #include "store_channel_health.h"
 #include "store_delivery.h"
 #include "store_event.h"
+#include "store_hook.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -164,6 +165,7 @@ struct figures {
 	int64_t free_bytes;        /* of its disk; INT64_MAX: not known */
 	bool full;                 /* too few to write */
 	struct json_object *queue; /* deliveries: {state: n}; owned, or NULL */
+	struct hook_counts hooks;
 };
 
 /* Values of one metric, a label each. */
@@ -189,7 +191,8 @@ look(struct req *rq, struct figures *f)
 	if (st == NULL || store_read(st) == STORE_FAILED)
 		return;
 	f->database = store_log_state(st, &f->log) == STORE_DONE &&
-		      store_delivery_counts(st, &f->queue) == STORE_DONE;
+		      store_delivery_counts(st, &f->queue) == STORE_DONE &&
+		      store_hook_counts(st, &f->hooks) == STORE_DONE;
 	store_read_end(st);
 	f->wal_bytes = store_wal_bytes(st);
 	f->free_bytes = store_free_bytes(st);
@@ -276,6 +279,14 @@ metrics_text(struct req *rq, struct buf *out)
 	buf_puts(out, "# HELP parley_deliveries Deliveries to platforms.\n"
 		      "# TYPE parley_deliveries gauge\n");
 	labelled(out, "parley_deliveries", "state", f.queue);
+	metric(out, "parley_webhook_events_waiting", "gauge",
+	    "Events on their way to receivers of webhooks.", f.hooks.waiting);
+	buf_printf(out,
+	    "# HELP parley_webhook_requests_total Requests to receivers of"
+	    " webhooks.\n# TYPE parley_webhook_requests_total counter\n"
+	    "parley_webhook_requests_total{result=\"ok\"} %" PRId64 "\n"
+	    "parley_webhook_requests_total{result=\"failed\"} %" PRId64 "\n",
+	    f.hooks.ok, f.hooks.failed);
 	buf_puts(out, "# HELP parley_channel_problems Channels that are not "
 		      "well, by what is wrong.\n"
 		      "# TYPE parley_channel_problems gauge\n");

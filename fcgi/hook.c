@@ -15,6 +15,7 @@
 #include <sodium.h>
 
 #include "clock.h"
+#include "deliver_pace.h"
 #include "fetch_url.h"
 #include "json.h"
 #include "log.h"
@@ -23,6 +24,7 @@
 #define HOOKS_AT_ONCE 100 /* webhooks looked at in one turn */
 #define SENDS_MAX 128     /* under way in all */
 #define CLAIM_MAX 8       /* of one webhook in one transaction */
+#define RECEIVERS_MAX 256 /* remembered; then all are met anew */
 #define FAN_EVENTS 200    /* looked at in one transaction */
 #define FAN_ROUNDS 50     /* of these in one turn */
 #define FAILURES_MANY 10  /* in a row: only one is tried at a time */
@@ -30,6 +32,13 @@
 #define LEASE_MORE_MS 10000 /* beyond what a request may take */
 #define BODY_MAX (1 << 20)
 #define KEPT_BYTES_MAX ((size_t)4 * HOOK_ANSWER_CHARS_MAX)
+
+/* Who is asked: a host and a port, whichever webhooks lead there. */
+struct receiver {
+	char host[256];
+	int port;
+	struct pace pace;
+};
 
 /* One request under way. */
 struct post {
@@ -52,6 +61,10 @@ struct hooks {
 	char by[64];
 	struct post *posts;
 	size_t n;
+	struct hook_due due[HOOKS_AT_ONCE];
+	struct receiver receivers[RECEIVERS_MAX];
+	size_t nreceivers;
+	bool held_back; /* a pace lets nothing begin just now */
 	unsigned turn;
 	int64_t fan_at; /* not before, monotonic ms */
 };
@@ -101,7 +114,7 @@ hooks_free(struct hooks *hk)
 size_t
 hooks_busy(const struct hooks *hk)
 {
-	return hk->n;
+	return hk->n + (hk->held_back ? 1 : 0);
 }
 
 /* --- what is sent -------------------------------------------------------- */
@@ -316,10 +329,35 @@ going(const struct hooks *hk, int64_t hook)
 	return n;
 }
 
+/* The pace of who is there; NULL: that is no address. */
+static struct pace *
+pace_at(struct hooks *hk, const char *url)
+{
+	struct receiver *r;
+	struct fetch_url u;
+
+	if (fetch_url_read(url, &u) == -1)
+		return NULL;
+	for (size_t i = 0; i < hk->nreceivers; i++) {
+		r = &hk->receivers[i];
+		if (r->port == u.port && strcmp(r->host, u.host) == 0)
+			return &r->pace;
+	}
+	if (hk->nreceivers == RECEIVERS_MAX)
+		hk->nreceivers = 0;
+	r = &hk->receivers[hk->nreceivers++];
+	snprintf(r->host, sizeof(r->host), "%s", u.host);
+	r->port = u.port;
+	pace_init(
+	    &r->pace, 0, 0, (unsigned)hk->cf->hook_rate_max, clock_mono_ms());
+	return &r->pace;
+}
+
 /* Begin what is due for one webhook.  How many. */
 static size_t
 hook_begin(struct hooks *hk, const struct hook_due *due)
 {
+	struct pace *pace = pace_at(hk, due->url);
 	size_t room =
 	    due->failures >= FAILURES_MANY ? 1 : (size_t)hk->cf->hook_at_once;
 	size_t busy = going(hk, due->hook), n = 0;
@@ -332,6 +370,14 @@ hook_begin(struct hooks *hk, const struct hook_due *due)
 		room = SENDS_MAX - hk->n;
 	if (room > CLAIM_MAX)
 		room = CLAIM_MAX;
+	if (room > 0 && pace != NULL) {
+		if (pace_wait_ms(pace, clock_mono_ms()) > 0) {
+			hk->held_back = true;
+			return 0;
+		}
+		if (room > pace_room(pace))
+			room = pace_room(pace);
+	}
 	if (room == 0 || store_hook_claim(hk->st, due->hook, hk->by, lease_ms,
 			     list, room, &n) != STORE_DONE)
 		return 0;
@@ -350,6 +396,8 @@ hook_begin(struct hooks *hk, const struct hook_due *due)
 		hk->posts = p;
 		hk->n++;
 		post_begin(p);
+		if (pace != NULL)
+			pace_spend(pace);
 	}
 	return n;
 }
@@ -403,20 +451,20 @@ fan(struct hooks *hk)
 size_t
 hooks_take(struct hooks *hk, bool stopping)
 {
-	struct hook_due due[HOOKS_AT_ONCE];
 	size_t begun = 0, n = 0;
 
 	ends_store(hk);
+	hk->held_back = false;
 	if (stopping)
 		return 0;
 	begun = fan(hk);
 	if (hk->n >= SENDS_MAX ||
-	    store_hooks_due(hk->st, due, HOOKS_AT_ONCE, &n) != STORE_DONE)
+	    store_hooks_due(hk->st, hk->due, HOOKS_AT_ONCE, &n) != STORE_DONE)
 		return begun;
 	/* Another one is first each time: nobody keeps others from sending. */
 	hk->turn++;
 	for (size_t i = 0; i < n && hk->n < SENDS_MAX; i++)
-		begun += hook_begin(hk, &due[(hk->turn + i) % n]);
+		begun += hook_begin(hk, &hk->due[(hk->turn + i) % n]);
 	return begun;
 }
 

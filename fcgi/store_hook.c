@@ -668,7 +668,8 @@ int
 store_hooks_due(struct store *st, struct hook_due *due, size_t most, size_t *n)
 {
 	static const char sql[] =
-	    "SELECT w.id, w.failures FROM outgoing_webhooks w WHERE w.id > 0"
+	    "SELECT w.id, w.failures, w.url FROM outgoing_webhooks w"
+	    " WHERE w.id > 0"
 	    " AND (EXISTS (SELECT 1 FROM webhook_sends d"
 	    "   WHERE d.webhook_id = w.id AND d.manual = 1"
 	    "   AND d.state = 'queued' AND d.due_at <= :now)"
@@ -685,10 +686,33 @@ store_hooks_due(struct store *st, struct hook_due *due, size_t most, size_t *n)
 	bind_int(q, ":most", (int64_t)most);
 	while (*n < most && (rc = step_row(st, q)) == 1) {
 		due[*n].hook = col_int(q, 0);
-		due[(*n)++].failures = col_int(q, 1);
+		due[*n].failures = col_int(q, 1);
+		col_copy(q, 2, due[*n].url, sizeof due[*n].url);
+		++*n;
 	}
 	stmt_end(q);
 	return rc == -1 ? STORE_FAILED : *n > 0 ? STORE_DONE : STORE_NONE;
+}
+
+int
+store_hook_counts(struct store *st, struct hook_counts *n)
+{
+	static const char sql[] =
+	    "SELECT ok, failed, (SELECT count(*) FROM webhook_sends"
+	    "  INDEXED BY webhook_sends_lane WHERE webhook_id > 0"
+	    "  AND state IN ('waiting','queued','sending'))"
+	    " FROM webhook_total WHERE one = 0";
+	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
+
+	memset(n, 0, sizeof *n);
+	if ((rc = step_row(st, q)) == 1) {
+		n->ok = col_int(q, 0);
+		n->failed = col_int(q, 1);
+		n->waiting = col_int(q, 2);
+	}
+	stmt_end(q);
+	return rc;
 }
 
 /* The oldest one that is due. */

@@ -95,6 +95,7 @@ void hook_send_fini(struct hook_send *s);
 struct hook_due {
 	int64_t hook;
 	int64_t failures; /* in a row */
+	char url[HOOK_URL_MAX + 1];
 };
 
 /*
@@ -109,6 +110,13 @@ int store_hooks_due(
     struct store *st, struct hook_due *due, size_t most, size_t *n);
 int store_hook_claim(struct store *st, int64_t hook, const char *by,
     int64_t lease_ms, struct hook_send *list, size_t most, size_t *n);
+
+/* What there was, and is. */
+struct hook_counts {
+	int64_t ok, failed; /* requests so far */
+	int64_t waiting;    /* events that wait for their receiver */
+};
+int store_hook_counts(struct store *st, struct hook_counts *n);
 
 /* How a try ended. */
 struct hook_end {

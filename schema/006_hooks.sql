@@ -69,6 +69,19 @@ CREATE INDEX webhook_attempts_webhook ON webhook_attempts(webhook_id, id);
 CREATE INDEX webhook_attempts_send ON webhook_attempts(send_id);
 CREATE INDEX webhook_attempts_at ON webhook_attempts(at) WHERE send_id IS NULL;
 
+-- How many there were, also those that are forgotten by now.
+CREATE TABLE webhook_total(
+  one           INTEGER PRIMARY KEY CHECK(one = 0),
+  ok            INTEGER NOT NULL,
+  failed        INTEGER NOT NULL
+) STRICT;
+INSERT INTO webhook_total VALUES (0, 0, 0);
+CREATE TRIGGER webhook_attempts_counted AFTER INSERT ON webhook_attempts
+WHEN new.send_id IS NOT NULL BEGIN
+  UPDATE webhook_total SET ok = ok + (new.error IS NULL),
+    failed = failed + (new.error IS NOT NULL);
+END;
+
 -- What was taken out of the log may have been repeated in an answer.
 CREATE TRIGGER webhook_forget AFTER UPDATE OF data ON events BEGIN
   UPDATE webhook_attempts SET answer = NULL WHERE answer IS NOT NULL AND

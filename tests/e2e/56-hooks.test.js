@@ -197,6 +197,30 @@ test('Retry-After is waited for by the whole webhook', async (t) => {
     assert.ok(c.at - refused.at >= 1900, `${c.at - refused.at} ms`);
 });
 
+test('one receiver is asked at its pace, by all webhooks together, and counted', async (t) => {
+  const shop = await shopOf(t, { hook_rate_max: 5 });
+  const to = await hookOf(t, shop);
+  const other = await shop.ask('POST', '/api/webhooks',
+    { name: 'Books', url: `${to.url}/hook`, types: ['new_message'] });
+  to.secrets.push(other.json.secret);
+  const lan = await shop.visitor('Lan');
+  for (let i = 0; i < 6; i++)
+    await lan.say(`m${i}`);
+  const figure = async (name) => Number((await shop.ask('GET', '/metrics')).text
+    .split('\n').find((l) => l.startsWith(`${name} `)).split(' ')[1]);
+  to.script(lan.conversation, { status: 500 });
+  const before = Date.now();
+  const worker = shop.worker();
+  await to.until(() => to.calls.length >= 13, 30000);
+  // A quarter of a second's worth at once, the rest one after the other.
+  assert.ok(Date.now() - before >= (13 - 1.25) * 200);
+  await until(async () => await figure('parley_webhook_events_waiting') === 0);
+  await stop(worker);
+  assert.equal(await figure('parley_webhook_requests_total{result="failed"}'), 1);
+  assert.equal(await figure('parley_webhook_requests_total{result="ok"}'), 12);
+  assert.deepEqual(to.faults, []);
+});
+
 test('killed between the answer and its note: the same id again', async (t) => {
   const shop = await shopOf(t);
   const a = await shop.visitor('A');

@@ -93,6 +93,27 @@ who_does_not_answer_gets_less_room(void **state)
 	assert_int_equal(pace_wait_ms(&p, 1000), -1);
 }
 
+/* Who asks for several at once is told how many. */
+static void
+some_may_begin_together(void **state)
+{
+	struct pace p;
+
+	(void)state;
+	pace_init(&p, 0, 0, 20, 1000);
+	assert_int_equal(pace_wait_ms(&p, 1000), 0);
+	assert_int_equal(pace_room(&p), 5);
+	for (int i = 0; i < 5; i++)
+		pace_spend(&p);
+	assert_int_equal(pace_wait_ms(&p, 1000), 50);
+	assert_int_equal(pace_room(&p), 0);
+	assert_int_equal(pace_wait_ms(&p, 1100), 0);
+	assert_int_equal(pace_room(&p), 2);
+	pace_init(&p, 0, 3, 0, 1000);
+	pace_begin(&p);
+	assert_int_equal(pace_room(&p), 2);
+}
+
 static void
 time_that_goes_back_gives_nothing(void **state)
 {
@@ -127,6 +148,7 @@ main(void)
 		cmocka_unit_test(no_more_than_so_many_in_a_second),
 		cmocka_unit_test(what_does_not_ask_counts_too),
 		cmocka_unit_test(who_does_not_answer_gets_less_room),
+		cmocka_unit_test(some_may_begin_together),
 		cmocka_unit_test(time_that_goes_back_gives_nothing),
 		cmocka_unit_test(no_limits_no_waiting),
 	};
