@@ -37,6 +37,9 @@
 #define GROUP_MAX 16
 #define GROUP_MS 20
 
+/* Of one that has very many items: to read it anew each time costs more. */
+#define LONG_MS 200
+
 /* New for so long although everybody looks: it may kill who tries it. */
 #define SUSPECT_MS 10000
 #define DEATHS_MAX 5
@@ -56,6 +59,9 @@ struct inbound {
 	int64_t counted; /* the one whose try was counted already */
 	size_t kept;     /* items that had an effect */
 	size_t failed;   /* items that could not be stored */
+	int64_t read;    /* the one that ${batch} is of, 0: none */
+	int status;      /* that reading it gave */
+	struct channel_batch batch;
 };
 
 static bool
@@ -387,13 +393,17 @@ store_stuck(const struct store *st)
 	return t == STORE_BUSY || t == STORE_NO_SPACE;
 }
 
-/* All items; DONE, or FAILED when none of it may stay. */
+/* Items from ${*next} on; DONE, or FAILED when none of it may stay. */
 static int
-items_run(struct inbound *in, const struct channel_batch *batch)
+items_run(struct inbound *in, const struct channel_batch *batch, size_t *next)
 {
+	int64_t end = clock_mono_ms() + LONG_MS;
+	size_t first = *next;
 	int rc;
 
-	for (size_t i = 0; i < batch->n; i++) {
+	for (size_t i = first; i < batch->n; *next = ++i) {
+		if (i > first && clock_mono_ms() >= end)
+			return STORE_DONE;
 		rc = item_run(in, &batch->items[i], i);
 		if (rc == STORE_DONE)
 			in->kept++;
@@ -455,16 +465,53 @@ account_get(struct inbound *in, int64_t channel)
 	return STORE_DONE;
 }
 
-/* All that one webhook means; DONE, or FAILED when none of it may stay. */
-static int
-webhook_run(struct inbound *in, const struct webhook_row *w)
+/* What is read is kept: with many items it is run in several turns. */
+static void
+webhook_read(struct inbound *in, const struct webhook_row *w)
 {
 	struct channel_hook hook = { .body = w->body,
 		.len = w->len,
 		.now_ms = w->received_at,
 		.header = header_gone };
-	struct channel_batch batch;
+
+	if (in->read == w->id)
+		return;
+	channel_batch_fini(&in->batch);
+	channel_batch_init(&in->batch);
+	in->batch.max = in->most;
+	in->read = w->id;
+	in->status = in->ac.ch->parse(&in->ac, &hook, &in->batch);
+}
+
+/* All its items are done. */
+static int
+webhook_end(struct inbound *in, const struct webhook_row *w)
+{
 	char why[64];
+
+	if (in->failed == 0)
+		return store_webhook_done(in->st, w->id,
+		    in->kept > 0 || w->next_item > 0 ? "done" : "ignored");
+	snprintf(why, sizeof(why), "%zu of %zu items not stored", in->failed,
+	    in->batch.n);
+	return webhook_fail(in, w, why, true);
+}
+
+/* The rest in the next turn.  A try that was counted killed nobody. */
+static int
+webhook_pause(struct inbound *in, const struct webhook_row *w, size_t next)
+{
+	int64_t tries = w->tries - (in->counted == w->id);
+
+	in->counted = 0;
+	return store_webhook_partly(in->st, w->id, next, in->failed, tries);
+}
+
+/* What one webhook means; DONE, or FAILED when none of it may stay. */
+static int
+webhook_run(struct inbound *in, const struct webhook_row *w)
+{
+	size_t next = w->next_item;
 	int rc;
 
 	if (w->len == 0 || (rc = account_get(in, w->channel)) == STORE_NONE)
@@ -473,21 +520,17 @@ webhook_run(struct inbound *in, const struct webhook_row *w)
 		return rc;
 	in->inbox = w->id;
 	in->received_at = w->received_at;
-	in->kept = in->failed = 0;
-	channel_batch_init(&batch);
-	batch.max = in->most;
-	if (in->ac.ch->parse(&in->ac, &hook, &batch) != 0) {
+	in->kept = 0;
+	in->failed = w->missed;
+	webhook_read(in, w);
+	if (in->status != 0) {
 		rc = webhook_fail(in, w, "not readable", false);
-	} else if (batch.err) {
+	} else if (in->batch.err) {
 		rc = webhook_fail(in, w, "out of memory", true);
-	} else if ((rc = items_run(in, &batch)) == STORE_DONE) {
-		snprintf(why, sizeof(why), "%zu of %zu items not stored",
-		    in->failed, batch.n);
-		rc = in->failed > 0 ? webhook_fail(in, w, why, true)
-				    : store_webhook_done(in->st, w->id,
-					  in->kept > 0 ? "done" : "ignored");
+	} else if ((rc = items_run(in, &in->batch, &next)) == STORE_DONE) {
+		rc = next < in->batch.n ? webhook_pause(in, w, next)
+					: webhook_end(in, w);
 	}
-	channel_batch_fini(&batch);
 	return rc == STORE_NONE ? STORE_DONE : rc;
 }
 
@@ -554,6 +597,7 @@ inbound_run(const struct conf *cf, struct store *st, int64_t max_ms)
 		do
 			rc = group_run(&in);
 		while (rc == STORE_DONE && clock_mono_ms() < end);
+	channel_batch_fini(&in.batch);
 	channel_row_fini(&in.row);
 	return rc;
 }

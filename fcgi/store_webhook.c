@@ -82,7 +82,8 @@ int
 store_webhook_get(struct store *st, int64_t id, struct webhook_row *w)
 {
 	static const char sql[] =
-	    "SELECT id, channel_id, received_at, tries, state, error, body"
+	    "SELECT id, channel_id, received_at, tries, state, error, body,"
+	    " next_item, missed"
 	    " FROM webhook_inbox WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
@@ -96,6 +97,8 @@ store_webhook_get(struct store *st, int64_t id, struct webhook_row *w)
 		w->tries = col_int(q, 3);
 		col_copy(q, 4, w->state, sizeof w->state);
 		col_copy(q, 5, w->error, sizeof w->error);
+		w->next_item = (size_t)col_int(q, 7);
+		w->missed = (size_t)col_int(q, 8);
 		w->len = (size_t)sqlite3_column_bytes(q, 6);
 		if ((w->body = malloc(w->len + 1)) == NULL)
 			rc = store_failed(st, "webhook", SQLITE_NOMEM);
@@ -146,7 +149,8 @@ store_webhook_failed(struct store *st, int64_t id, const char *why,
 {
 	static const char sql[] =
 	    "UPDATE webhook_inbox SET state = 'failed', tries = :tries,"
-	    " error = :why, due_at = :due, done_at = :now WHERE id = :id";
+	    " error = :why, due_at = :due, done_at = :now, next_item = 0,"
+	    " missed = 0 WHERE id = :id";
 	sqlite3_stmt *q;
 
 	if (store_begin(st) == -1)
@@ -156,6 +160,24 @@ store_webhook_failed(struct store *st, int64_t id, const char *why,
 	bind_int(q, ":tries", tries);
 	bind_id(q, ":due", due_at);
 	bind_int(q, ":now", store_now(st));
+	return store_end(st, webhook_change(st, q, id));
+}
+
+int
+store_webhook_partly(struct store *st, int64_t id, size_t next_item,
+    size_t missed, int64_t tries)
+{
+	static const char sql[] =
+	    "UPDATE webhook_inbox SET next_item = :next, missed = :missed,"
+	    " tries = :tries, error = NULL WHERE id = :id AND state = 'new'";
+	sqlite3_stmt *q;
+
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	q = store_stmt(st, sql);
+	bind_int(q, ":next", (int64_t)next_item);
+	bind_int(q, ":missed", (int64_t)missed);
+	bind_int(q, ":tries", tries);
 	return store_end(st, webhook_change(st, q, id));
 }
 
@@ -209,7 +231,8 @@ store_webhook_again(struct store *st, int64_t id)
 {
 	static const char sql[] =
 	    "UPDATE webhook_inbox SET state = 'new', due_at = NULL,"
-	    " error = NULL, tries = 0 WHERE id = :id AND length(body) > 0";
+	    " error = NULL, tries = 0, next_item = 0, missed = 0"
+	    " WHERE id = :id AND length(body) > 0";
 	static const char find_sql[] =
 	    "SELECT 1 FROM webhook_inbox WHERE id = :id";
 	sqlite3_stmt *q;

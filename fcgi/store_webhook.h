@@ -19,7 +19,8 @@
 /* One of them. */
 struct webhook_row {
 	int64_t id, channel, received_at;
-	int64_t tries; /* that failed, or whose program died of it */
+	int64_t tries;            /* that failed, or whose program died of it */
+	size_t next_item, missed; /* new: done so far, not stored of these */
 	char state[12];
 	char error[128]; /* "": none */
 	char *body;      /* owned; may hold NUL; empty once a message of it was
@@ -43,6 +44,8 @@ int store_webhook_get(struct store *st, int64_t id, struct webhook_row *w);
 
 /*
  * store_webhook_done(st, id, state): done or ignored.
+ * store_webhook_partly(st, id, next_item, missed, tries): its items before
+ * ${next_item} are; it stays new.
  * store_webhook_failed(st, id, why, tries, due_at): after so many tries; it
  * becomes new again at ${due_at} (0: only when asked).
  * store_webhook_tried(st, id): one try more, in case it kills us; its error is
@@ -52,6 +55,8 @@ int store_webhook_get(struct store *st, int64_t id, struct webhook_row *w);
 int store_webhook_done(struct store *st, int64_t id, const char *state);
 int store_webhook_failed(struct store *st, int64_t id, const char *why,
     int64_t tries, int64_t due_at);
+int store_webhook_partly(struct store *st, int64_t id, size_t next_item,
+    size_t missed, int64_t tries);
 int store_webhook_tried(struct store *st, int64_t id);
 
 /*

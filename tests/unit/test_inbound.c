@@ -81,6 +81,7 @@ teardown(void **state)
 }
 
 static const struct conf conf = { .webhook_entries_max = 1 };
+static const struct conf many = { .webhook_entries_max = 2000 };
 
 /* Keep one event, written with single quotes; its id into ${id}. */
 static int
@@ -685,6 +686,75 @@ a_files_echo_is_told_by_its_kind(void **state)
 	assert_string_equal(one, two);
 }
 
+/* Of many it is done in several turns; none is skipped, none comes twice. */
+static void
+a_batch_may_be_long(void **state)
+{
+	struct fixture *f = *state;
+	struct json_object *config = json_object_new_object();
+	int64_t line, id, n = 9000;
+	struct buf b;
+
+	json_put_str(config, "line_bot_user_id", "Ubot");
+	assert_int_equal(
+	    store_channel_add(f->st, "line", "L", "Ubot", config, NULL, &line),
+	    STORE_DONE);
+	json_object_put(config);
+	buf_init(&b, 4 << 20);
+	buf_puts(&b, "{\"destination\":\"Ubot\",\"events\":[");
+	for (int64_t i = 0; i < n; i++)
+		buf_printf(&b,
+		    "%s{\"type\":\"unsend\",\"timestamp\":1795000000000,"
+		    "\"unsend\":{\"messageId\":\"%lld\"}}",
+		    i > 0 ? "," : "", (long long)i);
+	buf_puts(&b, ",{\"type\":\"message\",\"mode\":\"active\","
+		     "\"timestamp\":1795000000000,\"webhookEventId\":\"e\","
+		     "\"source\":{\"type\":\"user\",\"userId\":\"U1\"},"
+		     "\"message\":{\"type\":\"text\",\"id\":\"7\","
+		     "\"text\":\"the last\"}}]}");
+	assert_false(b.err);
+	assert_int_equal(
+	    store_webhook_add(f->st, line, b.data, b.len, &id), STORE_DONE);
+	buf_fini(&b);
+	/* Who comes to it again and again does not take it for a killer. */
+	store_set_now(f->st, store_now(f->st) + 20000);
+	for (int i = 0; inbound_run(&many, f->st, 0) == STORE_DONE; i++)
+		assert_in_range(i, 0, n);
+	store_idle(f->st);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages m"
+				  " JOIN webhook_inbox w ON w.id = m.inbox_id"
+				  " WHERE m.content = 'the last'"
+				  " AND w.state = 'done'"),
+	    1);
+}
+
+/* One whose items are partly done goes on there, and fails as a whole. */
+static void
+what_was_missed_on_the_way_is_told_in_the_end(void **state)
+{
+	struct fixture *f = *state;
+	struct webhook_row w;
+	int64_t id;
+
+	assert_int_equal(keep(f, TEXT("a", "hi"), &id), STORE_DONE);
+	assert_int_equal(store_webhook_partly(f->st, id, 1, 1, 3), STORE_DONE);
+	assert_int_equal(store_webhook_get(f->st, id, &w), STORE_DONE);
+	assert_int_equal(w.next_item, 1);
+	assert_int_equal(w.missed, 1);
+	assert_int_equal(w.tries, 3);
+	webhook_row_fini(&w);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
+	store_idle(f->st);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 0);
+	is(f, id, "failed", 4);
+	/* Again from its beginning. */
+	assert_int_equal(store_webhook_again(f->st, id), STORE_DONE);
+	assert_int_equal(inbound_run(&conf, f->st, 1000), STORE_NONE);
+	store_idle(f->st);
+	is(f, id, "done", 0);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 1);
+}
+
 /* Nor what a colleague wrote elsewhere. */
 static void
 a_persons_echo_is_not_ours(void **state)
@@ -860,6 +930,8 @@ main(void)
 		T(nobodys_message_in_a_group_is_kept),
 		T(receipts_may_come_first),
 		T(an_echo_settles_what_got_no_answer),
+		T(a_batch_may_be_long),
+		T(what_was_missed_on_the_way_is_told_in_the_end),
 		T(an_echo_of_the_same_words_is_not_taken_for_it),
 		T(an_echo_names_what_was_sent_without_an_id),
 		T(an_echo_is_adopted_when_nothing_is_awaited),
