@@ -74,18 +74,19 @@ static int
 file_begin(struct taking *t, const char *name, size_t len)
 {
 	struct upload *up = t->up;
+	struct upload_file *f;
 	enum media_verdict v;
 
-	if (up->begun)
+	if (up->nfiles == up->files_max)
 		return refuse(t, 422, "invalid", "file");
-	if (len >= sizeof(up->name))
-		len = sizeof(up->name) - 1;
-	memcpy(up->name, name, len);
-	up->name[len] = '\0';
-	up->name_len = len;
-	up->begun = true;
+	f = &up->files[up->nfiles++];
+	if (len >= sizeof(f->name))
+		len = sizeof(f->name) - 1;
+	memcpy(f->name, name, len);
+	f->name[len] = '\0';
+	f->name_len = len;
 	t->in_file = true;
-	v = media_begin(t->rq->cf, &up->in);
+	v = media_begin(t->rq->cf, &f->in);
 	t->status = verdict(v, &t->code, &t->at);
 	return t->status != 0;
 }
@@ -93,7 +94,9 @@ file_begin(struct taking *t, const char *name, size_t len)
 static int
 file_data(struct taking *t, const char *p, size_t len)
 {
-	enum media_verdict v = media_write(&t->up->in, p, len);
+	struct upload *up = t->up;
+	enum media_verdict v =
+	    media_write(&up->files[up->nfiles - 1].in, p, len);
 
 	if (v != MEDIA_GOOD)
 		t->status = verdict(v, &t->code, &t->at);
@@ -205,11 +208,14 @@ upload_read(
 	size_t len = 0;
 
 	memset(up, 0, sizeof(*up));
-	up->in.fd = up->in.dir = -1;
 	up->fields_max = (size_t)rq->cf->form_fields_max;
 	up->fields = req_alloc(rq, up->fields_max * sizeof(*up->fields));
+	up->files_max = (rq->route->flags & ROUTE_FORM) != 0
+			    ? (size_t)rq->cf->message_files_max
+			    : 1;
+	up->files = req_alloc(rq, up->files_max * sizeof(*up->files));
 	buf_init(&t.value, (size_t)rq->cf->form_bytes_max);
-	if (up->fields == NULL) {
+	if (up->fields == NULL || up->files == NULL) {
 		(void)refuse(&t, 503, "busy", NULL);
 	} else if (req_has_type(rq, "multipart/form-data")) {
 		if (multipart_init(
@@ -217,7 +223,7 @@ upload_read(
 			(void)refuse(&t, 400, "bad_request", NULL);
 		else
 			take(&t, &mp);
-		if (t.status == 0 && !up->begun)
+		if (t.status == 0 && up->nfiles == 0)
 			(void)form_proven(&t);
 		req_fields(rq, up->fields, up->nfields);
 	} else if ((rq->route->flags & ROUTE_FORM) != 0) {
@@ -237,19 +243,24 @@ upload_read(
 int
 upload_check(struct upload *up, const char **code, const char **field)
 {
-	enum media_verdict v;
+	enum media_verdict v = MEDIA_GOOD;
+	size_t i;
 
-	if (!up->begun)
+	if (up->nfiles == 0)
 		return verdict(MEDIA_EMPTY, code, field);
-	if ((v = media_check(&up->in)) == MEDIA_GOOD)
-		v = media_keep(&up->in);
+	for (i = 0; i < up->nfiles && v == MEDIA_GOOD; i++)
+		v = media_check(&up->files[i].in);
+	for (i = 0; i < up->nfiles && v == MEDIA_GOOD; i++)
+		v = media_keep(&up->files[i].in);
 	return verdict(v, code, field);
 }
 
 void
 upload_drop(struct upload *up)
 {
-	media_drop(&up->in);
+	for (size_t i = 0; i < up->nfiles; i++)
+		media_drop(&up->files[i].in);
+	up->nfiles = 0;
 }
 
 /* Nobody is made to send what would be refused. */
@@ -290,7 +301,7 @@ upload_post(struct req *rq, struct rsp *rs)
 		upload_drop(&up);
 		return rsp_error(rs, status, code, field);
 	}
-	store_media_fill(&a, &up.in, up.name, up.name_len);
+	store_media_fill(&a, &up.files->in, up.files->name, up.files->name_len);
 	rc = store_media_add(rq->st, &rq->who, &a,
 	    rq->cf->customer_day_bytes_max, rq->cf->media_bytes_max);
 	if (rc != STORE_DONE)

@@ -13,21 +13,27 @@
 int upload_post(struct req *rq, struct rsp *rs);
 int media_get(struct req *rq, struct rsp *rs);
 
-/* What a body brought: a file, if it has one, and the fields of a form. */
-struct upload {
+/* A file of a body. */
+struct upload_file {
 	struct media_in in;
-	bool begun; /* there is a file */
 	char name[1024];
 	size_t name_len;
+};
+
+/* What a body brought: its files, if it has any, and the fields of a form. */
+struct upload {
+	struct upload_file *files;
+	size_t nfiles, files_max;
 	struct req_field *fields;
 	size_t nfields, fields_max;
 };
 
 /*
  * upload_read(rq, up): stream the body: a form's fields into the request
- * (req_form works then), its file, at most one, to the disk; or the whole body
- * as a file.  0, or the status to refuse with and ${*code}, ${*field}.
- * upload_check(up, ...): the file is whole: of a kind that is taken?  Kept.
+ * (req_form works then), its files to the disk, one, or of a page's form as
+ * many as a message may have; or the whole body as a file.  0, or the status to
+ * refuse with and ${*code}, ${*field}.
+ * upload_check(up, ...): the files are whole: of kinds that are taken?  Kept.
  * upload_drop(up): after either; what was not stored goes.
  */
 int upload_read(

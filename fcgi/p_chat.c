@@ -527,7 +527,6 @@ visit_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	struct draft d = { .text = "" };
 	struct visit vs;
 	char hash[TOKEN_HASH_SIZE];
-	int64_t file;
 	int rc, status;
 
 	if ((status = visit_find(rq, rs, &vs)) != 0)
@@ -556,11 +555,9 @@ visit_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	}
 
 	if (keep != NULL) {
-		if ((status = keep(rq, rs, &file)) != 0)
+		if ((status = keep(rq, rs, &m.files, &m.nfiles)) != 0)
 			return status;
-		m.files = &file;
-		m.nfiles = 1;
-		/* The file is another one each time, the key is not. */
+		/* The files are others each time, the key is not. */
 		token_hash(m.client_id, strlen(m.client_id), hash);
 		m.hash = hash;
 	}

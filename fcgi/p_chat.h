@@ -12,7 +12,7 @@ int visit_post_start(struct req *rq, struct rsp *rs);
 int visit_conversation(struct req *rq, struct rsp *rs);
 int visit_post_message(struct req *rq, struct rsp *rs);
 
-/* The same with a file, which ${keep} stores. */
+/* The same with files, which ${keep} stores. */
 int visit_post_with(struct req *rq, struct rsp *rs, post_file *keep);
 
 int visit_post_end(struct req *rq, struct rsp *rs);

@@ -529,7 +529,6 @@ inbox_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	struct message m = { .conversation = rq->id[0] };
 	struct draft d = { .text = "" };
 	char hash[TOKEN_HASH_SIZE];
-	int64_t file;
 	int rc, status;
 
 	m.content = req_opt(rq, "content", 65536, "");
@@ -561,11 +560,9 @@ inbox_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
 	if (keep != NULL) {
-		if ((status = keep(rq, rs, &file)) != 0)
+		if ((status = keep(rq, rs, &m.files, &m.nfiles)) != 0)
 			return status;
-		m.files = &file;
-		m.nfiles = 1;
-		/* The file is another one each time, the key is not. */
+		/* The files are others each time, the key is not. */
 		token_hash(m.client_id, strlen(m.client_id), hash);
 		m.hash = hash;
 	}

@@ -11,7 +11,7 @@ int inbox_page(struct req *rq, struct rsp *rs);
 int inbox_conversation(struct req *rq, struct rsp *rs);
 int inbox_post_message(struct req *rq, struct rsp *rs);
 
-/* The same with a file, which ${keep} stores. */
+/* The same with files, which ${keep} stores. */
 int inbox_post_with(struct req *rq, struct rsp *rs, post_file *keep);
 
 int inbox_post_update(struct req *rq, struct rsp *rs);

@@ -11,10 +11,11 @@
 #include <stdint.h>
 
 /*
- * What keeps the file of a form, in the asker's name, once the asker may write
- * there: 0 and its attachment's id, or the status of what it answered.
+ * What keeps the files of a form, in the asker's name, once the asker may write
+ * there: 0 and their attachments' ids, or the status of what it answered.
  */
-typedef int post_file(struct req *rq, struct rsp *rs, int64_t *id);
+typedef int post_file(
+    struct req *rq, struct rsp *rs, const int64_t **ids, size_t *n);
 
 /* A page being made. */
 struct view {

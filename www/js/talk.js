@@ -13,6 +13,7 @@ const NEAR = 80;        /* px from the end that still count as the end */
 
 export class Talk {
 	#uploads = new Map(); /* id -> attachment, until it is sent */
+	#picked = []; /* files of the message being written */
 	#typists = new Map(); /* who -> timer */
 	#seen = 0;            /* newest message we said we have read */
 	#readTimer;
@@ -394,13 +395,14 @@ export class Talk {
 			this.text.dataset.hint ??= this.text.placeholder;
 			this.text.placeholder = note() ? hint : this.text.dataset.hint;
 		});
-		this.form.addEventListener('submit', (e) => {
+		this.form.noValidate = true; /* files may go without a text */
+		this.form.addEventListener('submit', async (e) => {
 			const content = this.text.value.trim();
 
 			if (this.older)
 				return; /* to the newest page first, by the form */
 			e.preventDefault();
-			if (content === '')
+			if (content === '' && !this.#picked.length)
 				return;
 			const body = { content };
 			if (note())
@@ -411,15 +413,24 @@ export class Talk {
 			this.text.value = '';
 			keep();
 			$('#newer')?.remove();
+			if (this.#picked.length) {
+				body.attachments = await this.#allUp();
+				if (!body.attachments) {
+					this.text.value ||= content;
+					keep();
+					return;
+				}
+			}
 			this.push.send(this.id, body);
 			this.text.focus();
 		});
-		$('#file').addEventListener('change', async (e) => {
+		$('#file').addEventListener('change', (e) => {
 			const files = [...e.target.files];
 
 			e.target.value = '';
+			this.text.focus();
 			for (const file of files)
-				await this.#upload(file, note());
+				this.#pick(file);
 		});
 		this.log.addEventListener('click', (e) => {
 			const id = e.target.closest('.msg')?.dataset.clientId;
@@ -430,33 +441,71 @@ export class Talk {
 		});
 	}
 
-	/* Upload a file and send it as a message of its own. */
-	async #upload(file, note) {
-		const line = $('#upload') ?? document.createElement('p');
+	/* A file for the next message goes up at once; until then it shows here. */
+	#pick(file) {
+		const chip = $('#picked-file').content.cloneNode(true).firstElementChild;
+		const f = { chip, file: null };
+
+		$('.picked-name', chip).textContent = file.name;
+		$('button', chip).addEventListener('click', () => this.#unpick(f));
+		$('#picked').append(chip);
+		$('#upload')?.remove();
+		this.#picked.push(f);
+		f.done = this.#upload(file).then((got) => {
+			f.file = got;
+			chip.classList.remove('uploading');
+			if (!got)
+				this.#unpick(f);
+			return got;
+		});
+	}
+
+	/* The ids of what was picked, all of it up; null: one could not be. */
+	async #allUp() {
+		const files = this.#picked;
+
+		this.#picked = [];
+		for (const f of files)
+			f.chip.classList.add('sending');
+		const up = await Promise.all(files.map((f) => f.done));
+		if (up.includes(null)) {
+			this.#picked.unshift(...files.filter((f) => f.file));
+			for (const f of this.#picked)
+				f.chip.classList.remove('sending');
+			return null;
+		}
+		for (const f of files)
+			f.chip.remove();
+		return up.map((f) => f.id);
+	}
+
+	#unpick(f) {
+		f.chip.remove();
+		this.#picked = this.#picked.filter((x) => x !== f);
+	}
+
+	/* The attachment, or null; why not is said below the field. */
+	async #upload(file) {
 		let why = 'failed';
 
-		line.id = 'upload';
-		line.className = 'hint';
-		line.setAttribute('role', 'status');
-		line.textContent = t('file.uploading', { name: file.name });
-		this.form.append(line);
 		try {
 			const res = await this.push.fetch('POST', '/api/uploads?name=' +
 			    encodeURIComponent(file.name), file);
 			if (res.status === 201) {
 				const f = await res.json();
 				this.#uploads.set(f.id, f);
-				this.push.send(this.id, { content: '',
-				    attachments: [f.id], ...note && { type: 'note' } });
-				line.remove();
-				return;
+				return f;
 			}
 			why = { 413: 'large', 415: 'kind', 507: 'quota' }[res.status] ??
 			    why;
 		} catch { /* said below */ }
+		const line = $('#upload') ?? document.createElement('p');
+		line.id = 'upload';
 		line.className = 'notice warn';
 		line.setAttribute('role', 'alert');
-		line.textContent = t('file.' + why);
+		line.textContent = `${file.name}: ${t('file.' + why)}`;
+		this.form.append(line);
+		return null;
 	}
 
 	/* An entry of the outbox: the message before the server has it. */

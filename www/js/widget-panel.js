@@ -21,7 +21,7 @@ const TEXTS = {
 		ended: 'Cuộc trò chuyện đã kết thúc. Bạn có thể nhắn tiếp bất cứ lúc nào.',
 		unread: (n) => `${n} tin chưa đọc`, us: 'Chúng tôi', you: 'Bạn', file: 'Tệp đính kèm',
 		bot: 'trả lời tự động',
-		attach: 'Đính kèm tệp', refused: 'Không gửi được tệp này',
+		attach: 'Đính kèm tệp', refused: 'Không gửi được tệp này', drop: 'Bỏ tệp này',
 	},
 	th: {
 		title: 'แชทกับเรา', soon: 'โดยปกติเราตอบภายในไม่กี่นาที',
@@ -38,7 +38,7 @@ const TEXTS = {
 		ended: 'การสนทนาจบแล้ว เขียนต่อได้ทุกเมื่อ',
 		unread: (n) => `ยังไม่ได้อ่าน ${n} ข้อความ`, us: 'เรา', you: 'คุณ', file: 'ไฟล์แนบ',
 		bot: 'ตอบอัตโนมัติ',
-		attach: 'แนบไฟล์', refused: 'ส่งไฟล์นี้ไม่ได้',
+		attach: 'แนบไฟล์', refused: 'ส่งไฟล์นี้ไม่ได้', drop: 'เอาไฟล์นี้ออก',
 	},
 	en: {
 		title: 'Chat with us', soon: 'We usually answer within minutes',
@@ -55,7 +55,7 @@ const TEXTS = {
 		ended: 'The conversation has ended. Write again at any time to go on.',
 		unread: (n) => `${n} unread`, us: 'Us', you: 'You', file: 'Attachment',
 		bot: 'automatic reply',
-		attach: 'Attach a file', refused: 'This file could not be sent',
+		attach: 'Attach a file', refused: 'This file could not be sent', drop: 'Take away',
 	},
 };
 
@@ -121,6 +121,7 @@ font-size:16px;line-height:1.4}
 ::placeholder{color:var(--dim);opacity:1}
 input{padding:4px 2px 10px;margin-bottom:4px;border-bottom:1px solid var(--line)}
 .row{display:flex;align-items:flex-end;gap:6px}
+.chip{max-width:100%;margin:0 4px 4px 0;padding:2px 10px;border:1px solid currentColor;border-radius:12px;background:none;color:inherit;font:inherit;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;cursor:pointer}
 textarea{resize:none;height:42px;max-height:130px}
 form:focus-within{box-shadow:inset 0 2px var(--c)}
 .go{background:var(--c)!important;color:var(--ink)}
@@ -176,12 +177,13 @@ export function mount(ui) {
 	const go = h('button.plain.go', { type: 'submit', 'aria-label': t.send,
 		title: t.send, disabled: true },
 	    icon('M4.4 11.9 20 4.6l-5.6 15.2-3-6zM11.4 13.8l4-4.2'));
-	const file = h('input', { type: 'file', hidden: true });
+	const file = h('input', { type: 'file', multiple: true, hidden: true });
+	const picked = h('div');
 	const clip = h('button.plain', { type: 'button', 'aria-label': t.attach,
 		title: t.attach, onclick: () => file.click() },
 	    icon('M20 11l-8 8a5 5 0 0 1-7-7l8-8a3 3 0 0 1 5 5l-8 8a1 1 0 0 1-2-2l7-7'));
 	const kept = h('p', null, t.kept);
-	const form = h('form', { noValidate: true }, name,
+	const form = h('form', { noValidate: true }, name, picked,
 	    h('div.row', null, clip, file, text, go), kept);
 	const panel = h('section.panel', { role: 'dialog', hidden: true,
 		tabIndex: -1, 'aria-labelledby': 'title' }, h('header', null, h('div', null, title,
@@ -583,38 +585,73 @@ export function mount(ui) {
 		return !!push;
 	}
 
-	async function attach(f) {
-		if (!f || !await ready())
+	/* Files of the next message go up at once; a chip for each until then. */
+	let files = [];
+
+	async function attach(list) {
+		if (!list.length || !await ready())
 			return;
-		file.value = '';
+		for (const f of list) {
+			const e = { got: null };
+			e.chip = h('button.chip', { type: 'button', title: t.drop,
+				onclick: () => drop(e) }, f.name + ' ×');
+			e.done = upload(f).then((a) => {
+				if (!(e.got = a))
+					drop(e);
+				return a;
+			});
+			picked.append(e.chip);
+			files.push(e);
+		}
+		grow();
+		text.focus();
+	}
+
+	function drop(e) {
+		e.chip.remove();
+		files = files.filter((f) => f !== e);
+		grow();
+	}
+
+	async function upload(f) {
 		try {
 			const res = await push.fetch('POST', '/api/uploads?name=' +
 			    encodeURIComponent(f.name), f), a = await res.json();
 			if (!res.ok)
 				throw a;
-			push.send(session.conversation, { content: '',
-				attachments: [a.id], files: [a] });
-			toEnd();
+			return a;
 		} catch {
 			said('error', t.refused);
+			return null;
 		}
 	}
 
 	async function submit() {
 		const content = text.value.trim();
 
-		if (content === '' || !await ready())
+		if ((content === '' && !files.length) || !await ready())
 			return;
+		const mine = files;
 		text.value = '';
+		files = [];
 		grow();
-		push.send(session.conversation, { content });
+		const up = await Promise.all(mine.map((f) => f.done));
+		if (up.includes(null)) {
+			text.value ||= content;
+			files = [...mine.filter((f) => f.got), ...files];
+			grow();
+			return;
+		}
+		mine.forEach((f) => f.chip.remove());
+		push.send(session.conversation, { content, ...up.length &&
+		    { attachments: up.map((a) => a.id), files: up } });
 		toEnd();
 	}
 
 	function grow() {
 		text.style.height = '';
 		text.style.height = Math.max(text.scrollHeight, 42) + 'px';
-		go.disabled = text.value.trim() === '';
+		go.disabled = text.value.trim() === '' && !files.length;
 	}
 
 	/* A short cut is not worth a word; one that lasts is, and its end too. */
@@ -690,7 +727,11 @@ export function mount(ui) {
 		grow();
 		push?.typing(session.conversation, text.value !== '');
 	});
-	file.addEventListener('change', () => attach(file.files[0]));
+	file.addEventListener('change', () => {
+		const list = [...file.files];
+		file.value = '';
+		attach(list);
+	});
 	form.addEventListener('submit', (e) => {
 		e.preventDefault();
 		submit();
