@@ -9,7 +9,7 @@ import { box } from './lib/box.js';
 import { pause, start, until } from './lib/harness.js';
 
 // A mark is renewed when it is 40 % old: a machine may stall for the rest.
-const QUIET_S = 6;
+const QUIET_S = 10;
 const WITHIN = QUIET_S * 1000 + 30_000; // a busy machine's
 
 // Polls on from where it was: the new events of a type.

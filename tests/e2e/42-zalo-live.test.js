@@ -59,7 +59,7 @@ for (const web of ['apache', 'lighttpd'])
       // The agent sees it, in the list and, where there is pushd, at once.
       const c = await until(async () => (await agent.get('/api/conversations'))
         .json.items.find((x) => x.platform === 'zalo' &&
-          x.last_message.content === 'alo?'), 10000, 'what was said is seen');
+          x.last_message.content === 'alo?'), undefined, 'what was said is seen');
       if (stream)
         await stream.until((e) => e.type === 'new_message' &&
           JSON.stringify(e.data).includes('giá vé ạ 🚠'));
@@ -81,7 +81,7 @@ for (const web of ['apache', 'lighttpd'])
       event.message = { msg_ids: [zalo.sent[0].id] };
       assert.equal(await post(hook, event), 200);
       await until(async () => (await list()).find((m) => m.id === id)
-        .status === 'read', 10000, 'the message is read');
+        .status === 'read', undefined, 'the message is read');
       assert.equal((await list()).length, 3);
       await until(async () => (await agent.get(`/api/conversations/${c.id}`))
         .json.customer.name === 'Lan', undefined, 'the customer has a name');

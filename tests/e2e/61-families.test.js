@@ -153,7 +153,8 @@ class Stream extends Member {
 
 class Poller extends Member {
 	async connect() {
-		const headers = { authorization: `Bearer ${this.who.token}` };
+		// Not over one that is kept, which may be closed under it.
+		const headers = { authorization: `Bearer ${this.who.token}`, connection: 'close' };
 		this.cursor ??= (await this.rest('GET', '/api/events/poll')).json.cursor;
 		this.abort = new AbortController();
 		this.loop(headers, this.abort.signal);
@@ -354,7 +355,7 @@ class SocketIo extends Member {
 
 	ask(...a) {
 		return new Promise((ok, no) => {
-			const t = setTimeout(() => no(new Error(`no answer to ${a[0]}`)), 8000);
+			const t = setTimeout(() => no(new Error(`no answer to ${a[0]}`)), 30_000);
 			this.s.emit(...a, (r) => {
 				clearTimeout(t);
 				if (r.success)

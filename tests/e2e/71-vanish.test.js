@@ -16,7 +16,7 @@ const PROGRAMS = 8; // connections with programs of the database side, at most
 const KINDS = ['sse', 'named', 'ws', 'chat', 'sio', 'eio', 'eio3', 'longpoll'];
 const WAYS = ['fin', 'reset', 'half close', 'mid-head', 'mid-frame', 'unheard', 'silent'];
 
-test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 60_000 + LIVES * 20,
+test(`${LIVES} clients that vanish leave nothing behind`, { timeout: 300_000 + LIVES * 20,
 	skip: sanitized && 'it counts what malloc gives' }, async (t) => {
 	const dir = mkdtempSync(join(tmpdir(), 'parley-vanish-'));
 	chmodSync(dir, 0o777); // the programs are another user's

@@ -186,7 +186,7 @@ for (const web of ['apache', 'lighttpd']) {
 	if (only && only !== web)
 		continue;
 	test(`nothing acknowledged is lost or doubled while programs are killed (${web})`,
-		{ timeout: SECONDS * 1000 + 120_000 }, async (t) => {
+		{ timeout: SECONDS * 1000 + 300_000 }, async (t) => {
 		const random = seeded(SEED);
 		t.diagnostic(`seed ${SEED}`);
 		const p = await start({ web, mode: 'fcgi', env: { PARLEY_LIMITS: 'off',
@@ -285,7 +285,7 @@ for (const web of ['apache', 'lighttpd']) {
 			const ids = new Set(wanted.map((m) => String(m.id)));
 			const seen = (f) => f.events.filter((e) => e.type === 'new_message');
 			await reader.until((f) => seen(f).filter((e) =>
-				ids.has(String(e.data.id))).length >= ids.size, 30_000).catch(() => {
+				ids.has(String(e.data.id))).length >= ids.size, 120_000).catch(() => {
 				const have = new Set(seen(reader).map((e) => String(e.data.id)));
 				const lost = [...ids].filter((id) => !have.has(id));
 				assert.fail(`${who} missed ${lost.length}: ${lost.slice(0, 5)}`);
