@@ -41,8 +41,8 @@
 #define READY_MS 30000      /* to answer, all of them */
 #define SHORT_LIFE_MS 2000  /* who dies younger is held back */
 #define HOLD_MS_MAX 5000    /* longest time it is held back */
-#define FIRST_STOP_MS 6000  /* web server, pushd and worker, to end */
-#define SECOND_STOP_MS 3000 /* then the pools */
+#define FIRST_STOP_MS 10000 /* web server, pushd (and drain_s), worker */
+#define SECOND_STOP_MS 5000 /* then the pools */
 #define FAILS_MAX 5         /* starts in vain before we were ready: give up */
 #define ORPHANS_MS 10000    /* what a killed run left has to end */
 
@@ -845,7 +845,7 @@ watch(struct run *r)
 	log_info("stopping");
 	if (r->probe > 0)
 		kill(r->probe, SIGTERM);
-	stop_half(r, &set, false, FIRST_STOP_MS);
+	stop_half(r, &set, false, FIRST_STOP_MS + 1000 * r->cf.drain_s);
 	stop_half(r, &set, true, SECOND_STOP_MS);
 	close_log(r);
 	log_info("stopped");

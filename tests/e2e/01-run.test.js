@@ -9,6 +9,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cli, freePort, parley, pause, start, until } from './lib/harness.js';
+import { raw } from './lib/raw.js';
 
 const alive = (pid) => {
 	try {
@@ -156,6 +157,27 @@ for (const web of ['apache', 'lighttpd']) {
 			() => false), undefined, 'pages answer');
 	});
 }
+
+test('it ends when pushd has sent everybody away', async (t) => {
+	const p = await start({ env: { PARLEY_DRAIN_S: '8' }, conf: {
+		address_connections_max: 5000, account_connections_max: 5000 } });
+	t.after(() => p.stop());
+	const { token } = await p.bearer();
+	const streams = [];
+	// Some hundred of them are told in a second.
+	for (let i = 0; i < 1500; i++)
+		streams.push((await raw(p)).write('GET /api/events/stream HTTP/1.1\r\n' +
+			`Host: 127.0.0.1\r\nAuthorization: Bearer ${token}\r\n\r\n`));
+	for (const s of streams)
+		assert.ok(await s.until(() => s.text.includes('event: connected')));
+	assert.equal(await p.stop({ keep: true }), 0);
+	for (const s of streams) {
+		assert.ok(await s.gone());
+		assert.match(s.text, /\nretry: \d+\n\n$/, 'when to come back');
+	}
+	assert.doesNotMatch(p.log('run'), /killed what did not end/);
+	await p.stop();
+});
 
 test('a second run of the same workspace ends, and leaves the first alone', async (t) => {
 	const p = await start({});
