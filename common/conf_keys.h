@@ -148,7 +148,7 @@ K(fetch_redirects_max,	NUM,	"3", 0, 10, F, 0, "redirects followed")
 K(fetch_tries_max,	NUM,	"5", 1, 5, F, 0, "tries, then the file is given up")
 K(fetch_http,		BOOL,	"off", 0, 0, F, 0, "fetch from http:// too")
 K(fetch_ports,		STR,	"80,443", 1, 200, F, 0, "ports fetched from")
-K(fetch_networks,	STR,	"", 0, 4096, F, 0, "addresses or networks of this house that files may be fetched from, at any port; for tests: 127.0.0.1")
+K(fetch_networks,	STR,	"", 0, 4096, F, 0, "addresses or networks of this house that may be asked, at any port: for files, as bots, webhooks or programs of one's own; for tests: 127.0.0.1")
 K(write_free_bytes_min,	NUM,	"16777216", 0, 1099511627776, F, 0, "no writes with less free")
 
 /* Log-in and sessions. */

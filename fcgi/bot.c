@@ -221,9 +221,10 @@ question_ask(struct question *qn)
 		.total_ms = (long)cf->bot_total_ms,
 		.stall_s = (long)cf->bot_total_ms / 1000 + 1,
 		.take = bytes_in,
-		.allow = address_good,
 		.arg = qn };
 	rq.into = &qn->into;
+	rq.allow = address_good;
+	rq.allow_arg = qn;
 	if (error == NULL &&
 	    http_client_start(qn->bt->http, &rq, &question_calls, qn) == -1)
 		error = "the request cannot be made";

@@ -226,6 +226,7 @@ struct channel {
 	size_t nkeys;
 	bool keyed;     /* sends carry an idempotency key: unknown is retried */
 	bool json_only; /* its webhook must be application/json: else 415 */
+	bool anybodys;  /* what is asked is no platform: fetch_networks rules */
 	unsigned at_once, per_s; /* requests of one account, at most */
 	unsigned early_s;        /* a token is renewed so long before its end */
 

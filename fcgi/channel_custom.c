@@ -536,6 +536,11 @@ custom_answer(const struct channel_account *ac, struct channel_out *out,
 	memset(rs, 0, sizeof(*rs));
 	channel_copy(
 	    rs->message, sizeof(rs->message), an->why, strlen(an->why));
+	if (an->barred) { /* by the settings: nothing goes until they change */
+		rs->cls = CHANNEL_REAUTH;
+		snprintf(rs->reason, sizeof(rs->reason), "address");
+		return;
+	}
 	if (an->end != HTTP_ANSWERED) {
 		/* The key is the same next time: nothing goes out twice. */
 		rs->cls = CHANNEL_RETRY;
@@ -612,6 +617,7 @@ const struct channel channel_custom = {
 	.nkeys = sizeof(custom_keys) / sizeof(custom_keys[0]),
 	.keyed = true,
 	.json_only = true,
+	.anybodys = true,
 	.at_once = 8,
 	.per_s = 20,
 	.check = custom_check,

@@ -34,10 +34,10 @@ code_of(const struct channel_account *ac, const struct http_answer *an,
 			       strcmp(ours, rs->message_id) != 0
 			   ? "other_account"
 			   : "ok";
-	if (rs->cls == CHANNEL_REAUTH)
-		return "token";
 	if (an->end != HTTP_ANSWERED)
 		return "unreachable";
+	if (rs->cls == CHANNEL_REAUTH)
+		return "token";
 	return rs->cls == CHANNEL_PERMANENT ? "refused" : "busy";
 }
 

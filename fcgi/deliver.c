@@ -145,11 +145,28 @@ job_account(struct job *j)
 	return j->ac.ch != NULL;
 }
 
+static bool
+address_good(void *arg, const struct addr *a, int port)
+{
+	const struct job *j = arg;
+
+	return fetch_addr_good(j->dl->cf, a, port);
+}
+
+void
+job_gate(struct job *j, struct http_request *rq)
+{
+	rq->allow = address_good;
+	rq->allow_arg = j;
+}
+
 int
-job_start(struct job *j, const struct http_request *rq)
+job_start(struct job *j, struct http_request *rq)
 {
 	struct pace *p = pace_of(j->dl, j->channel);
 
+	if (j->ac.ch != NULL && j->ac.ch->anybodys)
+		job_gate(j, rq);
 	if (http_client_start(j->dl->http, rq, &job_calls, j) == -1)
 		return -1;
 	j->going = true;

@@ -87,14 +87,6 @@ bytes_in(void *arg, const void *p, size_t n)
 	return j->verdict == MEDIA_GOOD ? 0 : -1;
 }
 
-static bool
-address_good(void *arg, const struct addr *a, int port)
-{
-	const struct job *j = arg;
-
-	return fetch_addr_good(j->dl->cf, a, port);
-}
-
 /* Whether it is of an origin that the account is set up with. */
 static bool
 of_account(const struct job *j, const struct fetch_url *u)
@@ -141,9 +133,10 @@ into_file(struct job *j, struct http_request *rq)
 		.total_ms = (long)cf->fetch_total_ms,
 		.stall_s = (long)cf->fetch_stall_s,
 		.take = bytes_in,
-		.allow = known ? NULL : address_good,
 		.arg = j };
 	rq->into = &j->into;
+	if (!known)
+		job_gate(j, rq);
 	if (job_start(j, rq) == -1) {
 		fetch_again(j, 0);
 		return -1;

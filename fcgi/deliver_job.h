@@ -116,8 +116,12 @@ bool job_account(struct job *j);
 /* pace_of(dl, channel): the pace of an account; NULL: not met yet. */
 struct pace *pace_of(const struct deliver *dl, int64_t channel);
 
-/* job_start(j, rq): begin a request of this job.  0, or -1. */
-int job_start(struct job *j, const struct http_request *rq);
+/*
+ * job_gate(j, rq): let it go nowhere but where strangers' addresses may lead.
+ * job_start(j, rq): begin a request of this job.  0, or -1.
+ */
+void job_gate(struct job *j, struct http_request *rq);
+int job_start(struct job *j, struct http_request *rq);
 
 /* profile_go(j) / send_go(j): the request of this job, with the token of now.
  */

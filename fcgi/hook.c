@@ -287,9 +287,10 @@ post_request(struct post *p, struct http_request *rq)
 		.total_ms = (long)cf->hook_total_ms,
 		.stall_s = (long)(cf->hook_total_ms / 1000 + 1),
 		.take = answer_in,
-		.allow = address_good,
 		.arg = p };
 	rq->into = &p->into;
+	rq->allow = address_good;
+	rq->allow_arg = p;
 	return http_client_start(p->hk->http, rq, &post_calls, p);
 }
 

@@ -43,6 +43,8 @@ struct call {
 	bool refused;          /* by the caller, before the first byte */
 	struct http_file into; /* where ${filed} */
 	bool filed;
+	bool (*allow)(void *arg, const struct addr *a, int port);
+	void *allow_arg;
 	int64_t got;             /* bytes of the file */
 	int64_t moved, moved_at; /* bytes of the answer, when the last came */
 	struct http_answer an;
@@ -274,7 +276,7 @@ socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *sa)
 		return CURL_SOCKET_BAD;
 	}
 	/* A name that leads to a bad address, too, is not tried on. */
-	if (k->an.barred || !k->into.allow(k->into.arg, &a, port)) {
+	if (k->an.barred || !k->allow(k->allow_arg, &a, port)) {
 		k->an.barred = true;
 		return CURL_SOCKET_BAD;
 	}
@@ -311,8 +313,14 @@ file_set(struct call *k)
 	curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, moved);
 	curl_easy_setopt(e, CURLOPT_XFERINFODATA, k);
 	k->moved_at = clock_mono_ms();
-	if (k->into.allow == NULL)
-		return;
+}
+
+/* Only where it is allowed to go. */
+static void
+gate_set(struct call *k)
+{
+	CURL *e = k->easy;
+
 	/* Behind a proxy nobody would know where the name leads. */
 	curl_easy_setopt(e, CURLOPT_PROXY, "");
 	curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, socket_open);
@@ -345,6 +353,11 @@ http_client_start(struct http_client *c, const struct http_request *rq,
 		k->filed = true;
 		k->into = *rq->into;
 		file_set(k);
+	}
+	if (rq->allow != NULL) {
+		k->allow = rq->allow;
+		k->allow_arg = rq->allow_arg;
+		gate_set(k);
 	}
 	if (curl_multi_add_handle(c->multi, k->easy) != CURLM_OK)
 		goto fail;

@@ -24,11 +24,6 @@ struct http_file {
 	long total_ms, stall_s; /* the whole; without a byte */
 	/* The next bytes of an answer of 200; -1 gives up. */
 	int (*take)(void *arg, const void *p, size_t n);
-	/*
-	 * Whether to connect to the address that the name led to; one that is
-	 * refused ends it.  NULL: any.
-	 */
-	bool (*allow)(void *arg, const struct addr *a, int port);
 	void *arg;
 };
 
@@ -44,6 +39,12 @@ struct http_request {
 	long total_ms;          /* for the whole; 0: as the client has it */
 	struct buf fields;      /* and more fields: name NUL value NUL ... */
 	const struct http_file *into; /* NULL: the answer into memory */
+	/*
+	 * Whether to connect to the address that the name led to; one that is
+	 * refused ends it.  NULL: any.
+	 */
+	bool (*allow)(void *arg, const struct addr *a, int port);
+	void *allow_arg;
 };
 
 /* How far a request came when no complete answer was had. */
@@ -60,7 +61,7 @@ struct http_answer {
 	int64_t retry_after_s; /* from Retry-After, 0 without */
 	struct buf body;       /* without what went into a file */
 	char *location;        /* of a redirect, absolute; ours; or NULL */
-	bool barred;           /* to an address that ${into} does not allow */
+	bool barred;           /* to an address that ${allow} refuses */
 	bool too_large;        /* for ${into} */
 	char why[96];          /* a word for the log when not answered */
 };

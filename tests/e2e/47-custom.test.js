@@ -2,6 +2,7 @@
 // order of checks; answers out, signed, under one key each, exactly once.
 import { test, beforeEach, afterEach } from 'node:test';
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { PATIENT, Shop, sample, pause, until } from './lib/shop.js';
 import { startCustom, signed } from '../standin/custom.js';
 
@@ -263,6 +264,22 @@ test('401 stops the account until an admin has mended it', async () => {
   await says('crm-4', 'still there?');
   await shop.parley('channel', 'set', '--id', channel, '--set',
     `secret=${SECRET}`);
+  await shop.reaches(id, 'sent');
+  assert.deepEqual(texts(), ['waits']);
+});
+
+test('where it must not go, nothing goes until the settings allow it', async () => {
+  await says('crm-5', 'hi');
+  const id = await shop.agentSays('crm-5', 'waits');
+  const conf = await readFile(shop.conf, 'utf8');
+  await writeFile(shop.conf, conf.replace('fetch_networks = 127.0.0.1', 'fetch_networks = 10.9.9.9'));
+  await shop.worker('--once').ended;
+  assert.deepEqual([crm.calls.length, await shop.status(id)], [0, 'queued']);
+  assert.match(await shop.one(`SELECT state_text FROM channels WHERE id = ${channel}`),
+    /address not allowed/);
+  await writeFile(shop.conf, conf);
+  await shop.parley('channel', 'set', '--id', channel);
+  shop.worker();
   await shop.reaches(id, 'sent');
   assert.deepEqual(texts(), ['waits']);
 });

@@ -341,7 +341,7 @@ test('an assistant answers, and people step in when it cannot', { timeout: 120_0
 test('an endpoint in the house is not asked unless the settings say so', async (t) => {
   const a = await startAssistant();
   t.after(() => a.close());
-  const { shop } = await open(t, ai(a), { fetch_http: 'on' });
+  const { shop } = await open(t, ai(a), { fetch_http: 'on', fetch_networks: '10.9.9.9' });
   shop.worker();
   await shop.customerSays('61', 'one');
   await until(async () => (await conversation(shop, '61')).bot?.reason === 'error');

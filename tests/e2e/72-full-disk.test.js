@@ -94,7 +94,8 @@ async function story(t, { web, keep, min, killed }) {
 	});
 	p = await start({ web, var: d.dir, conf: {
 		write_free_bytes_min: min, worker_poll_ms: 50, delivery_lease_ms: 3000,
-		platform_total_ms: 1500, backoff_percent: 5 } });
+		platform_total_ms: 1500, backoff_percent: 5,
+		fetch_networks: '127.0.0.1' } });
 	const channel = /^channel (\d+)/m.exec(await p.cli('channel', 'add',
 		'--platform', 'custom', '--name', 'App', '--set', `secret=${SECRET}`,
 		'--set', `out_url=${crm.url}/hook`))[1];

@@ -245,7 +245,8 @@ test('nothing acknowledged is lost, sent twice or out of order', {
 	const p = await start({ demo: false, env: { PARLEY_LIMITS: 'off' }, conf: {
 		webhook_pool: 2, worker_poll_ms: 50, platform_connect_ms: 1000,
 		platform_total_ms: 800, delivery_lease_ms: 2500, echo_wait_s: 1,
-		backoff_percent: 10, webhook_wait_ms_max: 2000 } });
+		backoff_percent: 10, webhook_wait_ms_max: 2000,
+		fetch_networks: '127.0.0.1' } });
 	t.after(() => p.stop());
 	await p.cli('user', 'add', '--email', 'a@example.com', '--name', 'A', '--role', 'admin',
 		{ input: 'a long pass phrase\n' });

@@ -48,7 +48,7 @@ export class Shop {
     shop.workers = [];
     await shop.parley('init');
     await appendFile(shop.conf, Object.entries({ limits: 'off', synchronous: 'normal',
-      webhook_wait_ms_max: 10000, ...settings })
+      webhook_wait_ms_max: 10000, fetch_networks: '127.0.0.1', ...settings })
       .map(([k, v]) => `${k} = ${v}\n`).join(''));
     return shop;
   }
