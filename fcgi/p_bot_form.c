@@ -27,25 +27,26 @@ static const struct field {
 	const char *group;        /* of the page */
 	enum form form;
 	bool config; /* a member of it */
+	bool needed;
 } fields[] = {
 	/* clang-format off */
-	{ "name",	   "rha", "who",    LINE,   false },
-	{ "url",	   "h",	  "who",    URL,    true },
-	{ "secret",	   "h",	  "who",    SECRET, false },
-	{ "base_url",	   "a",	  "who",    URL,    true },
-	{ "model",	   "a",	  "who",    LINE,   true },
-	{ "api_key",	   "a",	  "who",    SECRET, false },
-	{ "system",	   "a",	  "who",    TEXT,   true },
-	{ "greeting",	   "rha", "talk",   TEXT,   true },
-	{ "fallback",	   "r",	  "talk",   TEXT,   true },
-	{ "handover",	   "rha", "talk",   WORDS,  true },
-	{ "handover_text", "rha", "talk",   TEXT,   true },
-	{ "when",	   "rha", "time",   CHOICE, true },
-	{ "closed",	   "rha", "after",  TEXT,   true },
-	{ "history",	   "ha",  "bounds", NUMBER, true },
-	{ "max_tokens",	   "a",	  "bounds", NUMBER, true },
-	{ "calls_max",	   "ha",  "bounds", NUMBER, false },
-	{ "tokens_max",	   "a",	  "bounds", NUMBER, false },
+	{ "name",	   "rha", "who",    LINE,   false, true },
+	{ "url",	   "h",	  "who",    URL,    true, true },
+	{ "secret",	   "h",	  "who",    SECRET, false, false },
+	{ "base_url",	   "a",	  "who",    URL,    true, true },
+	{ "model",	   "a",	  "who",    LINE,   true, true },
+	{ "api_key",	   "a",	  "who",    SECRET, false, false },
+	{ "system",	   "a",	  "who",    TEXT,   true, false },
+	{ "greeting",	   "rha", "talk",   TEXT,   true, false },
+	{ "fallback",	   "r",	  "talk",   TEXT,   true, false },
+	{ "handover",	   "rha", "talk",   WORDS,  true, false },
+	{ "handover_text", "rha", "talk",   TEXT,   true, false },
+	{ "when",	   "rha", "time",   CHOICE, true, false },
+	{ "closed",	   "rha", "after",  TEXT,   true, false },
+	{ "history",	   "ha",  "bounds", NUMBER, true, false },
+	{ "max_tokens",	   "a",	  "bounds", NUMBER, true, false },
+	{ "calls_max",	   "ha",  "bounds", NUMBER, false, false },
+	{ "tokens_max",	   "a",	  "bounds", NUMBER, false, false },
 	/* clang-format on */
 };
 
@@ -333,28 +334,28 @@ rule_part(const struct bot_limits *lim, struct json_object *rule)
 	return NULL;
 }
 
-struct bot_fault
-bot_form_fault(
-    const struct conf *cf, const char *field, struct json_object *config)
+/* Whether the value alone would be refused, or is needed and not there. */
+static bool
+field_bad(const struct view *v, const struct bot_shown *s,
+    const struct field *f, struct json_object *value)
 {
-	struct bot_limits lim = bot_limits_of(cf);
-	struct bot_fault fault = { .field = field };
-	struct json_object *list = NULL, *one;
+	struct bot_limits lim = bot_limits_of(v->rq->cf);
+	struct json_object *config;
+	const char *bad;
+	bool wrong;
 
-	if (field == NULL ||
-	    (strcmp(field, "rules") != 0 && strcmp(field, "hours") != 0) ||
-	    json_get_arr(config, field, &list) != 1)
-		return fault;
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		one = json_object_array_get_idx(list, i);
-		if (!one_bad(&lim, field, one))
-			continue;
-		fault.at = i + 1;
-		if (*field == 'r')
-			fault.part = rule_part(&lim, one);
-		break;
-	}
-	return fault;
+	if (!s->back)
+		return false;
+	if (s->field != NULL && strcmp(s->field, f->name) == 0)
+		return true;
+	if (!f->config || value == NULL)
+		return f->needed && value == NULL;
+	config = json_object_new_object();
+	json_put(config, f->name, json_object_get(value));
+	bad = bot_config_bad(s->kind, config, &lim);
+	wrong = bad != NULL && strcmp(bad, f->name) == 0;
+	json_object_put(config);
+	return wrong;
 }
 
 /* ---- showing ------------------------------------------------------------ */
@@ -444,38 +445,36 @@ put_value(const struct view *v, struct json_object *o, const struct field *f,
 }
 
 static struct json_object *
-field_json(const struct view *v, const struct field *f,
-    struct json_object *value, struct json_object *set,
-    const struct bot_fault *fault)
+field_json(
+    const struct view *v, const struct bot_shown *s, const struct field *f)
 {
-	bool wrong = fault != NULL && fault->field != NULL &&
-		     strcmp(fault->field, f->name) == 0;
-	struct json_object *o = json_object_new_object(), *is;
+	struct json_object *o = json_object_new_object(), *value = NULL, *is;
 	const char *sent;
 	bool kept;
+
+	json_object_object_get_ex(s->values, f->name, &value);
 
 	json_put_str(o, "name", f->name);
 	json_put_str(o, "label", words_of(v, "bot_key", f->name));
 	json_put_str(o, "help", words_of(v, "bot_help", f->name));
 	json_put_str(o, "words", NULL);
-	put_fault(v, o, "fault", wrong ? f->name : NULL);
+	put_fault(v, o, "fault", field_bad(v, s, f, value) ? f->name : NULL);
 	if (f->form != SECRET) {
 		put_value(v, o, f, value);
-		json_put_bool(o, "required",
-		    strcmp(f->name, "name") == 0 || f->form == URL ||
-			strcmp(f->name, "model") == 0);
+		json_put_bool(o, "required", f->needed);
 		return o;
 	}
 	/* What is secret never goes back, not even into its form. */
-	kept = set != NULL && json_object_object_get_ex(set, f->name, &is);
-	sent = fault != NULL ? req_form(v->rq, f->name, NULL) : NULL;
+	kept =
+	    s->set != NULL && json_object_object_get_ex(s->set, f->name, &is);
+	sent = s->back ? req_form(v->rq, f->name, NULL) : NULL;
 	json_put_bool(o, "entry", true);
 	json_put_bool(o, "secret", true);
 	json_put_str(o, "type", "password");
 	json_put_bool(o, "set", kept);
 	json_put_bool(o, "again", sent != NULL && *sent != '\0');
 	json_put_bool(o, "clear", kept && *f->kinds == 'a');
-	json_put_bool(o, "made", set == NULL && *f->kinds == 'h');
+	json_put_bool(o, "made", s->set == NULL && *f->kinds == 'h');
 	return o;
 }
 
@@ -523,12 +522,10 @@ put_quick(struct json_object *o, struct json_object *list)
 
 /* Row ${n}; ${rule} NULL: an empty one. */
 static struct json_object *
-rule_json(const struct view *v, struct json_object *rule, size_t n,
-    const struct bot_fault *fault)
+rule_json(const struct view *v, const struct bot_limits *lim,
+    struct json_object *rule, size_t n, bool wrong)
 {
-	bool wrong = fault != NULL && fault->field != NULL &&
-		     strcmp(fault->field, "rules") == 0 && fault->at == n;
-	const char *part = wrong ? fault->part : NULL;
+	const char *part = wrong ? rule_part(lim, rule) : NULL;
 	struct json_object *o = json_object_new_object(), *words = NULL,
 			   *quick = NULL;
 	bool handover = false;
@@ -580,13 +577,10 @@ put_clock(struct json_object *o, const char *key, struct json_object *span)
 }
 
 static struct json_object *
-span_json(const struct view *v, struct json_object *span, size_t n,
-    const struct bot_fault *fault)
+span_json(const struct view *v, struct json_object *span, size_t n, bool wrong)
 {
 	struct json_object *o = json_object_new_object(), *days = NULL,
 			   *list = json_object_new_array(), *day;
-	bool wrong = fault != NULL && fault->field != NULL &&
-		     strcmp(fault->field, "hours") == 0 && fault->at == n;
 	char name[2] = "";
 
 	(void)json_get_arr(span, "days", &days);
@@ -609,52 +603,51 @@ span_json(const struct view *v, struct json_object *span, size_t n,
 /* Rows of ${key}, and empty ones. */
 static void
 put_rows(const struct view *v, struct json_object *o, const char *key,
-    struct json_object *values, const struct bot_fault *fault)
+    const struct bot_shown *s)
 {
 	struct json_object *rows = json_object_new_array(), *list = NULL, *one;
+	struct bot_limits lim = bot_limits_of(v->rq->cf);
+	bool wrong, any = false;
 	size_t n;
 
-	(void)json_get_arr(values, key, &list);
+	(void)json_get_arr(s->values, key, &list);
 	n = list != NULL ? json_object_array_length(list) : 0;
 	for (size_t i = 0; i < n + ROWS_NEW; i++) {
 		one = i < n ? json_object_array_get_idx(list, i) : NULL;
+		wrong = s->back && one != NULL && one_bad(&lim, key, one);
+		any = any || wrong;
 		json_object_array_add(
-		    rows, *key == 'r' ? rule_json(v, one, i + 1, fault)
-				      : span_json(v, one, i + 1, fault));
+		    rows, *key == 'r' ? rule_json(v, &lim, one, i + 1, wrong)
+				      : span_json(v, one, i + 1, wrong));
 	}
 	json_put(o, key, rows);
 	/* Too many of them is nobody's fault alone. */
-	if (fault != NULL && fault->field != NULL && fault->at == 0 &&
-	    strcmp(fault->field, key) == 0)
-		put_fault(v, o, *key == 'r' ? "bad_rules" : "bad_hours", key);
+	wrong =
+	    s->back && !any && s->field != NULL && strcmp(s->field, key) == 0;
+	put_fault(
+	    v, o, *key == 'r' ? "bad_rules" : "bad_hours", wrong ? key : NULL);
 }
 
 void
-bot_form_put(const struct view *v, struct json_object *o, const char *kind,
-    struct json_object *values, struct json_object *set,
-    const struct bot_fault *fault)
+bot_form_put(
+    const struct view *v, struct json_object *o, const struct bot_shown *s)
 {
-	struct json_object *list, *value;
+	struct json_object *list;
 
 	for (size_t g = 0; g < N(groups); g++) {
 		list = json_object_new_array();
-		for (size_t i = 0; i < N(fields); i++) {
-			if (strcmp(fields[i].group, groups[g]) != 0 ||
-			    !of_kind(&fields[i], kind))
-				continue;
-			value = NULL;
-			json_object_object_get_ex(
-			    values, fields[i].name, &value);
-			json_object_array_add(
-			    list, field_json(v, &fields[i], value, set, fault));
-		}
+		for (size_t i = 0; i < N(fields); i++)
+			if (strcmp(fields[i].group, groups[g]) == 0 &&
+			    of_kind(&fields[i], s->kind))
+				json_object_array_add(
+				    list, field_json(v, s, &fields[i]));
 		json_put_bool(o, "any_bounds",
 		    strcmp(groups[g], "bounds") == 0 &&
 			json_object_array_length(list) > 0);
 		json_put(o, groups[g], list);
 	}
-	put_rows(v, o, "hours", values, fault);
-	json_put_bool(o, "by_rules", *kind == 'r');
-	if (*kind == 'r')
-		put_rows(v, o, "rules", values, fault);
+	put_rows(v, o, "hours", s);
+	json_put_bool(o, "by_rules", *s->kind == 'r');
+	if (*s->kind == 'r')
+		put_rows(v, o, "rules", s);
 }

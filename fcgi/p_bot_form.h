@@ -10,14 +10,7 @@
 #include "req.h"
 
 #include <json-c/json.h>
-#include <stddef.h>
-
-/* What is wrong with a form that comes back. */
-struct bot_fault {
-	const char *field; /* as the API calls it; NULL: the whole form */
-	size_t at;         /* which of `hours` or `rules`, from 1; 0: unknown */
-	const char *part;  /* of a rule, as the API calls it, or NULL */
-};
+#include <stdbool.h>
 
 /*
  * bot_form_read(rq, kind): returns new {"config", "secrets"} of the form, as
@@ -25,20 +18,22 @@ struct bot_fault {
  */
 struct json_object *bot_form_read(struct req *rq, const char *kind);
 
-/*
- * bot_form_fault(cf, field, config): ${field} is wrong; where in ${config}.
- */
-struct bot_fault bot_form_fault(
-    const struct conf *cf, const char *field, struct json_object *config);
+/* What is shown in the form. */
+struct bot_shown {
+	const char *kind;
+	/* The config with `name`, `calls_max` and `tokens_max` beside. */
+	struct json_object *values;
+	struct json_object *set; /* secrets as the API shows them, or NULL */
+	bool back;               /* what was typed comes back: it was refused */
+	const char *field;       /* for this member, or NULL */
+};
 
 /*
- * bot_form_put(v, o, kind, values, set, fault):
- * Add the fields of a bot of that kind to ${o}.  ${values} is its config with
- * `name`, `calls_max` and `tokens_max` beside, ${set} its secrets as the API
- * shows them, or NULL; ${fault} NULL: nothing is wrong.
+ * bot_form_put(v, o, s):
+ * Add the fields to ${o}; of a form that comes back each that is refused has
+ * its line.
  */
-void bot_form_put(const struct view *v, struct json_object *o, const char *kind,
-    struct json_object *values, struct json_object *set,
-    const struct bot_fault *fault);
+void bot_form_put(
+    const struct view *v, struct json_object *o, const struct bot_shown *s);
 
 #endif

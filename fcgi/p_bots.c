@@ -261,8 +261,8 @@ bots_page(struct req *rq, struct rsp *rs)
 /* A form that comes back: what was typed, and what is wrong with it. */
 struct typed {
 	struct json_object *parts; /* as bot_form_read, with channels */
-	struct bot_fault fault;
-	const char *question; /* the fault is that of trying out */
+	const char *field;         /* refused; NULL: the whole form */
+	const char *question;      /* what is wrong is that of trying out */
 };
 
 /* What stands in the fields: of the form that comes back, else as stored. */
@@ -298,13 +298,16 @@ put_form(struct view *v, struct json_object *o, const char *kind,
     struct json_object *channels, const struct typed *t)
 {
 	bool back = t != NULL && t->parts != NULL;
-	struct json_object *values = values_of(v->rq, bot, t), *set = NULL,
-			   *on = NULL;
-	const char *field = back ? t->fault.field : NULL;
+	const char *field = back ? t->field : NULL;
+	struct bot_shown shown = { .kind = kind,
+		.values = values_of(v->rq, bot, t),
+		.back = back,
+		.field = field };
+	struct json_object *on = NULL;
 
-	(void)json_get_obj(bot, "secrets", &set);
+	(void)json_get_obj(bot, "secrets", &shown.set);
 	(void)json_get_arr(back ? t->parts : bot, "channels", &on);
-	bot_form_put(v, o, kind, values, set, back ? &t->fault : NULL);
+	bot_form_put(v, o, &shown);
 	json_put(o, "channels",
 	    channels_json(
 		items_of(channels), items_of(bots), str(bot, "id"), on));
@@ -317,7 +320,7 @@ put_form(struct view *v, struct json_object *o, const char *kind,
 		    view_text(v, field != NULL && strcmp(field, "config") != 0
 				     ? "channels.faulty"
 				     : "error.invalid"));
-	json_object_put(values);
+	json_object_put(shown.values);
 }
 
 static int
@@ -376,15 +379,11 @@ typed_read(struct req *rq, const char *kind, struct typed *t)
 static int
 typed_fault(struct req *rq, int rc, struct typed *t)
 {
-	struct json_object *config = NULL;
-	const char *field = rq->bad_field;
-
-	if (rc == STORE_REFUSED || (rc == STORE_INVALID && field == NULL))
-		field = "channels";
+	t->field = rq->bad_field;
+	if (rc == STORE_REFUSED || (rc == STORE_INVALID && t->field == NULL))
+		t->field = "channels";
 	else if (rc != STORE_INVALID)
 		return 0;
-	(void)json_get_obj(t->parts, "config", &config);
-	t->fault = bot_form_fault(rq->cf, field, config);
 	return rc == STORE_REFUSED ? 409 : 422;
 }
 
@@ -398,7 +397,6 @@ put_tried(struct view *v, struct json_object *o, int64_t bot)
 	struct req *rq = v->rq;
 	const char *asked, *state;
 	int64_t ask = 0;
-	char path[SETTINGS_PATH], query[32];
 	size_t len;
 	int rc;
 
@@ -427,10 +425,9 @@ put_tried(struct view *v, struct json_object *o, int64_t bot)
 		json_put_bool(said, "ended", true);
 	} else if (strcmp(state, "queued") == 0 ||
 		   strcmp(state, "asking") == 0) {
+		/* No refreshing: somebody may be typing below. */
 		json_put_bool(said, "waits", true);
-		snprintf(path, sizeof(path), "/settings/bots/%" PRId64, bot);
-		snprintf(query, sizeof(query), "ask=%" PRId64, ask);
-		view_refresh(v, path, query, rq->now_ms);
+		json_put_id(said, "ask", ask);
 	}
 	json_put(o, "tried", said);
 	json_object_put(tried);
@@ -579,6 +576,10 @@ state_act(struct req *rq, char path[SETTINGS_PATH])
 {
 	struct bot_made made;
 
+	if (h_word(rq, "state", "on|off") == NULL) {
+		rq->bad_field = "state";
+		return STORE_INVALID;
+	}
 	snprintf(path, SETTINGS_PATH, "/settings/bots/%" PRId64 "?saved=1",
 	    rq->id[0]);
 	return bot_alter(rq, NULL, rq->id[0], &made);

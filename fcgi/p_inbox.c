@@ -351,11 +351,15 @@ put_bot(struct json_object *conversation)
 {
 	struct json_object *bot;
 	const char *state = "";
+	bool closed = false;
 
 	if (json_get_obj(conversation, "bot", &bot) != 1)
 		return;
 	(void)json_get_str(bot, "state", &state, NULL);
+	(void)json_get_bool(conversation, "is_closed", &closed);
 	json_put_bool(bot, "active", strcmp(state, "active") == 0);
+	/* Of a closed one it is not decided yet. */
+	json_put_bool(conversation, "bot_line", !closed);
 }
 
 static int

@@ -57,7 +57,7 @@ async function tries(page, question) {
 	await until(async () => {
 		if (await page.locator('#waits').count() === 0)
 			return true;
-		await page.reload();
+		await page.click('#look');
 		return false;
 	}, undefined, 'answered');
 	assert.equal(await page.textContent('#tried .asked'), question);
@@ -268,6 +268,11 @@ test('what is wrong is said at its field, and nothing is lost or stored', async 
 	assert.match(html, /value="-1"/);
 	const taken = (await api.get('/api/bots')).json.items[0].channels[0];
 	await at('http', { url: 'https://x.example', [`channel_${taken}`]: '1' }, 'channels', 'bot', 409);
+
+	// All that is wrong is said at once.
+	html = await (await post(admin, `${LIST}/new/rules`, { ...blank.rules, name: '',
+		greeting: 'x'.repeat(20000), rule_1_reply: 'Hai', hours_1_1: '1' })).text();
+	assert.equal(html.split('class="at-field"').length, 5);
 
 	const form = { ...blank.http, name: 'Hai', url: 'https://x.example' };
 	assert.equal((await post(admin, `${LIST}/new/http`, { ...form, csrf: 'x' })).status(), 403);

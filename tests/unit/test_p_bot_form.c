@@ -1,6 +1,6 @@
 /*
  * test_p_bot_form.c: a bot's form read into settings, settings shown in it, and
- * where in it something is wrong.
+ * what is wrong with them where it is.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,31 +164,6 @@ test_rules(void **state)
 	    "bd");
 }
 
-static void
-test_fault(void **state)
-{
-	static const char text[] =
-	    "{\"rules\":[{\"keywords\":[\"a\"],\"reply\":\"b\"},"
-	    "{\"keywords\":[\"a\"],\"reply\":\"more than twenty letters\"}],"
-	    "\"hours\":[{\"days\":[],\"from\":\"08:00\",\"to\":\"09:00\"}]}";
-	struct json_object *o = json_tokener_parse(text);
-	struct bot_fault f;
-
-	(void)state;
-	f = bot_form_fault(&cf, "rules", o);
-	assert_int_equal(f.at, 2);
-	assert_string_equal(f.part, "reply");
-	f = bot_form_fault(&cf, "hours", o);
-	assert_int_equal(f.at, 1);
-	assert_null(f.part);
-	f = bot_form_fault(&cf, "greeting", o);
-	assert_string_equal(f.field, "greeting");
-	assert_int_equal(f.at, 0);
-	f = bot_form_fault(&cf, NULL, o);
-	assert_null(f.field);
-	json_object_put(o);
-}
-
 /* ${path} of what is shown: "rules.0.quick". */
 static const char *
 shown(struct json_object *o, const char *list, size_t i, const char *key)
@@ -210,25 +185,61 @@ test_put(void **state)
 	    "{\"title\":\"No\",\"payload\":\"No\"}]}]}";
 	struct json_object *values = json_tokener_parse(text),
 			   *o = json_object_new_object();
-	struct bot_fault f = { .field = "rules", .at = 1, .part = "reply" };
 	struct req rq;
 	struct view v = { .rq = &rq, .locale = "en", .model = NULL };
 
 	(void)state;
 	up(&rq, "name=Robo");
-	bot_form_put(&v, o, "rules", values, NULL, &f);
+	bot_form_put(
+	    &v, o, &(struct bot_shown){ .kind = "rules", .values = values });
 	assert_string_equal(shown(o, "who", 0, "value"), "Robo");
 	assert_string_equal(shown(o, "talk", 2, "value"), "a\nb");
 	assert_string_equal(shown(o, "hours", 0, "to"), "00:00");
 	assert_string_equal(shown(o, "rules", 0, "keywords"), "x\ny");
 	assert_string_equal(shown(o, "rules", 0, "quick"), "Buy | BUY\nNo");
 	assert_string_equal(shown(o, "rules", 0, "brief"), "x, y → Yes");
-	assert_string_equal(shown(o, "rules", 0, "open"), "true");
-	assert_non_null(shown(o, "rules", 0, "bad_reply"));
-	assert_null(shown(o, "rules", 0, "bad_keywords"));
+	assert_string_equal(shown(o, "rules", 0, "open"), "false");
 	assert_string_equal(shown(o, "rules", 1, "fresh"), "true");
+	assert_null(shown(o, "who", 0, "fault"));
 	json_object_put(o);
 	json_object_put(values);
+	req_fini(&rq);
+}
+
+/* All that is wrong is said, each where it is. */
+static void
+test_fault(void **state)
+{
+	static const char text[] =
+	    "{\"greeting\":\"more than twenty letters\",\"fallback\":\"ok\","
+	    "\"rules\":[{\"keywords\":[\"a\"],\"reply\":\"b\"},"
+	    "{\"keywords\":[],\"reply\":\"more than twenty letters\"},"
+	    "{\"keywords\":[\"a\"],\"reply\":\"more than twenty letters\"}],"
+	    "\"hours\":[{\"days\":[],\"from\":\"08:00\",\"to\":\"09:00\"}]}";
+	struct json_object *o = json_object_new_object();
+	struct bot_shown s = { .kind = "rules",
+		.values = json_tokener_parse(text),
+		.back = true,
+		.field = "greeting" };
+	struct req rq;
+	struct view v = { .rq = &rq, .locale = "en", .model = NULL };
+
+	(void)state;
+	up(&rq, "name=");
+	bot_form_put(&v, o, &s);
+	assert_non_null(shown(o, "who", 0, "fault"));
+	assert_non_null(shown(o, "talk", 0, "fault"));
+	assert_null(shown(o, "talk", 1, "fault"));
+	assert_null(shown(o, "rules", 0, "bad_reply"));
+	assert_string_equal(shown(o, "rules", 0, "open"), "false");
+	assert_non_null(shown(o, "rules", 1, "bad_keywords"));
+	assert_non_null(shown(o, "rules", 2, "bad_reply"));
+	assert_null(shown(o, "rules", 2, "bad_keywords"));
+	assert_string_equal(shown(o, "rules", 2, "open"), "true");
+	assert_non_null(shown(o, "hours", 0, "bad"));
+	assert_null(shown(o, "hours", 1, "bad"));
+	json_object_put(o);
+	json_object_put(s.values);
 	req_fini(&rq);
 }
 
@@ -239,8 +250,8 @@ main(void)
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_hours),
 		cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_fault),
 		cmocka_unit_test(test_put),
+		cmocka_unit_test(test_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
