@@ -14,6 +14,7 @@
 #include "id.h"
 #include "limits.h"
 #include "log.h"
+#include "park.h"
 #include "seen.h"
 #include "sock.h"
 #include "starter.h"
@@ -55,6 +56,7 @@
 #define SANITIZED 0
 #endif
 
+#define SLOW_MS 30000              /* to come, where no setting says */
 #define QUEUE_LOOK_MS 50           /* then the queue is looked at */
 #define READ_BYTES 16384           /* of a body at once */
 #define PIECE_BYTES 65536          /* written at once */
@@ -88,6 +90,7 @@ static struct {
 	int64_t pace_us;  /* from one to the next while others wait */
 	int64_t empty_at; /* then nobody waited for us, monotonic ms */
 	int64_t slow_at;  /* body or answer should be through, monotonic ms */
+	struct park park; /* requests that are not whole yet */
 } sv;
 
 static volatile sig_atomic_t stop, reopen;
@@ -399,7 +402,7 @@ serve_behind(void)
 	if (sv.fcgi == NULL)
 		return 0;
 	if (since_ms < QUEUE_LOOK_MS ||
-	    (n = sock_backlog(sv.fcgi->listen_sock)) == -1)
+	    (n = sock_backlog(sv.park.listener)) == -1)
 		return since_ms;
 	ms = (n + 1) * sv.pace_us / 1000;
 	return ms < since_ms ? ms : since_ms;
@@ -473,15 +476,23 @@ serve_end(void)
 	starter_look(&sv.cf, sv.st);
 }
 
+/* Whether a kept connection's next request has begun to come. */
+static bool
+serve_pending(const FCGX_Request *fr)
+{
+	char byte;
+
+	return fr->ipcFd >= 0 &&
+	       recv(fr->ipcFd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 bool
 serve_waiting(void)
 {
-	struct pollfd p = { .events = POLLIN };
-
 	if (sv.fcgi == NULL)
 		return false;
-	p.fd = sv.fcgi->ipcFd >= 0 ? sv.fcgi->ipcFd : sv.fcgi->listen_sock;
-	return poll(&p, 1, 0) == 1;
+	return (sv.fcgi->ipcFd >= 0 && serve_pending(sv.fcgi)) ||
+	       park_waiting(&sv.park);
 }
 
 /* Configuration. */
@@ -602,16 +613,6 @@ serve_cgi(void)
 	return 0;
 }
 
-/* Whether a kept connection's next request has begun to come. */
-static bool
-serve_pending(const FCGX_Request *fr)
-{
-	char byte;
-
-	return fr->ipcFd >= 0 &&
-	       recv(fr->ipcFd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 /*
  * Wait for a request; signals come through only here.  While a connection is
  * kept, its next request comes on it, not on the listening socket.  Told to
@@ -620,10 +621,13 @@ serve_pending(const FCGX_Request *fr)
 static int
 serve_wait(const FCGX_Request *fr, const sigset_t *open_mask)
 {
-	struct pollfd p = { .events = POLLIN };
+	struct pollfd p = { .fd = fr->ipcFd, .events = POLLIN };
 
-	p.fd = fr->ipcFd >= 0 ? fr->ipcFd : fr->listen_sock;
-	if (ppoll(&p, 1, NULL, open_mask) == -1 && errno != EINTR) {
+	if (fr->ipcFd < 0) {
+		if (park_wait(&sv.park, open_mask) == -1)
+			return -1;
+		p.revents = POLLIN;
+	} else if (ppoll(&p, 1, NULL, open_mask) == -1 && errno != EINTR) {
 		log_sys("serve poll");
 		return -1;
 	}
@@ -631,7 +635,7 @@ serve_wait(const FCGX_Request *fr, const sigset_t *open_mask)
 		reopen = 0;
 		log_reopen();
 	}
-	if (stop)
+	if (stop && fr->ipcFd >= 0)
 		return serve_pending(fr) ? 1 : 0;
 	return p.revents != 0 ? 1 : 0;
 }
@@ -690,6 +694,11 @@ serve_accept(FCGX_Request *fr, const sigset_t *open_mask, unsigned *streak)
 	bool empty;
 	int rc;
 
+	if (fr->ipcFd >= 0 && sv.park.n > 0) {
+		/* Whoever of them has a request first. */
+		park_keep(&sv.park, fr->ipcFd);
+		fr->ipcFd = -1;
+	}
 	/*
 	 * Under load the next connection waits already and is taken without
 	 * asking; every so often signals get their turn.
@@ -707,13 +716,35 @@ serve_accept(FCGX_Request *fr, const sigset_t *open_mask, unsigned *streak)
 			return 0;
 	}
 	++*streak;
+	if (fr->ipcFd < 0) {
+		if ((rc = park_take(&sv.park)) == -1) {
+			*streak = 0;
+			return 0;
+		}
+		/* As one that libfcgi kept: its next request is read. */
+		fr->ipcFd = rc;
+		fr->keepConnection = 1;
+	}
 	if ((rc = FCGX_Accept_r(fr)) >= 0)
 		return 1;
 	*streak = 0;
-	if (rc == -EAGAIN || rc == -EINTR || rc == -ECONNABORTED)
+	/* libfcgi itself has nothing to accept from. */
+	if (rc == -EAGAIN || rc == -EINTR || rc == -ECONNABORTED ||
+	    rc == -EBADF)
 		return 0;
 	log_error("serve accept failed: %d", rc);
 	return rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM ? 0 : -1;
+}
+
+/* What has begun to come before we were told to end is answered, too. */
+static bool
+serve_going(void)
+{
+	if (!stop)
+		return true;
+	if (sv.park.listener != -1)
+		park_stop(&sv.park);
+	return sv.park.n > 0;
 }
 
 static int
@@ -734,8 +765,11 @@ serve_fcgi(void)
 	if ((flags = fcntl(0, F_GETFL)) != -1)
 		(void)fcntl(0, F_SETFL, flags | O_NONBLOCK);
 
+	park_init(&sv.park, fr.listen_sock,
+	    sv.conf_good ? 1000 * sv.cf.progress_s_max : SLOW_MS);
+	fr.listen_sock = -1;
 	sv.fcgi = &fr;
-	while (!stop) {
+	while (serve_going()) {
 		if ((rc = serve_accept(&fr, &open_mask, &streak)) == -1)
 			break;
 		if (rc == 0)
@@ -751,6 +785,7 @@ serve_fcgi(void)
 		serve_end();
 	}
 	FCGX_Free(&fr, 1);
+	park_fini(&sv.park);
 	store_close(sv.st);
 	sv.st = NULL;
 	emit_fini();
