@@ -31,9 +31,12 @@
 #include "sock.h"
 
 enum {
-	ACCEPT_BUDGET = 64,
-	EVENTS = 256, /* taken from the kernel at a time */
-	FULL = 4,     /* of queue_bytes_max */
+	/* What a turn of the loop takes on: events wait for its end. */
+	ACCEPTS_A_TURN = 16,
+	READY_A_TURN = 256,
+	REQUESTS_A_TURN = 16,
+	TICKS_A_TURN = 64,
+	FULL = 4, /* of queue_bytes_max */
 	IOV_LOT = 128,
 	HEAD_S = 10,
 	LINGER_S = 2,
@@ -122,14 +125,14 @@ wheel_take(struct conn *c)
 static void
 wheel_add(struct conn *c)
 {
-	uint32_t s = c->due_s, now = c->all->now_s;
+	uint32_t s = c->due_s, now = c->all->now_s, turned = c->all->wheel_s;
 	struct conn **slot;
 
 	wheel_take(c);
 	if (s <= now)
 		s = now + 1;
-	if (s - now >= CONN_WHEEL)
-		s = now + CONN_WHEEL - 1;
+	if (s - turned >= CONN_WHEEL)
+		s = turned + CONN_WHEEL - 1;
 	slot = &c->all->wheel[s % CONN_WHEEL];
 	c->wheel_next = *slot;
 	if (c->wheel_next != NULL)
@@ -1027,14 +1030,14 @@ static void
 on_io(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct conns *all = w->data;
-	struct epoll_event e[EVENTS];
+	struct epoll_event e[READY_A_TURN];
+	int i, n, requests = 0;
 	unsigned got;
 	struct conn *c;
-	int i, n;
 
 	(void)loop;
 	(void)revents;
-	n = epoll_wait(all->ep, e, EVENTS, 0);
+	n = epoll_wait(all->ep, e, READY_A_TURN, 0);
 	for (i = 0; i < n; i++) {
 		c = e[i].data.ptr;
 		got = e[i].events;
@@ -1046,8 +1049,12 @@ on_io(struct ev_loop *loop, ev_io *w, int revents)
 		}
 		if (all->held && c->state == CONN_HEAD)
 			conn_pause(c);
-		if ((got & c->watched & EPOLLIN) && c->state != CONN_DEAD)
-			on_read(c);
+		if (!(got & c->watched & EPOLLIN) || c->state == CONN_DEAD)
+			continue;
+		/* The others come again. */
+		if (c->state == CONN_HEAD && requests++ >= REQUESTS_A_TURN)
+			continue;
+		on_read(c);
 	}
 }
 
@@ -1103,29 +1110,42 @@ listeners_wake(struct conns *all)
 		}
 }
 
+/*
+ * Those whose second has come, but only so many of them: who came together, and
+ * has to go or be told something, holds up nobody's events.
+ */
+static void
+wheel_turn(struct conns *all)
+{
+	int budget = TICKS_A_TURN;
+	struct conn *c;
+
+	while (all->wheel_s < all->now_s) {
+		c = all->wheel[(all->wheel_s + 1) % CONN_WHEEL];
+		if (c == NULL) {
+			all->wheel_s++;
+			continue;
+		}
+		if (budget-- == 0)
+			break;
+		wheel_take(c);
+		if (c->due_s <= all->now_s)
+			tick(c);
+		else
+			wheel_add(c);
+	}
+}
+
 static void
 on_second(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct conns *all = w->data;
 	uint32_t now = (uint32_t)(clock_mono_ms() / 1000);
-	struct conn *c, *list;
 
 	(void)loop;
 	(void)revents;
-	while (all->now_s < now) {
-		all->now_s++;
-		list = all->wheel[all->now_s % CONN_WHEEL];
-		all->wheel[all->now_s % CONN_WHEEL] = NULL;
-		if (list != NULL)
-			list->wheel_at = &list;
-		while ((c = list) != NULL) {
-			wheel_take(c);
-			if (c->due_s <= all->now_s)
-				tick(c);
-			else
-				wheel_add(c);
-		}
-	}
+	if (all->now_s < now)
+		all->now_s = now;
 	if (!all->draining)
 		listeners_wake(all);
 	else if (all->n == 0 || all->now_s >= all->drain_until_s)
@@ -1211,18 +1231,26 @@ turn_walk(struct conns *all)
 	}
 }
 
+void
+conns_settle(struct conns *all)
+{
+	int rounds = 0;
+
+	while (!turn_empty(all) && rounds++ < 8)
+		turn_walk(all);
+	dead_free(all);
+}
+
 /* Before the loop sleeps: writes, resumed input, and the memory of the dead. */
 static void
 on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct conns *all = w->data;
-	int rounds = 0;
 
 	(void)revents;
-	while (!turn_empty(all) && rounds++ < 8)
-		turn_walk(all);
-	dead_free(all);
-	if (turn_empty(all))
+	wheel_turn(all);
+	conns_settle(all);
+	if (turn_empty(all) && all->wheel_s == all->now_s)
 		ev_idle_stop(loop, &all->spin);
 	else
 		ev_idle_start(loop, &all->spin);
@@ -1287,7 +1315,7 @@ on_accept(struct ev_loop *loop, ev_io *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	for (i = 0; i < ACCEPT_BUDGET; i++) {
+	for (i = 0; i < ACCEPTS_A_TURN; i++) {
 		if (l->all->n >= l->all->max) {
 			log_warn("conn accept why=full n=%zu", l->all->n);
 			conns_each(l->all, shed, NULL);
@@ -1415,7 +1443,7 @@ conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
 				: (uint16_t)cf->header_bytes_max;
 	all->limits.target = (uint16_t)cf->url_bytes_max;
 	all->limits.fields = (uint16_t)cf->headers_max;
-	all->now_s = (uint32_t)(clock_mono_ms() / 1000);
+	all->now_s = all->wheel_s = (uint32_t)(clock_mono_ms() / 1000);
 	all->max = descriptors(cf);
 	ev_timer_init(&all->timer, on_second, .25, .25);
 	all->timer.data = all;
@@ -1535,12 +1563,6 @@ conns_hold(struct conns *all, int on)
 			ev_io_start(all->loop, &l->io);
 	if (!on)
 		conns_each(all, unhold, NULL);
-}
-
-void
-conns_settle(struct conns *all)
-{
-	on_prepare(all->loop, &all->prepare, 0);
 }
 
 /* What was read of a request, or kept for later; what is not sent yet. */

@@ -83,6 +83,7 @@ struct conns {
 	struct slab slab;
 	struct conn *wheel[CONN_WHEEL];
 	uint32_t now_s;       /* monotonic */
+	uint32_t wheel_s;     /* the wheel has turned so far */
 	struct conn_slot *at; /* by descriptor, for ${fds} of them */
 	uint64_t *turn; /* a bit each: look at it before the loop sleeps */
 	uint32_t fds;
@@ -94,7 +95,7 @@ struct conns {
 	ev_io io; /* ... something happened there */
 	ev_timer timer;
 	ev_prepare prepare;
-	ev_idle spin; /* active while somebody is left in ${turn} */
+	ev_idle spin; /* active while somebody is left to be looked at */
 	size_t n, max;
 	int draining;
 	int held; /* nobody is accepted, no request read */

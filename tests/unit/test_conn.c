@@ -35,9 +35,21 @@ gone(struct conn *c)
 	(void)c;
 }
 
-static const struct transport stream = {
-	.name = "stream", .gone = gone, .carry = carry, .adopt = adopt
-};
+static unsigned ticks;
+
+static unsigned
+tick(struct conn *c)
+{
+	(void)c;
+	ticks++;
+	return 15;
+}
+
+static const struct transport stream = { .name = "stream",
+	.tick = tick,
+	.gone = gone,
+	.carry = carry,
+	.adopt = adopt };
 
 static const struct transport_path paths[] = { { "/stream", &stream },
 	{ NULL, NULL } };
@@ -238,6 +250,52 @@ test_given_slow(void **state)
 	ev_loop_destroy(loop);
 }
 
+/* Who is due in one second has its turn, but not all in one of the loop's. */
+static void
+test_ticks(void **state)
+{
+	enum { MANY = 300 };
+	static struct conf cf;
+	struct ev_loop *loop = ev_loop_new(0);
+	unsigned seen, turns = 0;
+	int fds[MANY][2], i;
+	struct conns all;
+
+	(void)state;
+	cf.queue_bytes_max = 4096;
+	cf.progress_s_max = 10;
+	assert_int_equal(conns_init(&all, loop, &cf, paths), 0);
+	for (i = 0; i < MANY; i++) {
+		assert_int_equal(
+		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds[i]),
+		    0);
+		take_over(&all, fds[i][0]);
+	}
+	conns_settle(&all);
+	all.now_s += 2;
+	for (ticks = 0; ticks < MANY; turns++) {
+		seen = ticks;
+		give(&all, fds[0][0], "event", 5);
+		ev_run(loop, EVRUN_NOWAIT);
+		assert_string_equal(hears(fds[0][1]), "event");
+		assert_in_range(ticks - seen, 1, MANY / 2);
+	}
+	assert_true(turns > 2);
+	ev_run(loop, EVRUN_NOWAIT);
+	assert_int_equal(ticks, MANY);
+	assert_false(ev_is_active(&all.spin));
+
+	/* A long sleep: once each, however many seconds it was. */
+	all.now_s += 1000;
+	for (i = 0; i < 1000 && (i < 3 || ev_is_active(&all.spin)); i++)
+		ev_run(loop, EVRUN_NOWAIT);
+	assert_int_equal(ticks, 2 * MANY);
+	conns_fini(&all);
+	for (i = 0; i < MANY; i++)
+		close(fds[i][1]);
+	ev_loop_destroy(loop);
+}
+
 int
 main(void)
 {
@@ -245,6 +303,7 @@ main(void)
 		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_given_slow),
 		cmocka_unit_test(test_last_bytes),
+		cmocka_unit_test(test_ticks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
