@@ -191,13 +191,16 @@ chmodSync(tmp, 0o755);
 process.env.PARLEY_WWW_DIR = join(root, 'www');
 heading();
 let failed = 0;
+const took = [];
 const attempt = async (name, ...args) => {
+	const began = Date.now();
 	try {
 		await name(...args);
 	} catch (e) {
 		failed++;
 		console.log(`${name.name} ${args.filter((x) => typeof x === 'string')}: ${e.message}`);
 	}
+	took.push(`${name.name} ${((Date.now() - began) / 1000).toFixed(0)}`);
 };
 if (want('poll'))
 	for (const web of ['apache', 'lighttpd'])
@@ -212,24 +215,25 @@ if (want('cgi'))
 	await attempt(cgi, tmp);
 const kinds = ['sse', 'ws', 'sio'];
 if (want('fan'))
-	await attempt(push.fan, kinds, [1000, 5000], full ? 20 : 4);
+	await attempt(push.fan, kinds, [1000, 5000], full ? 6 : 3);
 if (want('turn'))
-	await attempt(push.turn, kinds, 5000, full ? 20 : 4);
+	await attempt(push.turn, kinds, 5000, full ? 8 : 4);
 if (want('rate'))
-	await attempt(push.rate, kinds, 1000, 100, full ? 60 : 10);
+	await attempt(push.rate, kinds, 1000, 100, full ? 20 : 10);
 if (want('live'))
-	await attempt(push.live, kinds, 1000, 100, full ? 30 : 4);
+	await attempt(push.live, kinds, 1000, 100, full ? 10 : 4);
 if (want('idle'))
-	await attempt(push.idle, kinds, 10000, full ? 60 : 15);
+	await attempt(push.idle, kinds, 10000, 15);
 if (want('beat'))
-	await attempt(push.beat, kinds, 1000, full ? 10 : 4);
+	await attempt(push.beat, kinds, 1000, full ? 5 : 3);
 if (want('storm'))
 	await attempt(push.storm, kinds, 10000, 50);
 if (want('over'))
-	await attempt(push.over, kinds, 10000, 100, full ? 30 : 8);
+	await attempt(push.over, kinds, 10000, 100, full ? 10 : 6);
 if (want('hostile'))
-	await attempt(push.hostile, 'sse', 200, 100, full ? 20 : 3);
+	await attempt(push.hostile, 'sse', 200, 100, full ? 3 : 2);
 rmSync(tmp, { recursive: true, force: true });
 const aims = rows.filter((r) => r.target !== '-');
+console.log(`seconds: ${took.join(', ')}`);
 console.log(`${aims.filter((r) => r.good).length} of ${aims.length} targets reached`);
 process.exitCode = failed ? 1 : 0;
