@@ -485,6 +485,8 @@ deliver_settle(struct deliver *dl)
 			return;
 	if (echo_settle(dl->st, &n) == STORE_DONE && n > 0)
 		log_warn("deliveries lapsed n=%lld", (long long)n);
+	if (store_delivery_orphans(dl->st, &n) == STORE_DONE && n > 0)
+		log_info("deliveries of deleted channels n=%lld", (long long)n);
 }
 
 void

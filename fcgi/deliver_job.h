@@ -65,6 +65,7 @@ struct job {
 	struct attachment file;
 	bool visible, keyed, bared, paid;
 	bool busy;   /* the store could not give its file just now */
+	bool held;   /* what kept it is not its own: no try */
 	bool ending; /* the outcome is known but not yet stored */
 	char state[12], external_id[256], error[400];
 	char trouble[400]; /* why this try failed; "": it did not */

@@ -32,6 +32,7 @@ send_store(struct job *j)
 		.error = j->error[0] != '\0' ? j->error : NULL,
 		.doubt = j->d.doubt,
 		.once = j->d.once,
+		.held = j->held,
 		.due_at = j->due_at,
 		.wait_until = j->wait_until };
 	int rc = STORE_FAILED;
@@ -112,6 +113,7 @@ send_again(struct job *j, int64_t wait_s, const char *reason, const char *words)
 void
 send_held(struct job *j)
 {
+	j->held = true;
 	j->due_at = clock_now_ms();
 	end_as(j, "queued", "");
 }
@@ -334,7 +336,8 @@ send_done(struct job *j, const struct http_answer *an)
 		rs.cls = CHANNEL_RETRY;
 	if (rs.cls == CHANNEL_RETRY && j->keyed &&
 	    (an->end == HTTP_LOST ||
-		(an->end == HTTP_ANSWERED && an->status >= 500)))
+		(an->end == HTTP_ANSWERED &&
+		    (an->status < 400 || an->status >= 500))))
 		j->d.doubt = true;
 	if (rs.wait_s < 0 || rs.wait_s > DELIVER_WAIT_S_MAX)
 		rs.wait_s = DELIVER_WAIT_S_MAX;

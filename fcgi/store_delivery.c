@@ -392,6 +392,7 @@ static int marks_kept(struct store *st, int64_t conversation);
 struct part {
 	int64_t id, message, channel, conversation;
 	int part;
+	bool named; /* the platform's id is known */
 	char state[12];
 };
 
@@ -400,7 +401,7 @@ part_get(struct store *st, int64_t id, struct part *p, char by[80])
 {
 	static const char sql[] =
 	    "SELECT id, message_id, channel_id, part, state, lease_by,"
-	    " conversation_id"
+	    " conversation_id, external_id IS NOT NULL"
 	    " FROM deliveries WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
@@ -414,6 +415,7 @@ part_get(struct store *st, int64_t id, struct part *p, char by[80])
 		col_copy(q, 4, p->state, sizeof p->state);
 		col_copy(q, 5, by, 80);
 		p->conversation = col_int(q, 6);
+		p->named = col_int(q, 7) != 0;
 	}
 	stmt_end(q);
 	return rc;
@@ -494,6 +496,7 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	    " said = CASE WHEN :external IS NULL AND :state NOT IN"
 	    "  ('queued','failed') THEN said END,"
 	    " doubt = max(doubt, :doubt), once = max(once, :once),"
+	    " tries = tries - :held,"
 	    " updated_at = :now WHERE id = :id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
@@ -506,6 +509,7 @@ part_write(struct store *st, const struct part *p, const struct delivery_end *e)
 	bind_id(q, ":wait", e->wait_until);
 	bind_int(q, ":doubt", e->doubt);
 	bind_int(q, ":once", e->once);
+	bind_int(q, ":held", e->held);
 	bind_int(q, ":now", store_now(st));
 	return step_done(st, q);
 }
@@ -564,6 +568,10 @@ end_apply(
 
 	if ((rc = part_get(st, id, &p, holder)) != STORE_DONE)
 		return rc;
+	/* The answer came when nobody waited for it any more: it still tells.
+	 */
+	if (strcmp(p.state, "unknown") == 0 && strcmp(e->state, "sent") == 0)
+		return part_end(st, &p, e);
 	if (strcmp(p.state, "sending") != 0 || strcmp(holder, by) != 0)
 		return STORE_NONE;
 	return part_end(st, &p, e);
@@ -589,7 +597,7 @@ echo_fits(struct store *st, int64_t n, int64_t channel, int64_t conversation)
 	    "SELECT 1 FROM deliveries d"
 	    " JOIN conversations c ON c.id = d.conversation_id"
 	    " WHERE d.id = :id AND d.channel_id = :channel"
-	    " AND NOT (d.state = 'queued' AND d.tries = 0)"
+	    " AND d.first_at IS NOT NULL"
 	    " AND coalesce(:conversation, c.id)"
 	    "  IN (c.id, c.merged_into)";
 	sqlite3_stmt *q = store_stmt(st, sql);
@@ -642,7 +650,8 @@ echo_apply(struct store *st, int64_t n, int64_t channel, int64_t conversation,
 	    (rc = part_get(st, n, &p, holder)) != STORE_DONE)
 		return rc;
 	rc = status_rank(p.state);
-	if (strcmp(p.state, "failed") == 0)
+	/* What it took and then gave up had its id before. */
+	if (strcmp(p.state, "failed") == 0 && p.named)
 		return STORE_REPEATED;
 	if (rc >= status_rank("sent"))
 		return external_id != NULL && *external_id != '\0'
@@ -695,6 +704,53 @@ expired_apply(struct store *st, int64_t *n)
 			return STORE_FAILED;
 	}
 	return STORE_DONE;
+}
+
+/* The oldest of a deleted channel. */
+static int
+orphan_next(struct store *st, int64_t *id)
+{
+	static const char sql[] =
+	    "SELECT d.id FROM channels h INDEXED BY channels_gone"
+	    " CROSS JOIN deliveries d INDEXED BY deliveries_channel"
+	    " ON d.channel_id = h.id"
+	    " WHERE h.deleted_at IS NOT NULL AND d.state = 'queued' LIMIT 1";
+
+	return step_int(st, store_stmt(st, sql), id);
+}
+
+static int
+orphans_apply(struct store *st, int64_t *n)
+{
+	struct delivery_end e = { .state = "failed",
+		.error = "the channel is deleted" };
+	char holder[80];
+	struct part p;
+	int64_t id;
+	int rc = STORE_DONE;
+
+	for (*n = 0; *n < LAPSED_AT_ONCE; ++*n) {
+		if ((rc = orphan_next(st, &id)) != STORE_DONE)
+			break;
+		if (part_get(st, id, &p, holder) != STORE_DONE ||
+		    part_end(st, &p, &e) != STORE_DONE)
+			return STORE_FAILED;
+	}
+	return rc == STORE_FAILED ? rc : STORE_DONE;
+}
+
+int
+store_delivery_orphans(struct store *st, int64_t *n)
+{
+	int64_t id;
+	int rc;
+
+	*n = 0;
+	if ((rc = orphan_next(st, &id)) != STORE_DONE)
+		return rc;
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st, orphans_apply(st, n));
 }
 
 int
@@ -1157,7 +1213,7 @@ resend_apply(struct store *st, const struct who *who, int64_t message)
 	static const char sql[] =
 	    "UPDATE deliveries SET state = 'queued', due_at = :now,"
 	    " tries = 0, once = 0, error = NULL, lease_by = NULL,"
-	    " lease_until = NULL, written_at = NULL, updated_at = :now WHERE message_id = :id"
+	    " lease_until = NULL, updated_at = :now WHERE message_id = :id"
 	    " AND state IN ('failed','unknown')";
 	sqlite3_stmt *q = store_stmt(st, find_sql);
 	int64_t conversation;

@@ -70,6 +70,7 @@ struct delivery_end {
 	const char *error;       /* for agents; NULL: none */
 	bool doubt;              /* what was tried may have arrived */
 	bool once;               /* queued: not again after such an answer */
+	bool held;               /* queued: it was not its fault, and no try */
 	int64_t due_at;          /* queued: not before */
 	int64_t sent_at;         /* sent: the platform's time, 0: now */
 	int64_t wait_until;      /* unknown: an echo may still settle it; it
@@ -77,7 +78,8 @@ struct delivery_end {
 };
 /*
  * store_delivery_end(st, id, by, e): DONE, or NONE if it is not ours (an echo
- * has settled it, or the lease ran out).  With external_id that an echo row
+ * has settled it, or the lease ran out), unless it is known to be sent, and was
+ * unknown.  With external_id that an echo row
  * already holds, that row goes and this message takes its id (the echo race).
  * Where it failed or is unknown, the message's later parts fail, too.
  */
@@ -87,7 +89,8 @@ int store_delivery_end(
 /*
  * store_delivery_echo(st, n, channel, conversation, external_id, sent_at): an
  * echo names our number N (its platform lets it): that delivery is sent, with
- * this id.  REPEATED: it ended before, and had its id.  STORE_NONE: not one of
+ * this id, also when it was taken for failed.  REPEATED: it ended before, and
+ * had its id.  STORE_NONE: not one of
  * that channel and ${conversation} (0: any), or never on its way.
  */
 int store_delivery_echo(struct store *st, int64_t n, int64_t channel,
@@ -97,7 +100,11 @@ int store_delivery_echo(struct store *st, int64_t n, int64_t channel,
  * store_delivery_lapsed(st): DONE if a lease ran out.
  * store_delivery_expired(st, n): of those the oldest: written ones become
  * unknown, others are queued again; how many.
+ *
+ * store_delivery_orphans(st, n): what waits for channels that are deleted has
+ * failed, some of it; how many.
  */
+int store_delivery_orphans(struct store *st, int64_t *n);
 int store_delivery_lapsed(struct store *st);
 int store_delivery_expired(struct store *st, int64_t *n);
 

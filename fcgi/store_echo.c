@@ -116,7 +116,7 @@ store_echo_waiting(struct store *st, int64_t conversation, const char *said,
 	    "SELECT id, channel_id, state = 'sending' AND error IS NULL"
 	    " AND lease_until > :now FROM deliveries"
 	    " WHERE conversation_id = :conversation AND said = :said"
-	    " AND state <> 'queued' AND external_id IS NULL AND (:at IS NULL"
+	    " AND external_id IS NULL AND (:at IS NULL"
 	    "  OR coalesce(written_at, sent_at)"
 	    "   BETWEEN :at - :late AND :at + :slack"
 	    "  OR coalesce(written_at, sent_at)"

@@ -67,6 +67,7 @@ CREATE TABLE channels(
 ) STRICT;
 
 CREATE INDEX channels_ok ON channels(id) WHERE state = 'ok' AND deleted_at IS NULL;
+CREATE INDEX channels_gone ON channels(id) WHERE deleted_at IS NOT NULL;
 
 -- How a channel fares, past what its webhooks and deliveries tell.
 CREATE TABLE channel_health(

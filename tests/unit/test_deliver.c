@@ -116,6 +116,37 @@ lost_tries_end_unknown(void **state)
 	deliver_free(dl);
 }
 
+/* Under a key it may have arrived, too, where the answer is none. */
+static void
+an_answer_that_says_nothing_is_a_doubt(void **state)
+{
+	struct fixture *f = *state;
+	struct deliver *dl = deliver_new(&cf, f->st);
+
+	account(f, "line", "line_channel_token", "t");
+	answered(sent_job(f, dl, fixture_zalo(f, "hi", NULL)), HTTP_ANSWERED,
+	    200, "<html>");
+	row(f, "state || doubt || tries FROM deliveries", "queued11");
+	deliver_free(dl);
+}
+
+/* What keeps all of an account uses up none of a message's tries. */
+static void
+a_refused_token_is_no_try(void **state)
+{
+	struct fixture *f = *state;
+	struct deliver *dl = deliver_new(&cf, f->st);
+
+	account(f, "telegram", "telegram_bot_token", "1:a");
+	answered(sent_job(f, dl, fixture_zalo(f, "hi", NULL)), HTTP_ANSWERED,
+	    401,
+	    "{\"ok\":false,\"error_code\":401,"
+	    "\"description\":\"Unauthorized\"}");
+	row(f, "state FROM channels WHERE platform = 'telegram'", "reauth");
+	row(f, "state || tries FROM deliveries", "queued0");
+	deliver_free(dl);
+}
+
 /* What was refused each time did not arrive. */
 static void
 refused_tries_end_failed(void **state)
@@ -366,6 +397,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		STORE_TEST(lost_tries_end_unknown),
+		STORE_TEST(an_answer_that_says_nothing_is_a_doubt),
+		STORE_TEST(a_refused_token_is_no_try),
 		STORE_TEST(refused_tries_end_failed),
 		STORE_TEST(only_that_answer_counts_for_once),
 		STORE_TEST(no_account_waits_for_years),

@@ -755,6 +755,32 @@ what_was_missed_on_the_way_is_told_in_the_end(void **state)
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 1);
 }
 
+/* What an agent sends again, and had arrived after all, does not go again. */
+static void
+an_echo_stops_what_is_to_go_again(void **state)
+{
+	struct delivery_end unknown = { .state = "unknown" };
+	struct fixture *f = *state;
+	struct delivery d;
+	int64_t a;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	store_set_now(f->st, store_now(f->st));
+	a = answer(f, "yes", "w");
+	assert_int_equal(
+	    store_delivery_end(f->st, a, "w", &unknown), STORE_DONE);
+	change(f, "UPDATE deliveries SET state = 'queued', tries = 0,"
+		  " due_at = 1");
+	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 2);
+	assert_int_equal(
+	    store_delivery_claim(f->st, f->ac.id, "w", 60000, &d), STORE_NONE);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"
+				  " WHERE status = 'sent'"
+				  " AND external_id = 'e1'"),
+	    1);
+}
+
 /* Nor what a colleague wrote elsewhere. */
 static void
 a_persons_echo_is_not_ours(void **state)
@@ -933,6 +959,7 @@ main(void)
 		T(a_batch_may_be_long),
 		T(what_was_missed_on_the_way_is_told_in_the_end),
 		T(an_echo_of_the_same_words_is_not_taken_for_it),
+		T(an_echo_stops_what_is_to_go_again),
 		T(an_echo_names_what_was_sent_without_an_id),
 		T(an_echo_is_adopted_when_nothing_is_awaited),
 		T(a_files_echo_is_told_by_its_kind),

@@ -536,7 +536,7 @@ test_leases(void **state)
 {
 	struct fixture *f = *state;
 	int64_t c = fixture_zalo(f, "hi", NULL), a, n;
-	struct delivery_end e = { .state = "sent", .external_id = "out-1" };
+	struct delivery_end e = { .state = "failed", .error = "no" };
 	struct delivery d;
 
 	fixture_say(f, &f->agent, c, "one", NULL, &a);
@@ -560,7 +560,7 @@ test_leases(void **state)
 	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
 	check_status(f, a, "unknown");
 	delivery_fini(&d);
-	/* Never again by itself; a late answer is not taken. */
+	/* Never again by itself; a late refusal is not taken. */
 	assert_int_equal(
 	    store_delivery_claim(f->st, f->zalo, "w", 1000, &d), STORE_NONE);
 	assert_int_equal(store_delivery_end(f->st, 1, "w", &e), STORE_NONE);
@@ -580,6 +580,67 @@ test_leases(void **state)
 	assert_int_equal(
 	    store_message_external(f->st, f->zalo, "out-9", &n), STORE_DONE);
 	assert_int_equal(n, a);
+}
+
+/* An answer or an echo that says it arrived is right, however late it is. */
+static void
+test_late_truth(void **state)
+{
+	struct fixture *f = *state;
+	struct delivery_end sent = { .state = "sent", .external_id = "out-1" };
+	struct delivery_end failed = { .state = "failed", .error = "no" };
+	int64_t c = fixture_zalo(f, "hi", NULL), a, b, n;
+	struct delivery d;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	fixture_say(f, &f->agent, c, "two", NULL, &b);
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_int_equal(
+	    store_delivery_written(f->st, d.id, "w", NULL), STORE_DONE);
+	store_set_now(f->st, NOW + 2000);
+	assert_int_equal(store_delivery_expired(f->st, &n), STORE_DONE);
+	check_status(f, a, "unknown");
+	assert_int_equal(
+	    store_delivery_end(f->st, d.id, "w", &failed), STORE_NONE);
+	assert_int_equal(
+	    store_delivery_end(f->st, d.id, "w", &sent), STORE_DONE);
+	check_status(f, a, "sent");
+	delivery_fini(&d);
+
+	store_delivery_claim(f->st, f->zalo, "w", 1000, &d);
+	assert_int_equal(
+	    store_delivery_end(f->st, d.id, "w", &failed), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_echo(f->st, d.id, f->zalo, c, "out-2", 0),
+	    STORE_DONE);
+	check_status(f, b, "sent");
+	/* Not what it took, and then told us did not arrive. */
+	assert_int_equal(
+	    store_delivery_refused(f->st, f->zalo, "out-2", "no"), STORE_DONE);
+	assert_int_equal(
+	    store_delivery_echo(f->st, d.id, f->zalo, c, "out-2", 0),
+	    STORE_REPEATED);
+	check_status(f, b, "failed");
+	delivery_fini(&d);
+}
+
+/* What waits for a channel that is gone is told to have failed. */
+static void
+test_orphans(void **state)
+{
+	struct fixture *f = *state;
+	int64_t c = fixture_zalo(f, "hi", NULL), a, n;
+
+	fixture_say(f, &f->agent, c, "one", NULL, &a);
+	assert_int_equal(store_delivery_orphans(f->st, &n), STORE_NONE);
+	assert_int_equal(
+	    store_channel_state(f->st, f->zalo, "off", NULL), STORE_DONE);
+	assert_int_equal(store_delivery_orphans(f->st, &n), STORE_NONE);
+	assert_int_equal(store_channel_delete(f->st, f->zalo), STORE_DONE);
+	assert_int_equal(store_delivery_orphans(f->st, &n), STORE_DONE);
+	assert_int_equal(n, 1);
+	check_status(f, a, "failed");
+	assert_int_equal(store_delivery_orphans(f->st, &n), STORE_NONE);
 }
 
 /* Nobody knows yet: an echo may settle it for a while. */
@@ -943,6 +1004,8 @@ main(void)
 		STORE_TEST(test_free_ones),
 		STORE_TEST(test_leases),
 		STORE_TEST(test_receipts_first),
+		STORE_TEST(test_late_truth),
+		STORE_TEST(test_orphans),
 		STORE_TEST(test_waits_for_echo),
 		STORE_TEST(test_echo_race),
 		STORE_TEST(test_own_number),
