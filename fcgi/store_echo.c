@@ -163,6 +163,9 @@ store_echo_row(
 	    " AND e.channel_id = d.channel_id AND e.inbox_id IS NOT NULL"
 	    " AND e.type = 'outgoing' AND e.sender_kind = 'bot'"
 	    " AND e.external_id IS NOT NULL AND e.deleted_at IS NULL"
+	    " AND (e.sort_at BETWEEN coalesce(d.written_at, d.sent_at) - :slack"
+	    "   AND coalesce(d.written_at, d.sent_at) + :late"
+	    "  OR e.id < coalesce(d.written_at, d.sent_at) + :late)"
 	    " ORDER BY e.id LIMIT :max";
 	sqlite3_stmt *q = store_stmt(st, sql);
 	char mark[ECHO_MARK_SIZE];
@@ -170,6 +173,7 @@ store_echo_row(
 
 	bind_int(q, ":delivery", delivery);
 	bind_int(q, ":slack", SLACK_MS);
+	bind_int(q, ":late", LATE_MS);
 	bind_int(q, ":max", ROWS_MAX);
 	while ((rc = step_row(st, q)) == 1) {
 		echo_mark(col_str(q, 1), col_str(q, 2), mark);

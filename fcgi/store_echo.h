@@ -60,7 +60,8 @@ int store_echo_lapsed(
 /*
  * store_echo_row(st, delivery, external_id, size):
  * The platform's id of an echo in its conversation that says the same, was not
- * written by a person and came since the delivery left.  NONE if there is none.
+ * written by a person and is of when the delivery left, or was told then.  NONE
+ * if there is none.
  */
 int store_echo_row(
     struct store *st, int64_t delivery, char *external_id, size_t size);

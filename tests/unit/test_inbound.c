@@ -638,6 +638,31 @@ an_echo_names_what_was_sent_without_an_id(void **state)
 	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 4);
 }
 
+/* Nor is it of what somebody else's program says there much later. */
+static void
+a_later_echo_is_not_adopted(void **state)
+{
+	struct delivery_end sent = { .state = "sent" };
+	struct fixture *f = *state;
+	char said[ECHO_MARK_SIZE];
+	int64_t a, c;
+
+	assert_int_equal(hook(f, TEXT("a", "hi")), STORE_DONE);
+	assert_int_equal(
+	    store_echo_thread(f->st, f->ac.id, "5", &c), STORE_DONE);
+	echo_mark("text", "yes", said);
+	a = answer(f, "yes", "w");
+	assert_int_equal(store_delivery_end(f->st, a, "w", &sent), STORE_DONE);
+	change(f, "UPDATE deliveries SET sent_at = sent_at - 60000");
+	assert_int_equal(hook(f, ECHO("e1", "yes")), STORE_DONE);
+	assert_int_equal(echo_adopt(f->st, c, said), STORE_DONE);
+	store_idle(f->st);
+	assert_int_equal(count(f, "SELECT count(*) FROM messages"), 3);
+	assert_int_equal(count(f, "SELECT count(*) FROM deliveries"
+				  " WHERE external_id IS NULL"),
+	    1);
+}
+
 /* Which of two an echo is of is seen when the answer is there. */
 static void
 an_echo_is_adopted_when_nothing_is_awaited(void **state)
@@ -962,6 +987,7 @@ main(void)
 		T(an_echo_stops_what_is_to_go_again),
 		T(an_echo_names_what_was_sent_without_an_id),
 		T(an_echo_is_adopted_when_nothing_is_awaited),
+		T(a_later_echo_is_not_adopted),
 		T(a_files_echo_is_told_by_its_kind),
 		T(a_persons_echo_is_not_ours),
 		T(an_echo_that_came_first_is_found),
