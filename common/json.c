@@ -4,6 +4,7 @@
  * line, in UTF-8.
  */
 
+#include "hex.h"
 #include "id.h"
 #include "json.h"
 #include "limits.h"
@@ -42,18 +43,6 @@ scan_space(struct scan *s)
 	while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' ||
 				    *s->p == '\n' || *s->p == '\r'))
 		s->p++;
-}
-
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* The four digits behind \u; -1 if they are not. */

@@ -7,6 +7,7 @@
 
 #include "addr.h"
 #include "clock.h"
+#include "hex.h"
 #include "id.h"
 #include "route.h"
 #include "utf8.h"
@@ -150,15 +151,6 @@ req_is(const struct req *rq, const char *method)
 
 /* Decoding. */
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /*
  * Decode %XX (and '+' as a space if ${plus}) of ${p} to ${out}.  The length,
  * or -1 for a bad escape.
@@ -175,8 +167,8 @@ unescape(const char *p, size_t len, char *out, bool plus)
 		} else if (p[i] != '%') {
 			out[n++] = p[i];
 		} else {
-			if (len - i < 3 || (a = hex(p[i + 1])) == -1 ||
-			    (b = hex(p[i + 2])) == -1)
+			if (len - i < 3 || (a = hex_digit(p[i + 1])) == -1 ||
+			    (b = hex_digit(p[i + 2])) == -1)
 				return -1;
 			out[n++] = (char)(a * 16 + b);
 			i += 2;

@@ -12,6 +12,7 @@
 #include <openssl/sha.h>
 #include <sodium.h>
 
+#include "hex.h"
 #include "http.h"
 
 /* RFC 9110, 5.6.2: what a method and a header's name are made of. */
@@ -282,18 +283,6 @@ http_is(const char *p, struct http_span s, const char *text)
 	return s.len == strlen(text) && memcmp(p + s.at, text, s.len) == 0;
 }
 
-static int
-hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Percent and plus; a broken escape stays as it is. */
 static int
 decode(const char *s, size_t n, char *out, size_t size)
@@ -305,9 +294,10 @@ decode(const char *s, size_t n, char *out, size_t size)
 		c = s[i];
 		if (c == '+')
 			c = ' ';
-		if (c == '%' && n - i > 2 && hex(s[i + 1]) != -1 &&
-		    hex(s[i + 2]) != -1) {
-			c = (char)(hex(s[i + 1]) * 16 + hex(s[i + 2]));
+		if (c == '%' && n - i > 2 && hex_digit(s[i + 1]) != -1 &&
+		    hex_digit(s[i + 2]) != -1) {
+			c = (char)(hex_digit(s[i + 1]) * 16 +
+				   hex_digit(s[i + 2]));
 			i += 2;
 		}
 		if (c == '\0' || len + 1 >= size)
@@ -432,7 +422,7 @@ after_size(const struct http_body *b)
 static int
 in_size(struct http_body *b, char c)
 {
-	int d = hex(c);
+	int d = hex_digit(c);
 
 	if (d != -1) {
 		if (b->digits++ == CHUNK_DIGITS_MAX)
