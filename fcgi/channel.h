@@ -498,6 +498,15 @@ void channel_form(struct buf *b, const char *name, const char *value);
 void channel_quick_lines(struct buf *b, struct json_object *quick);
 
 /*
+ * handshake() of platforms that do not ask, and window() of those that take
+ * messages whenever we like.
+ */
+int channel_no_handshake(
+    const struct channel_account *ac, const char *query, struct buf *out);
+struct channel_reply channel_always_open(const struct channel_account *ac,
+    int64_t last_inbound_at, int64_t sent_since, int64_t now_ms);
+
+/*
  * channel_named(b, o, id, name, rs): what probed() tells, from two members of
  * ${o}; without ${id} UNKNOWN: that was no answer.
  */

@@ -100,16 +100,6 @@ custom_verify(const struct channel_account *ac, const struct channel_hook *hook)
 	return CHANNEL_GOOD;
 }
 
-static int
-custom_handshake(
-    const struct channel_account *ac, const char *query, struct buf *out)
-{
-	(void)ac;
-	(void)query;
-	(void)out;
-	return 405;
-}
-
 /* --- events in --- */
 
 /* An event being read; the first fault sticks. */
@@ -406,20 +396,6 @@ custom_parse(const struct channel_account *ac, const struct channel_hook *hook,
 
 /* --- messages out --- */
 
-static struct channel_reply
-custom_window(const struct channel_account *ac, int64_t last_inbound_at,
-    int64_t sent_since, int64_t now_ms)
-{
-	struct channel_reply r = { .state = CHANNEL_WINDOW_OPEN,
-		.free_left = -1 };
-
-	(void)ac;
-	(void)last_inbound_at;
-	(void)sent_since;
-	(void)now_ms;
-	return r;
-}
-
 static size_t
 custom_text_max(const struct channel_account *ac)
 {
@@ -621,10 +597,10 @@ const struct channel channel_custom = {
 	.at_once = 8,
 	.per_s = 20,
 	.check = custom_check,
-	.handshake = custom_handshake,
+	.handshake = channel_no_handshake,
 	.verify = custom_verify,
 	.parse = custom_parse,
-	.window = custom_window,
+	.window = channel_always_open,
 	.text_max = custom_text_max,
 	.send = custom_send,
 	.answer = custom_answer,

@@ -44,16 +44,6 @@ static const struct channel_key line_keys[] = {
 
 /* --- webhooks in --- */
 
-static int
-line_handshake(
-    const struct channel_account *ac, const char *query, struct buf *out)
-{
-	(void)ac;
-	(void)query;
-	(void)out;
-	return 405;
-}
-
 static enum channel_verdict
 line_verify(const struct channel_account *ac, const struct channel_hook *hook)
 {
@@ -372,21 +362,6 @@ line_parse(const struct channel_account *ac, const struct channel_hook *hook,
 }
 
 /* --- messages out --- */
-
-/* LINE sends whenever we like, for money or not. */
-static struct channel_reply
-line_window(const struct channel_account *ac, int64_t last_inbound_at,
-    int64_t sent_since, int64_t now_ms)
-{
-	struct channel_reply r = { .state = CHANNEL_WINDOW_OPEN,
-		.free_left = -1 };
-
-	(void)ac;
-	(void)last_inbound_at;
-	(void)sent_since;
-	(void)now_ms;
-	return r;
-}
 
 static size_t
 line_text_max(const struct channel_account *ac)
@@ -918,10 +893,10 @@ const struct channel channel_line = {
 	.at_once = 16,
 	.per_s = 100,
 	.early_s = 60,
-	.handshake = line_handshake,
+	.handshake = channel_no_handshake,
 	.verify = line_verify,
 	.parse = line_parse,
-	.window = line_window,
+	.window = channel_always_open, /* for money or not */
 	.text_max = line_text_max,
 	.send = line_send,
 	.answer = line_answer,

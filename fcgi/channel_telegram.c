@@ -74,16 +74,6 @@ telegram_account(const struct channel_account *ac, struct buf *out)
 
 /* --- updates in --- */
 
-static int
-telegram_handshake(
-    const struct channel_account *ac, const char *query, struct buf *out)
-{
-	(void)ac;
-	(void)query;
-	(void)out;
-	return 405;
-}
-
 static enum channel_verdict
 telegram_verify(
     const struct channel_account *ac, const struct channel_hook *hook)
@@ -519,20 +509,6 @@ telegram_parse(const struct channel_account *ac,
 }
 
 /* --- messages out --- */
-
-static struct channel_reply
-telegram_window(const struct channel_account *ac, int64_t last_inbound_at,
-    int64_t sent_since, int64_t now_ms)
-{
-	struct channel_reply r = { .state = CHANNEL_WINDOW_OPEN,
-		.free_left = -1 };
-
-	(void)ac;
-	(void)last_inbound_at;
-	(void)sent_since;
-	(void)now_ms;
-	return r;
-}
 
 static size_t
 telegram_text_max(const struct channel_account *ac)
@@ -1080,10 +1056,10 @@ const struct channel channel_telegram = {
 	.per_s = 25,
 	.check = telegram_check,
 	.account = telegram_account,
-	.handshake = telegram_handshake,
+	.handshake = channel_no_handshake,
 	.verify = telegram_verify,
 	.parse = telegram_parse,
-	.window = telegram_window,
+	.window = channel_always_open,
 	.text_max = telegram_text_max,
 	.send = telegram_send,
 	.answer = telegram_answer,
