@@ -437,6 +437,26 @@ parley_store_there(const struct conf *cf)
 	return store_tell(cf) == 0 ? 0 : -1;
 }
 
+int
+parley_dirs(const struct conf *cf)
+{
+	const char *dirs[] = { cf->run_dir, cf->log_dir, cf->media_dir };
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		if (mkdir(dirs[i], 0700) == -1) {
+			if (errno == EEXIST)
+				continue;
+			parley_err("%s: %s", dirs[i], strerror(errno));
+			return -1;
+		}
+		/* The web server's group may get through to the sockets. */
+		if (i == 0 && chmod(dirs[i], 0750) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 void
 parley_base(const struct conf *cf, char *out, size_t size)
 {

@@ -73,6 +73,9 @@ int parley_conf_load(struct conf *cf, unsigned flags);
 /* parley_store(cf, st): open the database.  0, or -1 after telling. */
 int parley_store(const struct conf *cf, struct store **st);
 
+/* parley_dirs(cf): make the folders that are missing.  0; or -1, told. */
+int parley_dirs(const struct conf *cf);
+
 /*
  * parley_store_there(cf):
  * -1 after telling if there is no database, or one of another schema: then it

@@ -107,26 +107,6 @@ write_conf(const char *path, const char *state_dir, const struct init *in)
 	return 0;
 }
 
-static int
-make_dirs(const struct conf *cf)
-{
-	const char *dirs[] = { cf->run_dir, cf->log_dir, cf->media_dir };
-	size_t i;
-
-	for (i = 0; i < 3; i++) {
-		if (mkdir(dirs[i], 0700) == -1) {
-			if (errno == EEXIST)
-				continue;
-			parley_err("%s: %s", dirs[i], strerror(errno));
-			return -1;
-		}
-		/* The web server's group may get through to the sockets. */
-		if (i == 0 && chmod(dirs[i], 0750) == -1)
-			return -1;
-	}
-	return 0;
-}
-
 /* The database; then whoever writes in the widget has a channel. */
 static int
 make_store(const struct conf *cf, int demo)
@@ -207,7 +187,7 @@ init_main(const struct parley_cmd *c, int n, char **args)
 			unlink(path);
 		return 1;
 	}
-	rc = make_dirs(&cf) == 0 && make_store(&cf, in.demo) == 0 ? 0 : 1;
+	rc = parley_dirs(&cf) == 0 && make_store(&cf, in.demo) == 0 ? 0 : 1;
 	if (rc == 0)
 		next_steps(path, &in);
 	conf_free(&cf);

@@ -1037,26 +1037,6 @@ lock_run(const struct run *r)
 	return -1;
 }
 
-static int
-make_dirs(const struct run *r)
-{
-	const char *dirs[] = { r->cf.run_dir, r->cf.log_dir, r->cf.media_dir };
-	size_t i;
-
-	for (i = 0; i < 3; i++) {
-		if (mkdir(dirs[i], 0700) == -1) {
-			if (errno == EEXIST)
-				continue;
-			parley_err("%s: %s", dirs[i], strerror(errno));
-			return -1;
-		}
-		/* The web server's group may get through to the sockets. */
-		if (i == 0 && chmod(dirs[i], 0750) == -1)
-			return -1;
-	}
-	return 0;
-}
-
 static bool
 loopback(const char *addr)
 {
@@ -1233,8 +1213,8 @@ run_main(const struct parley_cmd *c, int n, char **args)
 	umask(077);
 	more_files();
 	rc = 1;
-	if (make_dirs(&r) == -1 || drop_root(&r) == -1 || look_for(&r) == -1 ||
-	    lock_run(&r) == -1)
+	if (parley_dirs(&r.cf) == -1 || drop_root(&r) == -1 ||
+	    look_for(&r) == -1 || lock_run(&r) == -1)
 		goto out;
 	clear_orphans(&r);
 	if (parley_store_there(&r.cf) == -1)
