@@ -294,6 +294,14 @@ step_done(struct store *st, sqlite3_stmt *q)
 }
 
 int
+step_changed(struct store *st, sqlite3_stmt *q)
+{
+	int rc = step_done(st, q);
+
+	return rc == STORE_DONE && store_changes(st) == 0 ? STORE_NONE : rc;
+}
+
+int
 step_int(struct store *st, sqlite3_stmt *q, int64_t *v)
 {
 	int rc = step_row(st, q);

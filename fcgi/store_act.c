@@ -89,8 +89,6 @@ store_act_seen(struct store *st, int64_t *conversation)
 		return STORE_FAILED;
 	q = store_stmt(st, off_sql);
 	bind_int(q, ":id", *conversation);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE; /* another worker has it */
+	rc = step_changed(st, q); /* none: another worker has it */
 	return store_end(st, rc);
 }

@@ -202,9 +202,7 @@ store_bot_delete(struct store *st, int64_t id)
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
 	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
+	rc = step_changed(st, q);
 	if (rc == STORE_DONE)
 		rc = channels_drop(st, id);
 	return store_end(st, rc);

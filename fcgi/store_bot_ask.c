@@ -162,16 +162,15 @@ bot_hush(struct store *st, int64_t conversation, int64_t channel,
 	    " handed_by = :by, handed_at = :now, reason = :reason"
 	    " WHERE state = 'active'";
 	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
 
 	bind_int(q, ":conversation", conversation);
 	bind_int(q, ":channel", channel);
 	bind_str(q, ":by", by);
 	bind_str(q, ":reason", reason);
 	bind_int(q, ":now", store_now(st));
-	if (step_done(st, q) != 1)
-		return STORE_FAILED;
-	if (store_changes(st) == 0)
-		return STORE_NONE;
+	if ((rc = step_changed(st, q)) != STORE_DONE)
+		return rc;
 	return asks_drop(st, conversation);
 }
 
@@ -458,7 +457,6 @@ store_bot_again(struct store *st, const char *by, int64_t id, int64_t due_at)
 	    " lease_until = NULL, due_at = :due WHERE id = :id"
 	    " AND state = 'asking' AND lease_by = :by";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -466,10 +464,7 @@ store_bot_again(struct store *st, const char *by, int64_t id, int64_t due_at)
 	bind_int(q, ":id", id);
 	bind_str(q, ":by", by);
 	bind_int(q, ":due", due_at);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }
 
 int
@@ -1017,15 +1012,11 @@ store_bot_purge(struct store *st, int64_t older_ms)
 	    " WHERE created_at < :before AND state IN ('later', 'done',"
 	    " 'dropped') LIMIT :batch)";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	q = store_stmt(st, sql);
 	bind_int(q, ":before", store_now(st) - older_ms);
 	bind_int(q, ":batch", ASK_BATCH);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }

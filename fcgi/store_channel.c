@@ -251,7 +251,6 @@ store_channel_state(
 	    "UPDATE channels SET state = :state, state_text = :why,"
 	    " updated_at = :now WHERE id = :id AND deleted_at IS NULL";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -260,10 +259,7 @@ store_channel_state(
 	bind_str(q, ":state", state);
 	bind_str(q, ":why", why);
 	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }
 
 int
@@ -284,10 +280,7 @@ store_channel_delete(struct store *st, int64_t id)
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
 	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	if (rc == STORE_DONE) {
+	if ((rc = step_changed(st, q)) == STORE_DONE) {
 		q = store_stmt(st, bot_sql);
 		bind_int(q, ":id", id);
 		rc = step_done(st, q);
@@ -372,7 +365,6 @@ store_lease_take(
 	    " WHERE id = :id AND deleted_at IS NULL"
 	    " AND (lease_by IS NULL OR lease_by = :by OR lease_until < :now)";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -381,10 +373,7 @@ store_lease_take(
 	bind_str(q, ":by", by);
 	bind_int(q, ":until", until_ms);
 	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }
 
 static int
@@ -398,14 +387,12 @@ lease_end(struct store *st, int64_t channel, const char *by, bool good)
 	    "  ELSE state END"
 	    " WHERE id = :id AND lease_by = :by AND lease_until >= :now";
 	sqlite3_stmt *q = store_stmt(st, sql);
-	int rc;
 
 	bind_int(q, ":id", channel);
 	bind_str(q, ":by", by);
 	bind_int(q, ":good", good);
 	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	return rc == STORE_DONE && store_changes(st) == 0 ? STORE_NONE : rc;
+	return step_changed(st, q);
 }
 
 /* The new settings, and what they replace as previous_NAME. */

@@ -1511,14 +1511,10 @@ store_tag_delete(struct store *st, int64_t id)
 {
 	static const char sql[] = "DELETE FROM tags WHERE id = :id";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
-	rc = step_done(st, q);
-	if (rc == 1 && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }

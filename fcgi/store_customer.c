@@ -265,14 +265,13 @@ customer_write(struct store *st, int64_t id, const struct customer_patch *p)
 	    " attributes = coalesce(:attributes, attributes),"
 	    " updated_at = :now WHERE id = :id AND deleted_at IS NULL";
 	sqlite3_stmt *q = store_stmt(st, sql);
+	int rc;
 
 	customer_bind(q, p);
 	bind_int(q, ":id", id);
 	bind_int(q, ":now", store_now(st));
-	if (step_done(st, q) != STORE_DONE)
-		return STORE_FAILED;
-	if (store_changes(st) == 0)
-		return STORE_NONE;
+	if ((rc = step_changed(st, q)) != STORE_DONE)
+		return rc;
 	if (customer_fold(st, id) != STORE_DONE)
 		return STORE_FAILED;
 	if (p->tags != NULL)
@@ -343,10 +342,8 @@ customer_delete(struct store *st, const struct who *who, int64_t id)
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
 	bind_int(q, ":now", store_now(st));
-	if (step_done(st, q) != STORE_DONE)
-		return STORE_FAILED;
-	if (store_changes(st) == 0)
-		return STORE_NONE;
+	if ((rc = step_changed(st, q)) != STORE_DONE)
+		return rc;
 	q = store_stmt(st, identity_sql);
 	bind_int(q, ":id", id);
 	if (step_done(st, q) != STORE_DONE)
@@ -547,9 +544,7 @@ store_customer_profiled(
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
 	bind_int(q, ":now", store_now(st));
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
+	rc = step_changed(st, q);
 	if (rc == STORE_DONE &&
 	    ((name != NULL && *name != '\0') || avatar_url != NULL))
 		rc = store_customer_patch(st, NULL, id, &p);

@@ -85,10 +85,12 @@ void bind_json(sqlite3_stmt *q, const char *name, struct json_object *o);
  * step_row(st, q): 1 a row, 0 no more, -1 failed and logged.  A write outside
  * store_begin fails: it would be deferred.
  * step_done(st, q): run to its end: 1, or -1; then stmt_end.
+ * step_changed(st, q): the same, but 0 if it changed no row.
  * step_int(st, q, v): first column of the first row: 1, 0, -1; then stmt_end.
  */
 int step_row(struct store *st, sqlite3_stmt *q);
 int step_done(struct store *st, sqlite3_stmt *q);
+int step_changed(struct store *st, sqlite3_stmt *q);
 int step_int(struct store *st, sqlite3_stmt *q, int64_t *v);
 void stmt_end(sqlite3_stmt *q); /* reset, and forget what was bound */
 

@@ -68,15 +68,11 @@ store_idem_purge(struct store *st, int64_t older_ms)
 	    " (SELECT kind, owner_id, key FROM idempotency"
 	    "  WHERE created_at < :before LIMIT :batch)";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	q = store_stmt(st, sql);
 	bind_int(q, ":before", store_now(st) - older_ms);
 	bind_int(q, ":batch", IDEM_BATCH);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }

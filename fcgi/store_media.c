@@ -265,17 +265,13 @@ store_media_unused(struct store *st, int64_t before)
 	    "DELETE FROM attachments WHERE id IN (SELECT id FROM attachments"
 	    " WHERE message_id IS NULL AND created_at < :before LIMIT :batch)";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	q = store_stmt(st, sql);
 	bind_int(q, ":before", before);
 	bind_int(q, ":batch", UNUSED_BATCH);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }
 
 int

@@ -179,10 +179,8 @@ customer_here(
 	bind_int(q, ":id", customer);
 	bind_int(q, ":on", on);
 	bind_int(q, ":seen", seen);
-	if (step_done(st, q) != STORE_DONE)
-		return STORE_FAILED;
-	if (store_changes(st) == 0)
-		return STORE_NONE;
+	if ((rc = step_changed(st, q)) != STORE_DONE)
+		return rc;
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", customer);
 	bind_str(q, ":status", here ? "online" : "offline");

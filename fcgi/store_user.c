@@ -102,7 +102,6 @@ store_user_password(struct store *st, int64_t id, const char *hash)
 	    "UPDATE users SET password = :hash, updated_at = :now"
 	    " WHERE id = :id";
 	sqlite3_stmt *q;
-	int rc;
 
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
@@ -110,10 +109,7 @@ store_user_password(struct store *st, int64_t id, const char *hash)
 	bind_str(q, ":hash", hash);
 	bind_int(q, ":now", store_now(st));
 	bind_int(q, ":id", id);
-	rc = step_done(st, q);
-	if (rc == STORE_DONE && store_changes(st) == 0)
-		rc = STORE_NONE;
-	return store_end(st, rc);
+	return store_end(st, step_changed(st, q));
 }
 
 /* An installation nobody can administer is of no use. */

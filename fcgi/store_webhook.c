@@ -117,11 +117,9 @@ store_webhook_get(struct store *st, int64_t id, struct webhook_row *w)
 static int
 webhook_change(struct store *st, sqlite3_stmt *q, int64_t id)
 {
-	int rc;
 
 	bind_int(q, ":id", id);
-	rc = step_done(st, q);
-	return rc == STORE_DONE && store_changes(st) == 0 ? STORE_NONE : rc;
+	return step_changed(st, q);
 }
 
 int
