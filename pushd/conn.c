@@ -651,6 +651,23 @@ conn_error(struct conn *c, int head_only, int status, const char *headers,
 	buf_fini(&b);
 }
 
+int
+conn_get_only(struct conn *c, const struct request *rq, const char *cors)
+{
+	char headers[1200];
+
+	if (conn_method(rq, "GET") || conn_method(rq, "HEAD"))
+		return 0;
+	snprintf(
+	    headers, sizeof(headers), "%sAllow: GET, HEAD, OPTIONS\r\n", cors);
+	if (conn_method(rq, "OPTIONS"))
+		conn_reply(c, 0, 204, headers, NULL);
+	else
+		conn_error(c, 0, 405, headers, "method_not_allowed",
+		    "This address is for GET");
+	return 1;
+}
+
 void
 conn_cors(
     const struct conn *c, const struct request *rq, char *out, size_t size)

@@ -261,6 +261,13 @@ const char *conn_peer_addr(const struct conn_peer *p);
 int conn_method(const struct request *rq, const char *name);
 
 /*
+ * conn_get_only(c, rq, cors):
+ * Answer methods other than GET and HEAD: OPTIONS with what there is, others
+ * 405, both with ${cors} (of conn_cors).  1 if it was one.
+ */
+int conn_get_only(struct conn *c, const struct request *rq, const char *cors);
+
+/*
  * conn_cors(c, rq, out, size):
  * The CORS header lines for the request's Origin, "" if none are due.
  */

@@ -516,24 +516,6 @@ read_wait(struct longpoll *lp, const struct request *rq)
 	return 0;
 }
 
-/* Methods other than GET and HEAD; 1 if it was one. */
-static int
-other_method(struct conn *c, const struct request *rq, const char *cors)
-{
-	char headers[1200];
-
-	if (conn_method(rq, "GET") || conn_method(rq, "HEAD"))
-		return 0;
-	snprintf(
-	    headers, sizeof(headers), "%sAllow: GET, HEAD, OPTIONS\r\n", cors);
-	if (conn_method(rq, "OPTIONS"))
-		conn_reply(c, 0, 204, headers, NULL);
-	else
-		conn_error(c, 0, 405, headers, "method_not_allowed",
-		    "This address is for GET");
-	return 1;
-}
-
 /*
  * GET /api/events/longpoll    ?after= (or since=, Last-Event-ID), wait=
  * As GET /api/events/poll, but with nothing new it waits for something, up to
@@ -548,7 +530,7 @@ longpoll_open(struct conn *c, const struct request *rq)
 	struct longpoll *lp;
 
 	conn_cors(c, rq, cors, sizeof(cors));
-	if (other_method(c, rq, cors))
+	if (conn_get_only(c, rq, cors))
 		return;
 	lp = calloc(1, sizeof(*lp));
 	if (lp != NULL)

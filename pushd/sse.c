@@ -432,24 +432,6 @@ dialect_of(const struct request *rq, int by_query)
 	return DIALECT_NAMED;
 }
 
-/* Methods other than GET and HEAD; 1 if it was one. */
-static int
-other_method(struct conn *c, const struct request *rq, const char *cors)
-{
-	char headers[1200];
-
-	if (conn_method(rq, "GET") || conn_method(rq, "HEAD"))
-		return 0;
-	snprintf(
-	    headers, sizeof(headers), "%sAllow: GET, HEAD, OPTIONS\r\n", cors);
-	if (conn_method(rq, "OPTIONS"))
-		conn_reply(c, 0, 204, headers, NULL);
-	else
-		conn_error(c, 0, 405, headers, "method_not_allowed",
-		    "This address is for GET");
-	return 1;
-}
-
 static void
 sse_open(struct conn *c, const struct request *rq)
 {
@@ -468,7 +450,7 @@ sse_open(struct conn *c, const struct request *rq)
 	}
 	s->c = c;
 	conn_cors(c, rq, s->open->cors, sizeof(s->open->cors));
-	if (other_method(c, rq, s->open->cors)) {
+	if (conn_get_only(c, rq, s->open->cors)) {
 		free(s->open);
 		free(s);
 		return;
