@@ -13,6 +13,7 @@
 #include "store_delivery.h"
 #include "store_message.h"
 #include "store_presence.h"
+#include "store_read.h"
 #include "token.h"
 
 #include <inttypes.h>

@@ -5,6 +5,7 @@
 #include "../common/json.h"
 #include "h.h"
 #include "store_conversation.h"
+#include "store_tag.h"
 
 #include <string.h>
 

@@ -30,7 +30,6 @@
 #define FAILURES_MANY 10  /* in a row: only one is tried at a time */
 #define HOLD_MS_MAX 3600000
 #define LEASE_MORE_MS 10000 /* beyond what a request may take */
-#define BODY_MAX (1 << 20)
 #define KEPT_BYTES_MAX ((size_t)4 * HOOK_ANSWER_CHARS_MAX)
 
 /* Who is asked: a host and a port, whichever webhooks lead there. */

@@ -21,6 +21,7 @@
 #include "store_event.h"
 #include "store_message.h"
 #include "store_presence.h"
+#include "store_read.h"
 #include "store_session.h"
 #include "store_setting.h"
 #include "token.h"

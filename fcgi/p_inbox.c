@@ -18,6 +18,7 @@
 #include "store_customer.h"
 #include "store_event.h"
 #include "store_message.h"
+#include "store_read.h"
 #include "store_user.h"
 #include "token.h"
 

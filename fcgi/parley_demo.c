@@ -19,6 +19,7 @@
 #include "store_conversation.h"
 #include "store_customer.h"
 #include "store_message.h"
+#include "store_read.h"
 #include "store_user.h"
 #include "token.h"
 #include "who.h"

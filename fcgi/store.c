@@ -3,8 +3,8 @@
  * is kept in it stands in store_*.c, a file per noun.
  *
  * Every transaction that writes, and everything that may checkpoint, holds one
- * lock file: waiting for it is fair, and the race of old
- * SQLite versions between a checkpoint and a commit cannot happen.
+ * lock file: waiting for it is fair, and the race of old SQLite versions
+ * between a checkpoint and a commit cannot happen.
  */
 #include "store.h"
 #include "store_db.h"
@@ -29,7 +29,6 @@
 #include "json.h"
 #include "log.h"
 
-#define BACKUP_PAGES 1000
 #define STORE_FREE_LEAST (64 << 10) /* bytes; below, a commit may fail */
 #define STOP_STEPS 20000 /* of SQLite's machine between looks at the clock */
 

@@ -1,6 +1,5 @@
 /*
- * Conversations: who may do what with them, lists of them, changes, read
- * watermarks.
+ * Conversations: who may do what with them, lists of them, changes.
  */
 #include "store_conversation.h"
 
@@ -614,6 +613,70 @@ store_conversations(struct store *st, const struct who *who,
 	return rc;
 }
 
+/* ---- what is unread ------------------------------------------------------ */
+
+static int
+unread_count(struct store *st, const struct who *who, int64_t id, int64_t *n)
+{
+	static const char sql[] =
+	    "SELECT count(*) FROM (SELECT 1 FROM conversations c" LIST_JOIN
+	    " JOIN messages u ON u.conversation_id = c.id"
+	    " WHERE c.id = :id AND u.id > coalesce(p.read_id, 0)"
+	    " AND u.deleted_at IS NULL"
+	    " AND NOT (u.sender_kind = :kind AND u.sender_id = :me)"
+	    " AND CASE WHEN :kind = 'customer' THEN u.type = 'outgoing'"
+	    "  WHEN c.type = 'customer' THEN u.type = 'incoming' ELSE 1 END"
+	    " LIMIT 100)";
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_str(q, ":kind", who_word(who));
+	bind_int(q, ":me", who->id);
+	bind_int(q, ":id", id);
+	return step_int(st, q, n);
+}
+
+static int
+unread_list(struct store *st, const struct who *who, struct json_object **out)
+{
+	struct conversation_filter f = { .unread = true,
+		.live = who->kind != WHO_CUSTOMER };
+	struct store_page pg = { .limit = UNREAD_SCAN };
+	struct json_object *items = json_object_new_array(), *o;
+	int64_t ids[UNREAD_SCAN], count, total = 0;
+	char next[48];
+	int rc, n, i;
+
+	rc = list_ids(st, who, &f, &pg, ids, &n, next);
+	for (i = 0; rc == STORE_DONE && i < n; i++) {
+		if ((rc = unread_count(st, who, ids[i], &count)) != 1)
+			break;
+		o = json_object_new_object();
+		json_put_id(o, "conversation_id", ids[i]);
+		json_put_int(o, "unread_count", count);
+		json_object_array_add(items, o);
+		total += count;
+	}
+	if (rc == STORE_DONE)
+		rc = list_json(st, items, NULL, out);
+	else
+		json_object_put(items);
+	if (rc == STORE_DONE)
+		json_put_int(*out, "total", total);
+	return rc;
+}
+
+int
+store_unread(struct store *st, const struct who *who, struct json_object **out)
+{
+	int rc;
+
+	if (store_read(st) == -1)
+		return STORE_FAILED;
+	rc = unread_list(st, who, out);
+	store_read_end(st);
+	return rc;
+}
+
 /* ---- making ------------------------------------------------------------- */
 
 int
@@ -1127,394 +1190,4 @@ store_participant(
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	return store_end(st, participant_apply(st, who, id, user, in));
-}
-
-/* ---- reading ------------------------------------------------------------ */
-
-static int
-read_newest(
-    struct store *st, const struct who *who, int64_t id, int64_t *message)
-{
-	static const char newest_sql[] =
-	    "SELECT id FROM messages WHERE conversation_id = :id"
-	    " AND (:kind <> 'customer' OR type <> 'note')"
-	    " ORDER BY id DESC LIMIT 1";
-	static const char is_sql[] =
-	    "SELECT id FROM messages WHERE id = :message"
-	    " AND conversation_id = :id"
-	    " AND (:kind <> 'customer' OR type <> 'note')";
-	sqlite3_stmt *q = store_stmt(st, *message == 0 ? newest_sql : is_sql);
-	int64_t asked = *message;
-	int rc;
-
-	bind_int(q, ":id", id);
-	bind_id(q, ":message", asked);
-	bind_str(q, ":kind", who_word(who));
-	rc = step_int(st, q, message);
-	if (rc == 0)
-		return asked == 0 ? STORE_REPEATED
-				  : store_invalid(st, "message_id");
-	return rc;
-}
-
-static int
-read_write(struct store *st, const struct who *who, int64_t id, int64_t message)
-{
-	static const char sql[] =
-	    "INSERT INTO participants (conversation_id, kind, member_id,"
-	    " read_id, read_at, joined_at)"
-	    " VALUES (:id, :kind, :me, :message, :now, :now)"
-	    " ON CONFLICT DO UPDATE SET read_id = excluded.read_id,"
-	    " read_at = excluded.read_at WHERE read_id < excluded.read_id";
-	sqlite3_stmt *q = store_stmt(st, sql);
-
-	bind_int(q, ":id", id);
-	bind_str(q, ":kind", who_word(who));
-	bind_int(q, ":me", who->id);
-	bind_int(q, ":message", message);
-	bind_int(q, ":now", store_now(st));
-	if (step_done(st, q) != 1)
-		return STORE_FAILED;
-	return store_changes(st) > 0 ? STORE_DONE : STORE_REPEATED;
-}
-
-int
-conversation_read(
-    struct store *st, const struct who *who, int64_t id, int64_t message)
-{
-	return read_write(st, who, id, message);
-}
-
-static int
-read_event(struct store *st, const struct who *who,
-    const struct conversation *c, int64_t message)
-{
-	static const char *const keys[] = { "conversation_id", "message_id",
-		"read_at", "read_by_kind", NULL };
-	struct json_object *o = json_object_new_object(), *pub = NULL;
-	struct rooms r;
-	int rc;
-
-	rooms_init(&r);
-	json_put_id(o, "conversation_id", c->id);
-	json_put_id(o, "message_id", message);
-	json_put_id(o, "read_by", who->id);
-	json_put_str(o, "read_by_kind", who_word(who));
-	json_put_str(o, "read_by_name", who->name);
-	json_put_int(o, "read_at", store_now(st));
-	if (who->kind == WHO_USER && c->customer != 0) {
-		pub = json_pick(o, keys); /* that it was read, not by whom */
-		json_put_str(pub, "read_by", NULL);
-	}
-	rc = conversation_rooms(st, c, pub != NULL, &r);
-	if (rc == STORE_DONE)
-		rc = store_event_add(
-		    st, "read_receipt", o, pub, r.name, r.n, NULL);
-	rooms_fini(&r);
-	json_object_put(o);
-	json_object_put(pub);
-	return rc;
-}
-
-/* An agent read further in a platform's conversation: it is to be told. */
-static int
-read_seen(struct store *st, const struct who *who, const struct conversation *c)
-{
-	static const char sql[] =
-	    "INSERT INTO seen_marks (conversation_id) VALUES (:id)"
-	    " ON CONFLICT DO NOTHING";
-	sqlite3_stmt *q;
-
-	if (who->kind != WHO_USER || c->channel == 0 ||
-	    c->platform[0] == '\0' || strcmp(c->platform, "web") == 0)
-		return STORE_DONE;
-	q = store_stmt(st, sql);
-	bind_int(q, ":id", c->id);
-	return step_done(st, q);
-}
-
-static int
-read_apply(struct store *st, const struct who *who, int64_t id, int64_t message)
-{
-	struct conversation c;
-	int rc;
-
-	rc = store_conversation_may(st, who, id, MAY_SEE, &c);
-	if (rc == STORE_DONE)
-		rc = read_newest(st, who, id, &message);
-	if (rc == STORE_DONE)
-		rc = read_write(st, who, id, message);
-	if (rc == STORE_DONE)
-		rc = read_seen(st, who, &c);
-	if (rc == STORE_DONE)
-		rc = read_event(st, who, &c, message);
-	return rc;
-}
-
-int
-store_read_mark(
-    struct store *st, const struct who *who, int64_t id, int64_t message)
-{
-	static const char sql[] =
-	    "SELECT read_id FROM participants WHERE conversation_id = :id"
-	    " AND kind = :kind AND member_id = :me";
-	sqlite3_stmt *q;
-	int64_t was = 0;
-	int rc;
-
-	/* Most marks are where they are already: no write lock for those. */
-	if (message != 0) {
-		q = store_stmt(st, sql);
-		bind_int(q, ":id", id);
-		bind_str(q, ":kind", who_word(who));
-		bind_int(q, ":me", who->id);
-		if (step_int(st, q, &was) == -1)
-			return STORE_FAILED;
-		if (was >= message) {
-			rc = store_conversation_may(st, who, id, MAY_SEE, NULL);
-			if (rc == STORE_DONE)
-				rc = read_newest(st, who, id, &message);
-			return rc == STORE_DONE ? STORE_REPEATED : rc;
-		}
-	}
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	return store_end(st, read_apply(st, who, id, message));
-}
-
-static int
-receipts_agents(struct store *st, int64_t id, struct json_object *a)
-{
-	static const char sql[] =
-	    "SELECT 'agent' AS kind, NULL AS id, NULL AS name,"
-	    " max(read_id) AS \"#message_id\", read_at AS read_at"
-	    " FROM participants WHERE conversation_id = :id"
-	    " AND kind = 'agent' AND read_id > 0";
-	sqlite3_stmt *q = store_stmt(st, sql);
-	int rc;
-
-	bind_int(q, ":id", id);
-	if ((rc = step_row(st, q)) == 1 && col_int(q, 3) != 0)
-		json_object_array_add(a, row_json(q));
-	stmt_end(q);
-	return rc == -1 ? STORE_FAILED : STORE_DONE;
-}
-
-static int
-receipts_all(
-    struct store *st, const struct who *who, int64_t id, struct json_object *a)
-{
-	static const char sql[] =
-	    "SELECT p.kind AS kind, p.member_id AS \"#id\","
-	    " CASE p.kind WHEN 'agent' THEN"
-	    "  (SELECT name FROM users WHERE id = p.member_id) ELSE"
-	    "  (SELECT name FROM customers WHERE id = p.member_id) END"
-	    "  AS name, p.read_id AS \"#message_id\", p.read_at AS read_at"
-	    " FROM participants p WHERE p.conversation_id = :id"
-	    " AND p.read_id > 0 AND NOT (p.kind = :kind AND p.member_id = :me)"
-	    " ORDER BY p.kind, p.member_id";
-	sqlite3_stmt *q = store_stmt(st, sql);
-
-	bind_int(q, ":id", id);
-	bind_str(q, ":kind", who_word(who));
-	bind_int(q, ":me", who->id);
-	return step_list(st, q, 1000, a) == -1 ? STORE_FAILED : STORE_DONE;
-}
-
-int
-store_receipts(struct store *st, const struct who *who, int64_t id,
-    struct json_object **out)
-{
-	struct json_object *a;
-	int rc;
-
-	if (store_read(st) == -1)
-		return STORE_FAILED;
-	a = json_object_new_array();
-	rc = store_conversation_may(st, who, id, MAY_SEE, NULL);
-	if (rc == STORE_DONE)
-		rc = who->kind == WHO_CUSTOMER ? receipts_agents(st, id, a)
-					       : receipts_all(st, who, id, a);
-	store_read_end(st);
-	if (rc == STORE_DONE)
-		*out = a;
-	else
-		json_object_put(a);
-	return rc;
-}
-
-static int
-unread_count(struct store *st, const struct who *who, int64_t id, int64_t *n)
-{
-	static const char sql[] =
-	    "SELECT count(*) FROM (SELECT 1 FROM conversations c" LIST_JOIN
-	    " JOIN messages u ON u.conversation_id = c.id"
-	    " WHERE c.id = :id AND u.id > coalesce(p.read_id, 0)"
-	    " AND u.deleted_at IS NULL"
-	    " AND NOT (u.sender_kind = :kind AND u.sender_id = :me)"
-	    " AND CASE WHEN :kind = 'customer' THEN u.type = 'outgoing'"
-	    "  WHEN c.type = 'customer' THEN u.type = 'incoming' ELSE 1 END"
-	    " LIMIT 100)";
-	sqlite3_stmt *q = store_stmt(st, sql);
-
-	bind_str(q, ":kind", who_word(who));
-	bind_int(q, ":me", who->id);
-	bind_int(q, ":id", id);
-	return step_int(st, q, n);
-}
-
-static int
-unread_list(struct store *st, const struct who *who, struct json_object **out)
-{
-	struct conversation_filter f = { .unread = true,
-		.live = who->kind != WHO_CUSTOMER };
-	struct store_page pg = { .limit = UNREAD_SCAN };
-	struct json_object *items = json_object_new_array(), *o;
-	int64_t ids[UNREAD_SCAN], count, total = 0;
-	char next[48];
-	int rc, n, i;
-
-	rc = list_ids(st, who, &f, &pg, ids, &n, next);
-	for (i = 0; rc == STORE_DONE && i < n; i++) {
-		if ((rc = unread_count(st, who, ids[i], &count)) != 1)
-			break;
-		o = json_object_new_object();
-		json_put_id(o, "conversation_id", ids[i]);
-		json_put_int(o, "unread_count", count);
-		json_object_array_add(items, o);
-		total += count;
-	}
-	if (rc == STORE_DONE)
-		rc = list_json(st, items, NULL, out);
-	else
-		json_object_put(items);
-	if (rc == STORE_DONE)
-		json_put_int(*out, "total", total);
-	return rc;
-}
-
-int
-store_unread(struct store *st, const struct who *who, struct json_object **out)
-{
-	int rc;
-
-	if (store_read(st) == -1)
-		return STORE_FAILED;
-	rc = unread_list(st, who, out);
-	store_read_end(st);
-	return rc;
-}
-
-/* ---- tags --------------------------------------------------------------- */
-
-static int
-tag_id(struct store *st, const char *name, int64_t *id)
-{
-	static const char find_sql[] = "SELECT id FROM tags WHERE name = :name";
-	static const char add_sql[] =
-	    "INSERT INTO tags (name, created_at) VALUES (:name, :now)"
-	    " RETURNING id";
-	sqlite3_stmt *q = store_stmt(st, find_sql);
-	int rc;
-
-	bind_str(q, ":name", name);
-	if ((rc = step_int(st, q, id)) != 0)
-		return rc;
-	q = store_stmt(st, add_sql);
-	bind_str(q, ":name", name);
-	bind_int(q, ":now", store_now(st));
-	return step_int(st, q, id);
-}
-
-int
-tags_set(struct store *st, bool customer, int64_t id, struct json_object *names)
-{
-	static const char clear_conversation[] =
-	    "DELETE FROM conversation_tags WHERE conversation_id = :id";
-	static const char clear_customer[] =
-	    "DELETE FROM customer_tags WHERE customer_id = :id";
-	static const char add_conversation[] =
-	    "INSERT OR IGNORE INTO conversation_tags VALUES (:id, :tag)";
-	static const char add_customer[] =
-	    "INSERT OR IGNORE INTO customer_tags VALUES (:id, :tag)";
-	sqlite3_stmt *q =
-	    store_stmt(st, customer ? clear_customer : clear_conversation);
-	size_t i, n = json_object_array_length(names);
-	int64_t tag;
-
-	bind_int(q, ":id", id);
-	if (step_done(st, q) != 1)
-		return STORE_FAILED;
-	for (i = 0; i < n; i++) {
-		if (tag_id(st,
-			json_object_get_string(
-			    json_object_array_get_idx(names, i)),
-			&tag) != 1)
-			return STORE_FAILED;
-		q = store_stmt(st, customer ? add_customer : add_conversation);
-		bind_int(q, ":id", id);
-		bind_int(q, ":tag", tag);
-		if (step_done(st, q) != 1)
-			return STORE_FAILED;
-	}
-	return STORE_DONE;
-}
-
-int
-store_tags(struct store *st, struct json_object **out)
-{
-	static const char sql[] =
-	    "SELECT t.id AS \"#id\", t.name AS name, t.colour AS colour,"
-	    " (SELECT count(*) FROM conversation_tags ct"
-	    "  WHERE ct.tag_id = t.id) AS conversations"
-	    " FROM tags t INDEXED BY sqlite_autoindex_tags_1"
-	    " WHERE t.name > '' ORDER BY t.name LIMIT 1000";
-	struct json_object *items = json_object_new_array();
-	int rc;
-
-	if (store_read(st) == -1) {
-		json_object_put(items);
-		return STORE_FAILED;
-	}
-	rc = step_list(st, store_stmt(st, sql), 1000, items);
-	if (rc == -1)
-		json_object_put(items);
-	else
-		rc = list_json(st, items, NULL, out);
-	store_read_end(st);
-	return rc;
-}
-
-int
-store_tag_add(
-    struct store *st, const char *name, const char *colour, int64_t *id)
-{
-	static const char sql[] = "UPDATE tags SET colour = :colour"
-				  " WHERE id = :id";
-	sqlite3_stmt *q;
-	int rc;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	rc = tag_id(st, name, id);
-	if (rc == 1 && colour != NULL) {
-		q = store_stmt(st, sql);
-		bind_str(q, ":colour", colour);
-		bind_int(q, ":id", *id);
-		rc = step_done(st, q);
-	}
-	return store_end(st, rc);
-}
-
-int
-store_tag_delete(struct store *st, int64_t id)
-{
-	static const char sql[] = "DELETE FROM tags WHERE id = :id";
-	sqlite3_stmt *q;
-
-	if (store_begin(st) == -1)
-		return STORE_FAILED;
-	q = store_stmt(st, sql);
-	bind_int(q, ":id", id);
-	return store_end(st, step_changed(st, q));
 }

@@ -64,6 +64,15 @@ int store_conversation(struct store *st, const struct who *who, int64_t id,
     struct json_object **out);
 
 /*
+ * store_unread(st, who, out): returns new {"items":[{conversation_id,
+ * unread_count}],"total","cursor"}; counts stop at 100, looks at the newest
+ * 500 conversations.  For agents without the closed ones, which are done with
+ * until somebody writes again.
+ */
+int store_unread(
+    struct store *st, const struct who *who, struct json_object **out);
+
+/*
  * store_conversation_direct(st, who, user, id): the one of these two, made if
  * missing (DONE), else REPEATED.  STORE_INVALID: no such user, or oneself.
  * store_conversation_group(st, who, users, n, subject, id): the maker is in.
@@ -129,37 +138,5 @@ int store_conversation_wake(struct store *st);
  */
 int store_participant(
     struct store *st, const struct who *who, int64_t id, int64_t user, bool in);
-
-/*
- * store_read_mark(st, who, id, message): the watermark, forward only;
- * read_receipt to the others (customers are told of agents' reading and agents
- * of the customer's).  ${message} 0: the newest.  STORE_REPEATED: it was there
- * already.  STORE_INVALID: no such message in it.
- */
-int store_read_mark(
-    struct store *st, const struct who *who, int64_t id, int64_t message);
-
-/*
- * store_receipts(st, who, id, out): returns new [{kind,id,name,message_id,
- * read_at}] of the others; a customer sees only how far agents have read, as
- * one entry without name.
- */
-int store_receipts(struct store *st, const struct who *who, int64_t id,
-    struct json_object **out);
-
-/*
- * store_unread(st, who, out): returns new {"items":[{conversation_id,
- * unread_count}],"total","cursor"}; counts stop at 100, looks at the newest
- * 500 conversations.  For agents without the closed ones, which are done with
- * until somebody writes again.
- */
-int store_unread(
-    struct store *st, const struct who *who, struct json_object **out);
-
-/* Tags: [{id,name,colour,conversations}], by name. */
-int store_tags(struct store *st, struct json_object **out);
-int store_tag_add(
-    struct store *st, const char *name, const char *colour, int64_t *id);
-int store_tag_delete(struct store *st, int64_t id);
 
 #endif

@@ -1,5 +1,6 @@
 /* Opening, transactions, the write lock, faults. */
 #include "store_fixture.h"
+#include "store_tag.h"
 
 #include <signal.h>
 #include <sys/file.h>

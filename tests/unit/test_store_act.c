@@ -1,5 +1,6 @@
 /* What platforms gave along with messages, and what they are told besides. */
 #include "store_fixture.h"
+#include "store_read.h"
 
 #include "store_act.h"
 #include "store_delivery.h"

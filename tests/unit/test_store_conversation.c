@@ -1,5 +1,7 @@
 /* Conversations: rights, lists, changes, watermarks. */
 #include "store_fixture.h"
+#include "store_read.h"
+#include "store_tag.h"
 
 #include <sqlite3.h>
 

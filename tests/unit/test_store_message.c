@@ -1,5 +1,6 @@
 /* Messages: stored once, seen, edited, deleted without a trace. */
 #include "store_fixture.h"
+#include "store_read.h"
 
 #include <sys/wait.h>
 
