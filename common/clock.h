@@ -12,7 +12,7 @@ int64_t clock_now_ms(void);
 /* clock_mono_ms(): never jumps; for time-outs and rates on this host. */
 int64_t clock_mono_ms(void);
 
-/* The same in microseconds, for measuring. */
+/* clock_now_us(), clock_mono_us(): in microseconds, for measuring. */
 int64_t clock_now_us(void);
 int64_t clock_mono_us(void);
 

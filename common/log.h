@@ -24,6 +24,10 @@ void log_reopen(void);
 /* log_level(name): the level called error, warn, info or debug; -1 if none. */
 int log_level(const char *name);
 
+/*
+ * log_error, log_warn, log_info, log_debug(fmt, ...):
+ * One line, if its level is written; no texts of people, no secrets.
+ */
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

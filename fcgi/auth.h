@@ -32,7 +32,7 @@ int auth_identify(struct store *st, const struct conf *cf, const struct cred *c,
     struct who *who, const char **code);
 
 /*
- * auth_request(rq, code):
+ * auth_request(rq, code, wait_s):
  * Fill ${rq}->who for the request's route and check that this kind may call
  * it, the CSRF token aside (auth_csrf, when the body is there).  0; or the
  * status and ${*code}.  Counts the request against its rate; a 429 leaves the
@@ -41,7 +41,7 @@ int auth_identify(struct store *st, const struct conf *cf, const struct cred *c,
 int auth_request(struct req *rq, const char **code, int64_t *wait_s);
 
 /*
- * auth_confirm(rq):
+ * auth_confirm(rq, code):
  * For a ROUTE_NODB route that found it has work to do: ask the database what
  * the signature promised (opens the store).  0, or the status and ${*code}.
  */

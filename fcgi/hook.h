@@ -43,7 +43,10 @@ void hooks_settle(struct hooks *hk);
  */
 int64_t hook_pause_ms(int64_t tries, int64_t percent, uint32_t random);
 
-/* hook_body(s, b): append {"id","type","timestamp","data"}; timestamp in ms. */
+/*
+ * hook_body(s, now_ms, b): append {"id","type","timestamp","data"};
+ * the timestamp is ${now_ms}.
+ */
 void hook_body(const struct hook_send *s, int64_t now_ms, struct buf *b);
 
 /*

@@ -94,6 +94,7 @@ void http_request_field(
  */
 void http_urlencode(struct buf *b, const char *p, size_t len);
 
+/* http_answer_init(an): none yet.  http_answer_fini(an): free what came. */
 void http_answer_init(struct http_answer *an);
 void http_answer_fini(struct http_answer *an);
 

@@ -83,7 +83,7 @@ struct json_object *view_options(
     const char *const *keys, size_t n, const char *chosen);
 
 /*
- * view_url(rq, b, name, value): append "?name=value" or "&name=value",
+ * view_url(b, name, value): append "?name=value" or "&name=value",
  * encoded; nothing for an empty value.
  */
 void view_url(struct buf *b, const char *name, const char *value);

@@ -39,7 +39,7 @@ struct parley_opt {
 };
 
 /*
- * parley_opts(c, n, args, opts, rest):
+ * parley_opts(c, n, args, opts, rest, nrest):
  * Read ${args} as ${opts} (ended by a NULL name) say; --conf and --help are
  * understood everywhere.  Other words go to ${rest}[*nrest], if not NULL, at
  * most ${*nrest} of them.  0 to go on; 1 done (--help was answered); -1 after
@@ -125,7 +125,10 @@ int parley_conf_set(const char *path, const char *key, const char *value);
 /* parley_base(cf, out, size): base_url and base_path, or the default. */
 void parley_base(const struct conf *cf, char *out, size_t size);
 
-/* parley_demo(cf, st, admin_out): fill a new workspace for a first look. */
+/*
+ * parley_demo_fill(cf, st): fill a workspace without users for a first look,
+ * its log-ins into PARLEY_DEMO_FILE.  0, or -1.
+ */
 int parley_demo_fill(const struct conf *cf, struct store *st);
 
 #define PARLEY_DEMO_FILE "demo.txt" /* log-ins of a demo workspace, 0600 */

@@ -169,7 +169,7 @@ bool req_is(const struct req *rq, const char *method);
 /* For serve.c and tests. */
 
 /*
- * req_init(rq, cf, env):
+ * req_init(rq, cf, env, code):
  * Begin a request with the parameters ${env} (NAME=VALUE, NULL at the end;
  * borrowed).  0, or the status to refuse with and ${*code}.
  */

@@ -51,10 +51,10 @@ struct route {
 };
 
 /*
- * route_run(routes, n, rq, rs, read_body):
+ * route_run(routes, n, rq, rs, read_body, body):
  * Everything between a parsed head and a finished answer: OPTIONS, 404, 405,
  * limits, authentication, body, handler.  ${read_body} fetches at most
- * ${max} bytes of body (-1: too large; -2: shorter than it said).
+ * ${max} bytes of body into ${body} (-1: too large; -2: shorter than it said).
  * Returns the status.
  */
 int route_run(const struct route *routes, size_t n, struct req *rq,

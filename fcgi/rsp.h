@@ -91,7 +91,10 @@ void rsp_cookie(
 /* rsp_sentence(code): the human sentence of an error code. */
 const char *rsp_sentence(const char *code);
 
-/* For serve.c and tests. */
+/*
+ * For serve.c and tests.  rsp_init(rs, rq): an empty answer to ${rq}, in the
+ * buffers of the one before.  rsp_fini(rs): free them.
+ */
 void rsp_init(struct rsp *rs, struct req *rq);
 void rsp_fini(struct rsp *rs);
 

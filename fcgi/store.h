@@ -111,7 +111,8 @@ const char *store_field(const struct store *st);
 int64_t store_now(const struct store *st);
 void store_set_now(struct store *st, int64_t now_ms);
 
-/* store_set_wait(st, ms): for the write lock, until store_idle; not 2 s. */
+/* store_set_wait(st, wait_ms): for the write lock, not 2 s; until store_idle.
+ */
 void store_set_wait(struct store *st, int64_t wait_ms);
 
 /*
@@ -178,8 +179,8 @@ struct store_page {
  * ${cursor} is the log's head of the same state.  `next` goes back as before=
  * (or after=, if after was given).  Returned new.
  *
- * store_page_parse(text, pg): a `next` text into ${pg}->before, before_id; 0,
- * or -1 if it is none.
+ * store_page_parse(text, len, pg): a `next` text into ${pg}->before, before_id;
+ * 0, or -1 if it is none.
  */
 int store_page_parse(const char *text, size_t len, struct store_page *pg);
 

@@ -35,6 +35,8 @@ int store_channel_ids(struct store *st, const char *platform, int64_t *ids,
  * store_channel_set: merges members into config and secrets (a null removes);
  * NULL: stay.  The end of a token goes with the token it is of.
  * store_channel_state: ok, reauth, off with a reason.
+ * store_channel_delete: its secrets go, its account may be connected again, its
+ * conversations stay.
  */
 int store_channel_add(struct store *st, const char *platform, const char *name,
     const char *account, struct json_object *config,

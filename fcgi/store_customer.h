@@ -12,7 +12,10 @@ struct customer_patch {
 	struct json_object *tags;       /* array of names; replaces */
 };
 
-/* customer_created, customer_updated in the same transaction. */
+/*
+ * store_customer_add(st, who, p, id) / store_customer_patch(st, who, id, p):
+ * customer_created, customer_updated in the same transaction.
+ */
 int store_customer_add(struct store *st, const struct who *who,
     const struct customer_patch *p, int64_t *id);
 int store_customer_patch(struct store *st, const struct who *who, int64_t id,

@@ -73,7 +73,10 @@ struct store {
  */
 sqlite3_stmt *store_stmt(struct store *st, const char *sql);
 
-/* Bind by name; a failure shows when it is run.  bind_id: 0 is NULL. */
+/*
+ * Bind by name, copies; a failure shows when it is run.  bind_id: 0 is NULL;
+ * bind_str, bind_strn and bind_json: NULL is NULL; bind_blob: never NULL.
+ */
 void bind_int(sqlite3_stmt *q, const char *name, int64_t v);
 void bind_id(sqlite3_stmt *q, const char *name, int64_t v);
 void bind_str(sqlite3_stmt *q, const char *name, const char *s);
@@ -140,7 +143,7 @@ char *store_fold(const char *p, size_t len);
 /* store_like(text): returns new '%text%' with wildcards escaped by '\'. */
 char *store_like(const char *text);
 
-/* who_kind(who): 'agent', 'customer' or 'system', as columns have it. */
+/* who_word(who): 'agent', 'customer' or 'system', as columns have it. */
 const char *who_word(const struct who *who);
 /* who_text(who, out): "agent:5". */
 void who_text(const struct who *who, char out[40]);
@@ -224,7 +227,10 @@ int bot_put(struct store *st, struct json_object *o, int64_t conversation,
     int64_t channel);
 /* json_pick(o, keys): returns new the members named, NULL ends the list. */
 struct json_object *json_pick(struct json_object *o, const char *const *keys);
-/* tags_set(st, table, id, tags): the names as the thing's tags; 1 or -1. */
+/*
+ * tags_set(st, customer, id, names): ${names} are the tags of the customer, or
+ * else the conversation, ${id}; 1 or -1.
+ */
 int tags_set(
     struct store *st, bool customer, int64_t id, struct json_object *names);
 

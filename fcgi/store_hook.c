@@ -161,15 +161,6 @@ store_hook_patch(struct store *st, int64_t id, const struct hook_patch *p)
 	return store_end(st, hook_change(st, id, p));
 }
 
-/* Run the one write ${q} and say whether there was such a row. */
-static int
-write_one(struct store *st, sqlite3_stmt *q)
-{
-	if (step_done(st, q) != 1)
-		return STORE_FAILED;
-	return store_changes(st) > 0 ? STORE_DONE : STORE_NONE;
-}
-
 int
 store_hook_secret(struct store *st, int64_t id, const char *secret)
 {
@@ -184,7 +175,7 @@ store_hook_secret(struct store *st, int64_t id, const char *secret)
 	bind_int(q, ":id", id);
 	bind_str(q, ":secret", secret);
 	bind_int(q, ":now", store_now(st));
-	return store_end(st, write_one(st, q));
+	return store_end(st, step_changed(st, q));
 }
 
 int
@@ -198,7 +189,7 @@ store_hook_delete(struct store *st, int64_t id)
 		return STORE_FAILED;
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
-	return store_end(st, write_one(st, q));
+	return store_end(st, step_changed(st, q));
 }
 
 /* ---- what is shown ------------------------------------------------------ */

@@ -34,6 +34,7 @@ struct hook_patch {
  * given.  It begins at the log's head.  STORE_REFUSED: there are ${most}.
  * store_hook_patch: one that is switched on goes on where it was.
  * store_hook_secret: from now on it signs with ${secret}.
+ * store_hook_delete: with all that waited for it.
  */
 int store_hook_add(struct store *st, const struct who *who,
     const struct hook_patch *p, const char *secret, int64_t most, int64_t *id);

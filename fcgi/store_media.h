@@ -63,7 +63,11 @@ struct json_object *store_media_json(const struct attachment *a);
 int store_media_take(struct store *st, const struct who *who, int64_t message,
     const int64_t *ids, size_t n, struct json_object **out);
 
-/* For media_tidy.  named: DONE if a row has that path. */
+/*
+ * For media_tidy.  named: DONE if a row has that path.  unused: a batch of the
+ * files of no message from before ${before} (ms) goes; NONE: there was none.
+ * gone: the path of one that no row has any more; forget: it is off the disk.
+ */
 int store_media_named(struct store *st, const char *path);
 int store_media_unused(struct store *st, int64_t before);
 int store_media_gone(struct store *st, char path[MEDIA_PATH_SIZE]);

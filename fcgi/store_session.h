@@ -59,6 +59,7 @@ int store_key_find(
     struct store *st, const char *hash, int64_t *id, int64_t *user);
 /* By id, for references; none if ended or not that user's. */
 int store_key_get(struct store *st, int64_t id, int64_t user);
+/* As store_session_end does. */
 int store_key_end(struct store *st, int64_t id);
 
 /*

@@ -17,7 +17,10 @@ struct user {
 	char password[160]; /* Argon2id string, "" if none; clear after use */
 };
 
-/* store_user_by_id / by_email: fill ${u}; disabled ones are found too. */
+/*
+ * store_user_by_id(st, id, u) / store_user_by_email(st, email, u):
+ * Fill ${u}; disabled ones are found too.
+ */
 int store_user_by_id(struct store *st, int64_t id, struct user *u);
 int store_user_by_email(struct store *st, const char *email, struct user *u);
 

@@ -29,7 +29,10 @@ struct webhook_row {
 };
 void webhook_row_fini(struct webhook_row *w);
 
-/* store_webhook_add(...): REPEATED: this very body was here; its ${id}. */
+/*
+ * store_webhook_add(st, channel, body, len, id): keep what was posted.
+ * REPEATED: this very body was here; its ${id}.
+ */
 int store_webhook_add(struct store *st, int64_t channel, const void *body,
     size_t len, int64_t *id);
 

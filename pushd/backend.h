@@ -55,6 +55,7 @@ struct backend_stats {
 	struct histogram took;        /* from the call to its answer */
 };
 
+/* backend_new(loop, cf): returns new; NULL without memory.  Connects later. */
 struct backend *backend_new(
     struct ev_loop *loop, const struct backend_conf *cf);
 
@@ -84,6 +85,7 @@ void backend_cancel(struct backend_call *call);
  */
 void backend_lean(struct backend *b);
 
+/* backend_stats(b, st): the counts since the start, and how it is now. */
 void backend_stats(const struct backend *b, struct backend_stats *st);
 
 #endif

@@ -106,6 +106,11 @@ struct conns {
 	struct ends ends;
 };
 
+/*
+ * conns_init(all, loop, cf, paths):
+ * No connection yet; borrows all it is given.  0, or -1 after logging.
+ * conns_fini(all): close all, listening sockets too.
+ */
 int conns_init(struct conns *all, struct ev_loop *loop, const struct conf *cf,
     const struct transport_path *paths);
 void conns_fini(struct conns *all);

@@ -110,6 +110,7 @@ void eio_gone(struct eio *s);
 
 /* --- polling --- */
 
+/* eio_poll_get, eio_poll_post: ${c} asks for packets, brings some. */
 void eio_poll_get(struct eio *s, struct conn *c, const char *cors);
 void eio_poll_post(
     struct eio *s, struct conn *c, const struct request *rq, const char *cors);

@@ -72,6 +72,7 @@ int handover_take(struct handover *h, const char *path, enum handover_want want,
 /* handover_go(h): we have it all.  0 if it is ours now, or -1. */
 int handover_go(struct handover *h);
 
+/* handover_fini(h): whom we were giving it all to gets nothing. */
 void handover_fini(struct handover *h);
 
 #endif

@@ -81,7 +81,7 @@ int http_lists(const struct http_head *h, const char *p, const char *name,
     const char *token);
 
 /*
- * http_is(p, span, text):
+ * http_is(p, s, text):
  * Whether the piece of the head is exactly ${text}.
  */
 int http_is(const char *p, struct http_span s, const char *text);

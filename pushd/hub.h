@@ -211,6 +211,7 @@ int hub_has(const struct hub *h, int64_t id);
 
 /* hub_event_new(e): returns a new event outside of the ring.  Takes ${e}. */
 struct hub_event *hub_event_new(struct event *e);
+/* hub_event_unref(he): free it if that was its last holder.  Takes NULL. */
 void hub_event_unref(struct hub_event *he);
 
 #endif

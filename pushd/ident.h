@@ -111,6 +111,11 @@ struct idents {
 
 struct ident_wait;
 
+/*
+ * idents_init(x, loop, backend, presence, ttl_s, pool, account_max):
+ * Nobody known.  An answer of ${backend} holds for ${ttl_s}; at most ${pool}
+ * questions are under way.  Borrows all of it.  0, or -1 without memory.
+ */
 int idents_init(struct idents *x, struct ev_loop *loop, struct backend *backend,
     struct presence *presence, unsigned ttl_s, unsigned pool,
     const int64_t *account_max);
@@ -132,7 +137,7 @@ void ident_hold(struct ident *id);
 void ident_drop(struct idents *x, struct ident *id);
 
 /*
- * ident_use(x, id, use, unlimited):
+ * ident_use(x, id, use, ops, unlimited):
  * A connection takes the identity; beyond the account's limit its connection
  * that has been idle longest is told to go, unless ${unlimited}.
  */

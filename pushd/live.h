@@ -120,6 +120,7 @@ struct live {
 
 /* live_init(v, host, unlimited): of the zeroed ${v}. */
 void live_init(struct live *v, const struct live_host *host, int unlimited);
+/* live_fini(v): out of all rooms; its identity is let go. */
 void live_fini(struct live *v);
 
 /* live_stage(v): what it is doing, a word for metrics. */
@@ -161,6 +162,7 @@ int live_is_in(struct live *v, const struct about *a);
  * its own if that is PUSH_NOW.
  */
 void live_join(struct live *v, const struct about *a, int64_t cursor);
+/* live_leave(v, a): out of it again; nothing if it is not in. */
 void live_leave(struct live *v, const struct about *a);
 
 /* live_rooms(v, b): append the ids of what it joined, each with a NUL. */

@@ -99,7 +99,8 @@ void live_rooms_fini(struct live *v);
 void live_typed_fini(struct live *v);
 
 /*
- * live_rooms_carry(v, b), live_rooms_adopt(v, in), live_typed_...:
+ * live_rooms_carry(v, b), live_rooms_adopt(v, in), live_typed_carry(v, b),
+ * live_typed_adopt(v, in):
  * Append what there is of them; take it over.  0, or -1 if it was malformed.
  */
 void live_rooms_carry(const struct live *v, struct buf *b);
@@ -113,7 +114,10 @@ int live_typed_adopt(struct live *v, struct carry_in *in);
  */
 void live_joins_ask(struct live *v);
 
-/* live_become(v, id): the client is ${id}, in its rooms.  -1: no memory. */
+/*
+ * live_become(v, id, unlimited): the client is ${id}, in its rooms; unless
+ * ${unlimited} it counts against its account's limit.  -1: no memory.
+ */
 int live_become(struct live *v, struct ident *id, int unlimited);
 
 /* live_typed_old(v): forget where it has not typed for long. */

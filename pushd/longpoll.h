@@ -21,6 +21,7 @@ struct longpolls {
 	uint64_t answers, empty;
 };
 
+/* longpolls_init(x, loop): none yet. */
 void longpolls_init(struct longpolls *x, struct ev_loop *loop);
 
 /* longpolls_fini(x): when there are no connections any more. */

@@ -119,6 +119,7 @@ void outbox_seen(struct outbox *o, struct outbox_item *m, struct hub_event *he);
 /* outbox_forget(o): what was answered long ago. */
 void outbox_forget(struct outbox *o);
 
+/* outbox_fini(o): forget all; what is being asked is cancelled. */
 void outbox_fini(struct outbox *o);
 
 /*

@@ -64,7 +64,7 @@ struct push {
 struct push *push_of(const struct conn *c);
 
 /*
- * push_cred(rq, cred, token, session):
+ * push_cred(c, rq, cred, token, session):
  * What the request shows of who it is; ${token} and ${session} (PUSH_TOKEN_MAX
  * bytes each) take what its URL has, where the setting url_tokens allows that.
  * Whether it shows anything.

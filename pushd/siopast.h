@@ -30,6 +30,7 @@ struct siopast {
 /* siopast_init(x, life_s, max, who_max): borrows the settings. */
 void siopast_init(struct siopast *x, const int64_t *life_s, const int64_t *max,
     const int64_t *who_max);
+/* siopast_fini(x): forget all. */
 void siopast_fini(struct siopast *x);
 
 /*

@@ -37,6 +37,7 @@ struct socketio {
 	uint8_t lost; /* another of the same person broke off lately */
 };
 
+/* socketio_of(v): the client that ${v} is a part of. */
 struct socketio *socketio_of(const struct live *v);
 
 /* --- the vocabulary, words_sio.c --- */

@@ -24,6 +24,11 @@ struct typing {
 	ev_timer timer;
 };
 
+/*
+ * typing_init(t, loop, life_ms, publish, arg):
+ * Nobody types.  Who falls silent for ${life_ms} has stopped.  ${publish} takes
+ * the events of that.  typing_fini(t): without telling anybody.
+ */
 void typing_init(struct typing *t, struct ev_loop *loop, int life_ms,
     void (*publish)(void *arg, struct event *e), void *arg);
 void typing_fini(struct typing *t);
