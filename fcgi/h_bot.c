@@ -125,6 +125,21 @@ check_whole(struct req *rq, const char *kind, const struct bot *b,
 		rq->bad_field = bad;
 }
 
+/* Another address would be told the key that is there: it is given again. */
+static bool
+key_astray(const struct bot *b, const struct bot_change *c)
+{
+	const char *was = NULL, *now = NULL;
+
+	return b->secrets != NULL && c->config != NULL &&
+	       json_object_object_get_ex(b->secrets, "api_key", NULL) &&
+	       json_get_str(b->config, "base_url", &was, NULL) == 1 &&
+	       json_get_str(c->config, "base_url", &now, NULL) == 1 &&
+	       strcmp(was, now) != 0 &&
+	       (c->secrets == NULL ||
+		   !json_object_object_get_ex(c->secrets, "api_key", NULL));
+}
+
 /* A limit of a day; a form's empty field is none. */
 static void
 read_limit(struct req *rq, const char *key, int64_t max, int64_t *v)
@@ -227,6 +242,8 @@ alter(struct req *rq, const struct bot *b, struct bot_change *c,
 	(void)req_bool(rq, "new_key", &key);
 	(void)req_bool(rq, "new_secret", &secret);
 	check_whole(rq, b->kind, b, c);
+	if (rq->bad_field == NULL && key_astray(b, c))
+		rq->bad_field = "api_key";
 	if (rq->bad_field == NULL && !http && (key || secret))
 		rq->bad_field = key ? "new_key" : "new_secret";
 	if (rq->bad_field != NULL)
@@ -331,7 +348,8 @@ bot_get(struct req *rq, struct rsp *rs)
 /*
  * PATCH /api/bots/:id    members as in POST but kind; absent ones stay, as do
  *	absent members of config and secrets (null removes one);
- *	{"new_key": true, "new_secret": true}: others, of kind http
+ *	{"new_key": true, "new_secret": true}: others, of kind http.
+ *	Another base_url wants api_key again.
  * 200 the bot, with the new `key` and `secret`.
  * 404; 409 conflict: a channel has another bot; 422 invalid: the member.
  */

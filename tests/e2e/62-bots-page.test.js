@@ -205,6 +205,14 @@ test('an assistant: asked with what it is told, its key never shown', async () =
 	// Its key stays with an empty field, and can be taken away.
 	await admin.click('#save');
 	assert.deepEqual((await told(id)).secrets, { api_key: 'set' });
+
+	// But it does not follow to another address.
+	await admin.fill('#base_url', `${model.url}/v2`);
+	await admin.click('#save');
+	assert.match(await admin.locator('.at-field').textContent(), /khóa/);
+	assert.equal(await admin.inputValue('#base_url'), `${model.url}/v2`);
+	assert.deepEqual((await told(id)).config, bot.config);
+	await admin.goto(`${p.url}${LIST}/${id}`);
 	await admin.check('#clear_api_key');
 	await admin.click('#save');
 	assert.deepEqual((await told(id)).secrets, {});
