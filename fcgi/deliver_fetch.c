@@ -25,6 +25,7 @@ fetch_end(struct job *j)
 {
 	media_drop(&j->in);
 	fetch_fini(&j->f);
+	j->dl->fetch_at = 0; /* there is room for another */
 }
 
 static void
@@ -331,6 +332,29 @@ fetch_begin(struct job *j)
 		fetch_go(j);
 }
 
+/*
+ * The conversations that have half of what may be under way: a host that gives
+ * a byte now and then holds up its own customer's files, not everybody's.
+ */
+static void
+busy_ones(const struct deliver *dl, struct buf *out)
+{
+	int64_t most = (dl->cf->fetches_max + 1) / 2, n;
+	const struct job *j, *k;
+
+	buf_reset(out);
+	for (j = dl->jobs; j != NULL; j = j->next) {
+		if (j->kind != JOB_FETCH)
+			continue;
+		n = 0;
+		for (k = j; k != NULL; k = k->next)
+			n += k->kind == JOB_FETCH &&
+			     k->f.conversation == j->f.conversation;
+		if (n == most)
+			buf_printf(out, ",%lld,", (long long)j->f.conversation);
+	}
+}
+
 size_t
 fetch_take(struct deliver *dl)
 {
@@ -340,17 +364,20 @@ fetch_take(struct deliver *dl)
 	int64_t now = clock_mono_ms(), under_way = 0;
 	size_t begun = 0;
 	struct job *j;
+	struct buf busy;
 
 	if (now < dl->fetch_at)
 		return 0;
 	for (j = dl->jobs; j != NULL; j = j->next)
 		under_way += j->kind == JOB_FETCH;
+	buf_init(&busy, 4096);
 	for (; under_way < cf->fetches_max; under_way++) {
+		busy_ones(dl, &busy);
 		if ((j = job_new(dl, JOB_FETCH, 0)) == NULL)
 			break;
 		j->in.fd = j->in.dir = -1;
-		if (store_fetch_claim(dl->st, dl->by, lease_ms, &j->f) !=
-		    STORE_DONE) {
+		if (store_fetch_claim(dl->st, dl->by, lease_ms,
+			busy.len > 0 ? busy.data : "", &j->f) != STORE_DONE) {
 			job_free(j);
 			dl->fetch_at = now + cf->worker_poll_ms;
 			break;
@@ -359,5 +386,6 @@ fetch_take(struct deliver *dl)
 		begun++;
 		fetch_begin(j);
 	}
+	buf_fini(&busy);
 	return begun;
 }

@@ -332,15 +332,20 @@ store_fetch_add(struct store *st, int64_t message, int64_t channel,
 	return store_end(st, step_done(st, q));
 }
 
-/* The account that the one due longest is of, and when it is due. */
+/*
+ * The account that the one due longest is of, and when it is due; those of the
+ * conversations ${but} are passed over.
+ */
 static int
-fetch_next(struct store *st, int64_t *channel, int64_t *at)
+fetch_next(struct store *st, const char *but, int64_t *channel, int64_t *at)
 {
 	/* Whatever waits for an account that is stopped is not looked at. */
 	static const char sql[] =
 	    "SELECT h.id, min((SELECT f.due_at"
 	    "  FROM media_fetches f INDEXED BY media_fetches_due"
+	    "  CROSS JOIN messages m ON m.id = f.message_id"
 	    "  WHERE f.channel_id = h.id AND f.lease_until <= :now"
+	    "  AND instr(:but, ',' || m.conversation_id || ',') = 0"
 	    "  ORDER BY f.due_at LIMIT 1)) AS at"
 	    " FROM channels h INDEXED BY channels_ok"
 	    " WHERE h.state = 'ok' AND h.deleted_at IS NULL"
@@ -348,6 +353,7 @@ fetch_next(struct store *st, int64_t *channel, int64_t *at)
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
 
+	bind_str(q, ":but", but);
 	bind_int(q, ":now", store_now(st));
 	if ((rc = step_row(st, q)) == 1) {
 		*channel = col_int(q, 0);
@@ -359,20 +365,23 @@ fetch_next(struct store *st, int64_t *channel, int64_t *at)
 
 static int
 claim_id(struct store *st, int64_t channel, const char *by, int64_t lease_ms,
-    int64_t *id)
+    const char *but, int64_t *id)
 {
 	static const char sql[] =
 	    "UPDATE media_fetches SET tries = tries + 1, lease_by = :by,"
 	    " lease_until = :until WHERE message_id = (SELECT f.message_id"
 	    "  FROM media_fetches f INDEXED BY media_fetches_due"
+	    "  CROSS JOIN messages m ON m.id = f.message_id"
 	    "  WHERE f.channel_id = :channel AND f.due_at <= :now"
 	    "  AND f.lease_until <= :now"
+	    "  AND instr(:but, ',' || m.conversation_id || ',') = 0"
 	    "  ORDER BY f.due_at, f.message_id LIMIT 1)"
 	    " RETURNING message_id";
 	sqlite3_stmt *q = store_stmt(st, sql);
 
 	bind_int(q, ":channel", channel);
 	bind_str(q, ":by", by);
+	bind_str(q, ":but", but);
 	bind_int(q, ":now", store_now(st));
 	bind_int(q, ":until", store_now(st) + lease_ms);
 	return step_int(st, q, id);
@@ -384,7 +393,8 @@ claim_fill(struct store *st, int64_t id, struct fetch *f)
 	static const char sql[] =
 	    "SELECT f.channel_id, f.url, f.ref, f.tries, m.kind, h.platform,"
 	    " c.external_id, m.external_id,"
-	    " m.attachments ->> '$[0].name' FROM media_fetches f"
+	    " m.attachments ->> '$[0].name', m.conversation_id"
+	    " FROM media_fetches f"
 	    " JOIN messages m ON m.id = f.message_id"
 	    " JOIN conversations c ON c.id = m.conversation_id"
 	    " JOIN channels h ON h.id = f.channel_id"
@@ -408,6 +418,7 @@ claim_fill(struct store *st, int64_t id, struct fetch *f)
 		    sizeof f->conversation_external);
 		col_copy(q, 7, f->message_external, sizeof f->message_external);
 		col_copy(q, 8, f->name, sizeof f->name);
+		f->conversation = col_int(q, 9);
 		if (f->url == NULL && f->ref == NULL)
 			rc = store_failed(st, "fetch", SQLITE_NOMEM);
 	}
@@ -420,25 +431,25 @@ store_fetch_due(struct store *st, int64_t *at)
 {
 	int64_t channel;
 
-	return fetch_next(st, &channel, at);
+	return fetch_next(st, "", &channel, at);
 }
 
 int
-store_fetch_claim(
-    struct store *st, const char *by, int64_t lease_ms, struct fetch *f)
+store_fetch_claim(struct store *st, const char *by, int64_t lease_ms,
+    const char *but, struct fetch *f)
 {
 	int64_t id = 0, channel, at;
 	int rc;
 
 	memset(f, 0, sizeof *f);
 	/* Asked often: without the write lock. */
-	if ((rc = fetch_next(st, &channel, &at)) != STORE_DONE)
+	if ((rc = fetch_next(st, but, &channel, &at)) != STORE_DONE)
 		return rc;
 	if (at > store_now(st))
 		return STORE_NONE;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
-	rc = claim_id(st, channel, by, lease_ms, &id);
+	rc = claim_id(st, channel, by, lease_ms, but, &id);
 	if (rc == STORE_DONE)
 		rc = claim_fill(st, id, f);
 	rc = store_end(st, rc);

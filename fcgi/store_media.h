@@ -77,7 +77,7 @@ int store_media_forget(struct store *st, const char *path);
 
 /* One to be fetched; texts are owned. */
 struct fetch {
-	int64_t message, channel;
+	int64_t message, conversation, channel;
 	char *url, *ref; /* one of them */
 	int64_t tries;   /* this one counted */
 	char kind[16], platform[16];
@@ -97,11 +97,12 @@ int store_fetch_add(struct store *st, int64_t message, int64_t channel,
 int store_fetch_due(struct store *st, int64_t *at);
 
 /*
- * store_fetch_claim(st, by, lease_ms, f): the one due longest, of a channel
- * that is ok; ours for ${lease_ms}.  NONE: nothing is due.
+ * store_fetch_claim(st, by, lease_ms, but, f): the one due longest, of a
+ * channel that is ok and of none of the conversations ${but}, ",1,2,"; ours for
+ * ${lease_ms}.  NONE: nothing is due.
  */
-int store_fetch_claim(
-    struct store *st, const char *by, int64_t lease_ms, struct fetch *f);
+int store_fetch_claim(struct store *st, const char *by, int64_t lease_ms,
+    const char *but, struct fetch *f);
 
 /*
  * store_fetch_again(st, message, by, due_at, counts): not before ${due_at};

@@ -198,6 +198,39 @@ test('a deleted message is not fetched for', async () => {
   assert.equal(stored().length, await total());
 });
 
+test('one customer\'s slow host holds up nobody else\'s files', async (t) => {
+  const held = [];
+  const slow = http.createServer((rq, rs) => held.push(rs));
+  await new Promise((ok) => slow.listen(0, '127.0.0.1', ok));
+  const own = await Shop.open({ fetch_http: 'on', fetch_networks: '127.0.0.1',
+    fetches_max: 2, fetch_stall_s: 300, fetch_total_ms: 300000 });
+  t.after(async () => {
+    await own.close();
+    slow.closeAllConnections();
+    slow.close();
+  });
+  await own.zalo(zalo.url);
+  const send = (user, id, url) => own.hook({ app_id: own.account.app_id, sender: { id: user },
+    recipient: { id: own.account.oa_id }, event_name: 'user_send_image',
+    message: { msg_id: id, attachments: [{ type: 'image', payload: { url } }] },
+    timestamp: String(Date.now()) });
+  for (let i = 0; i < 5; i++)
+    await send('4830000000000000091', `s${i}`, `http://127.0.0.1:${slow.address().port}/${i}`);
+  own.worker();
+  await until(() => held.length === 1, 20000, 'the slow one is asked');
+  await send('4830000000000000092', 'g', `${base}/a.jpg`);
+  await until(() => own.one(`SELECT 1 FROM attachments a JOIN messages m
+    ON m.id = a.message_id WHERE m.external_id = 'g'`), 20000, 'the other is there');
+  assert.equal(held.length, 1);
+  // The rest comes when it answers.
+  for (let i = 0; i < 5; i++) {
+    await until(() => held.length > i, 20000, `file ${i}`);
+    held[i].end(picture);
+  }
+  await until(async () => await own.one('SELECT count(*) FROM attachments') === 6,
+    20000, 'all of them');
+});
+
 test('a large file passes through the worker, not into its memory', async () => {
   const film = mp4(20 << 20);
   const server = http.createServer((rq, rs) => rs.end(film));

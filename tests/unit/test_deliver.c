@@ -370,7 +370,7 @@ a_refused_token_stops_files_too(void **state)
 	j = job_new(dl, JOB_FETCH, f->zalo);
 	j->in.fd = j->in.dir = -1;
 	assert_int_equal(
-	    store_fetch_claim(f->st, dl->by, 1000, &j->f), STORE_DONE);
+	    store_fetch_claim(f->st, dl->by, 1000, "", &j->f), STORE_DONE);
 	assert_true(job_account(j));
 	token_note(j);
 	j->asks = true;
