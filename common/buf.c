@@ -143,7 +143,7 @@ plain(struct buf *b, const char *fmt, va_list ap)
 }
 
 /* Any format.  All or nothing. */
-static void
+__attribute__((format(printf, 2, 0))) static void
 formatted(struct buf *b, const char *fmt, va_list ap)
 {
 	char small[256];
