@@ -459,7 +459,7 @@ show_store(struct store *st)
 	struct log_state s;
 	int64_t users = 0;
 
-	if (store_read(st) != STORE_DONE)
+	if (store_read(st) == STORE_FAILED)
 		return;
 	if (store_log_state(st, &s) == STORE_DONE)
 		printf("log            head %lld, floor %lld, life %s\n",
