@@ -153,38 +153,69 @@ printable(struct json_object *config, const char *name, const char *v)
 	return true;
 }
 
+/* The word for what is wrong with the value ${v} of ${k}; NULL: nothing is. */
+static const char *
+value_wrong(
+    struct json_object *config, const struct channel_key *k, const char *v)
+{
+	if (*v == '\0' && (k->flags & CHANNEL_REQUIRED))
+		return "required";
+	if (strlen(v) > VALUE_MAX)
+		return "too_long";
+	if (!printable(config, k->name, v))
+		return "control";
+	return address_good(k->name, v) ? NULL : "https";
+}
+
+bool
+channel_config_wrong(const struct channel *ch, struct json_object *config,
+    struct channel_wrong *wrong)
+{
+	struct channel_account ac = { .ch = ch, .config = config };
+	const char *name = NULL;
+
+	memset(wrong, 0, sizeof(*wrong));
+	for (size_t i = 0; i < ch->nkeys; i++) {
+		wrong->key = &ch->keys[i];
+		wrong->code = value_wrong(
+		    config, wrong->key, channel_conf(&ac, wrong->key->name));
+		if (wrong->code != NULL)
+			return true;
+	}
+	wrong->code = ch->check != NULL ? ch->check(&ac, &name) : NULL;
+	wrong->key = wrong->code != NULL ? channel_key_find(ch, name) : NULL;
+	return wrong->code != NULL;
+}
+
 int
 channel_config_check(
     const struct channel *ch, struct json_object *config, struct buf *why)
 {
-	struct channel_account ac = { .ch = ch, .config = config };
+	static const struct {
+		const char *code, *text;
+	} texts[] = {
+		{ "required", "is required" },
+		{ "too_long", "is too long" },
+		{ "control", "holds a control character" },
+		{ "https",
+		    "must be an https address (http only on this host)" },
+		{ "characters", "takes letters, digits, _ and -, at most 256" },
+		{ "classes", "is CODE=CLASS,...; a class is retryable, reauth,"
+			     " permanent or unknown" },
+		{ "seconds", "is from 1 to 86400" },
+		{ "token", "is no token: a number, a colon and letters" },
+	};
+	struct channel_wrong wrong;
 
-	for (size_t i = 0; i < ch->nkeys; i++) {
-		const struct channel_key *k = &ch->keys[i];
-		const char *v = channel_conf(&ac, k->name);
-
-		if (*v == '\0' && (k->flags & CHANNEL_REQUIRED)) {
-			buf_printf(why, "%s is required: %s", k->name, k->help);
-			return -1;
-		}
-		if (strlen(v) > VALUE_MAX) {
-			buf_printf(why, "%s is too long", k->name);
-			return -1;
-		}
-		if (!printable(config, k->name, v)) {
-			buf_printf(
-			    why, "%s holds a control character", k->name);
-			return -1;
-		}
-		if (!address_good(k->name, v)) {
-			buf_printf(why,
-			    "%s must be an https address (http only on this"
-			    " host)",
-			    k->name);
-			return -1;
-		}
-	}
-	return ch->check != NULL ? ch->check(&ac, why) : 0;
+	if (!channel_config_wrong(ch, config, &wrong))
+		return 0;
+	buf_puts(why, wrong.key->name);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (strcmp(texts[i].code, wrong.code) == 0)
+			buf_printf(why, " %s", texts[i].text);
+	if (strcmp(wrong.code, "required") == 0)
+		buf_printf(why, ": %s", wrong.key->help);
+	return -1;
 }
 
 void

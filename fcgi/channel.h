@@ -231,11 +231,13 @@ struct channel {
 	unsigned early_s;        /* a token is renewed so long before its end */
 
 	/*
-	 * check(ac, why): 0, or -1 with the fault of the settings in ${why},
-	 * past what channel_config_check sees.  NULL: nothing more.
+	 * check(ac, key): NULL, or the word for what is wrong with the
+	 * setting ${*key}, of those that channel.c knows, past what it sees
+	 * itself.  NULL: nothing more.
 	 * account(ac, out): the account's name, where it follows from others.
 	 */
-	int (*check)(const struct channel_account *ac, struct buf *why);
+	const char *(*check)(
+	    const struct channel_account *ac, const char **key);
 	void (*account)(const struct channel_account *ac, struct buf *out);
 
 	/*
@@ -375,11 +377,24 @@ const char *channel_conf(const struct channel_account *ac, const char *name);
 int64_t channel_conf_int(
     const struct channel_account *ac, const char *name, int64_t lo, int64_t hi);
 
+/* What is wrong with settings. */
+struct channel_wrong {
+	const char *code;              /* channel_fault.CODE in www/i18n */
+	const struct channel_key *key; /* at which, or NULL */
+};
+
+/*
+ * channel_config_wrong(ch, config, wrong):
+ * Whether something is wrong, and what into ${wrong}: a required setting is
+ * missing, a value is too long or holds controls, a *_base or *_url is not
+ * https (http: loopback only), or what the adapter itself sees.
+ */
+bool channel_config_wrong(const struct channel *ch, struct json_object *config,
+    struct channel_wrong *wrong);
+
 /*
  * channel_config_check(ch, config, why):
- * 0, or -1 with the fault in ${why}: a required setting is missing, a value is
- * too long or holds controls, a *_base or *_url is not https (http: loopback
- * only), or what the adapter itself sees.
+ * 0, or -1 with what channel_config_wrong sees, in English, in ${why}.
  */
 int channel_config_check(
     const struct channel *ch, struct json_object *config, struct buf *why);

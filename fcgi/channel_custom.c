@@ -31,18 +31,17 @@ static const struct channel_key custom_keys[] = {
 	{ "custom_text_max", "20000", 0, "UTF-16 units of one text" },
 };
 
-static int
-custom_check(const struct channel_account *ac, struct buf *why)
+static const char *
+custom_check(const struct channel_account *ac, const char **key)
 {
 	const char *t = channel_conf(ac, "custom_sig_tolerance_s");
 	int64_t n =
 	    channel_conf_int(ac, "custom_sig_tolerance_s", 0, INT64_MAX);
 
-	if (n >= 1 && n <= TOLERANCE_MAX_S && *t != '+' && *t != ' ')
-		return 0;
-	buf_printf(
-	    why, "custom_sig_tolerance_s is from 1 to %d", TOLERANCE_MAX_S);
-	return -1;
+	*key = "custom_sig_tolerance_s";
+	return n >= 1 && n <= TOLERANCE_MAX_S && *t != '+' && *t != ' '
+		   ? NULL
+		   : "seconds";
 }
 
 /* --- the signature --- */

@@ -56,11 +56,12 @@ same_address(const struct channel *ch, struct json_object *a,
 
 /*
  * Another address of the API would be told the secrets that are there: nobody
- * gets at them so.  0, or -1 and ${why}: which must be given again.
+ * gets at them so.  0, or -1 and ${why}, ${wrong}: which must be given again.
  */
 static int
 secrets_stay(const struct channel *ch, struct json_object *old,
-    struct json_object *merged, struct json_object *change, struct buf *why)
+    struct json_object *merged, struct json_object *change, struct buf *why,
+    struct channel_wrong *wrong)
 {
 	const struct channel_key *base = NULL, *k;
 	size_t i, n;
@@ -80,6 +81,7 @@ secrets_stay(const struct channel *ch, struct json_object *old,
 			continue;
 		buf_printf(why, "%s is wanted again: %s is another address",
 		    k->name, base->name);
+		*wrong = (struct channel_wrong){ "again", k };
 		return -1;
 	}
 	return 0;
@@ -88,13 +90,12 @@ secrets_stay(const struct channel *ch, struct json_object *old,
 int
 channel_set_check(const struct channel *ch, struct json_object *old,
     const char *account, struct json_object *change, struct buf *why,
-    bool *other)
+    struct channel_wrong *wrong)
 {
 	struct json_object *merged = json_object_new_object();
 	struct buf name;
 	int rc;
 
-	*other = false;
 	json_object_object_foreach(old, key, value)
 	{
 		json_put(merged, key, json_object_get(value));
@@ -103,14 +104,18 @@ channel_set_check(const struct channel *ch, struct json_object *old,
 	{
 		json_put(merged, changed, json_object_get(fresh));
 	}
-	rc = channel_config_check(ch, merged, why);
-	if (rc == 0)
-		rc = secrets_stay(ch, old, merged, change, why);
+	rc = channel_config_wrong(ch, merged, wrong)
+		 ? channel_config_check(ch, merged, why)
+		 : secrets_stay(ch, old, merged, change, why, wrong);
 	buf_init(&name, 4096);
 	channel_account_name(ch, merged, &name);
 	if (rc == 0 && strcmp(name.len > 0 ? name.data : "", account) != 0) {
-		buf_puts(why, name.len > 0 ? name.data : "");
-		*other = true;
+		buf_printf(why, "%s is another account: add a channel for it",
+		    name.len > 0 ? name.data : "that");
+		*wrong = (struct channel_wrong){ "other",
+			ch->account_key != NULL
+			    ? channel_key_find(ch, ch->account_key)
+			    : NULL };
 		rc = -1;
 	}
 	buf_fini(&name);

@@ -3,8 +3,6 @@
 
 /* Setting up an account: by the command and on the page, by the same rules. */
 
-#include <stdbool.h>
-
 #include <json-c/json.h>
 
 #include "buf.h"
@@ -26,13 +24,14 @@ void channel_set_sort(const struct channel *ch, struct json_object *all,
     struct json_object *config, struct json_object *secrets);
 
 /*
- * channel_set_check(ch, old, account, change, why, other):
+ * channel_set_check(ch, old, account, change, why, wrong):
  * The settings ${old} as ${change} will make them: 0, or -1 with the fault in
- * ${why}.  ${*other}: the fault is that they are those of another account than
- * ${account}; ${why} is its name.
+ * ${wrong}, and in English in ${why}.  Its code "other": they are those of
+ * another account than ${account}, and ${why} says so; "again": a secret must
+ * be given once more, since another address would get it.
  */
 int channel_set_check(const struct channel *ch, struct json_object *old,
     const char *account, struct json_object *change, struct buf *why,
-    bool *other);
+    struct channel_wrong *wrong);
 
 #endif

@@ -45,23 +45,19 @@ token_number(const char *token)
 	return m > 0 && token[n + 1 + m] == '\0' ? n : 0;
 }
 
-static int
-telegram_check(const struct channel_account *ac, struct buf *why)
+static const char *
+telegram_check(const struct channel_account *ac, const char **key)
 {
 	const char *secret = channel_conf(ac, "tg_secret");
 
-	if (token_number(channel_conf(ac, "tg_bot_token")) == 0) {
-		buf_puts(why, "tg_bot_token is no token: a number, a colon and"
-			      " letters");
-		return -1;
-	}
-	if (strlen(secret) > 256 ||
-	    secret[strspn(secret, WORD_CHARS)] != '\0') {
-		buf_puts(why, "tg_secret takes letters, digits, _ and -, at"
-			      " most 256");
-		return -1;
-	}
-	return 0;
+	*key = "tg_bot_token";
+	if (token_number(channel_conf(ac, *key)) == 0)
+		return "token";
+	*key = "tg_secret";
+	return strlen(secret) > 256 ||
+		       secret[strspn(secret, WORD_CHARS)] != '\0'
+		   ? "characters"
+		   : NULL;
 }
 
 static void

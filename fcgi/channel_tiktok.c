@@ -562,25 +562,22 @@ override_next(const char *p)
 	return p + strspn(p, " ");
 }
 
-static int
-tiktok_check(const struct channel_account *ac, struct buf *why)
+static const char *
+tiktok_check(const struct channel_account *ac, const char **key)
 {
 	const char *p = channel_conf(ac, "tiktok_error_class");
 	enum channel_class cls;
 	int64_t code;
 	size_t n;
 
+	*key = "tiktok_error_class";
 	while (*p != '\0') {
 		n = override_read(p, &code, &cls);
-		if (n == 0 || (p[n] == ',' && p[n + 1] == '\0')) {
-			buf_puts(why,
-			    "tiktok_error_class is CODE=CLASS,...; a class is"
-			    " retryable, reauth, permanent or unknown");
-			return -1;
-		}
+		if (n == 0 || (p[n] == ',' && p[n + 1] == '\0'))
+			return "classes";
 		p = override_next(p + n);
 	}
-	return 0;
+	return NULL;
 }
 
 /* What the settings say of ${code}, or what is told of it elsewhere. */

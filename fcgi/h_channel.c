@@ -286,7 +286,7 @@ patch_apply(struct req *rq, struct rsp *rs, const struct channel_row *row,
 	const struct channel *ch = channel_find(row->platform);
 	struct json_object *o = NULL;
 	struct settings s;
-	bool other = false;
+	struct channel_wrong wrong;
 	int rc, status;
 
 	settings_init(&s);
@@ -296,10 +296,7 @@ patch_apply(struct req *rq, struct rsp *rs, const struct channel_row *row,
 	}
 	if (json_object_object_length(s.all) > 0 &&
 	    channel_set_check(
-		ch, row->all, row->account, s.all, &s.why, &other) == -1) {
-		if (other)
-			buf_puts(&s.why,
-			    " is another account: add a channel for it");
+		ch, row->all, row->account, s.all, &s.why, &wrong) == -1) {
 		status = settings_refuse(rs, &s);
 		goto out;
 	}

@@ -457,7 +457,6 @@ field_json(
 	json_put_str(o, "name", f->name);
 	json_put_str(o, "label", words_of(v, "bot_key", f->name));
 	json_put_str(o, "help", words_of(v, "bot_help", f->name));
-	json_put_str(o, "words", NULL);
 	put_fault(v, o, "fault", field_bad(v, s, f, value) ? f->name : NULL);
 	if (f->form != SECRET) {
 		put_value(v, o, f, value);

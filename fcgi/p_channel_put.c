@@ -147,7 +147,6 @@ field_json(const struct view *v, const struct channel *ch,
 	/* Null where it has none: the form's own are not this field's. */
 	fault = fault != NULL && fault->key == k ? fault : NULL;
 	json_put_str(o, "fault", fault != NULL ? fault->text : NULL);
-	json_put_str(o, "words", fault != NULL ? fault->words : NULL);
 	if (form == FORM_TICK) {
 		json_put_bool(o, "tick", true);
 		json_put_bool(o, "checked",

@@ -24,7 +24,6 @@ enum channel_form {
 struct channel_fault {
 	const struct channel_key *key; /* at which; NULL: the whole form */
 	const char *text;              /* to be read, or NULL */
-	const char *words;             /* of channel_config_check, or NULL */
 };
 
 /* channel_form_of(ch, k): how that setting of the platform is asked for. */

@@ -193,8 +193,6 @@ put_fault(struct view *v, const struct channel_fault *fault)
 	    fault->key != NULL    ? view_text(v, "channels.faulty")
 	    : fault->text != NULL ? fault->text
 				  : view_text(v, "error.invalid"));
-	if (fault->key == NULL)
-		json_put_str(v->model, "words", fault->words);
 }
 
 static int
@@ -294,19 +292,6 @@ form_read(struct req *rq, const struct channel *ch, bool fresh,
 	return NULL;
 }
 
-/* Whose fault ${why} tells of: it begins with the setting's name. */
-static const struct channel_key *
-fault_key(const struct channel *ch, const char *why)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "%.*s", (int)strcspn(why, " "), why);
-	for (size_t i = 0; i < ch->nkeys; i++)
-		if (strcmp(ch->keys[i].name, name) == 0)
-			return &ch->keys[i];
-	return NULL;
-}
-
 /* A text of the reader's language outside of a page. */
 static const char *
 text_now(struct req *rq, struct rsp *rs, const char *key)
@@ -318,6 +303,16 @@ text_now(struct req *rq, struct rsp *rs, const char *key)
 	text = view_text(&v, key);
 	view_drop(&v);
 	return text;
+}
+
+/* What is wrong, at its field in the reader's language. */
+static struct channel_fault
+wrong_fault(struct req *rq, struct rsp *rs, const struct channel_wrong *wrong)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "channel_fault.%s", wrong->code);
+	return (struct channel_fault){ wrong->key, text_now(rq, rs, key) };
 }
 
 static int
@@ -375,7 +370,7 @@ channel_new_post(struct req *rq, struct rsp *rs)
 	const char *key = req_str(rq, "key", 1, 128), *name, *path = NULL;
 	struct json_object *all, *made;
 	struct channel_fault fault = { 0 };
-	struct buf why;
+	struct channel_wrong wrong;
 	int64_t id = 0;
 	int rc;
 
@@ -389,16 +384,14 @@ channel_new_post(struct req *rq, struct rsp *rs)
 	}
 	all = json_object_new_object();
 	made = json_object_new_object();
-	buf_init(&why, ADDRESS_MAX);
 	if ((fault.key = form_read(rq, ch, true, all)) != NULL) {
 		fault.text = text_now(rq, rs, "error.field");
 		rc = new_show(rq, rs, ch, 422, &fault);
 		goto out;
 	}
 	channel_set_make(ch, all, made);
-	if (channel_config_check(ch, all, &why) == -1) {
-		fault.key = fault_key(ch, why.data);
-		fault.words = why.data;
+	if (channel_config_wrong(ch, all, &wrong)) {
+		fault = wrong_fault(rq, rs, &wrong);
 		rc = new_show(rq, rs, ch, 422, &fault);
 		goto out;
 	}
@@ -417,7 +410,6 @@ channel_new_post(struct req *rq, struct rsp *rs)
 		rc = rsp_redirect(rs, path);
 	}
 out:
-	buf_fini(&why);
 	json_object_put(all);
 	json_object_put(made);
 	return rc;
@@ -543,7 +535,7 @@ channel_post_change(struct req *rq, struct rsp *rs)
 	struct channel_fault fault = { 0 };
 	struct channel_row row;
 	char path[64], token[TOKEN_SIZE];
-	bool other = false;
+	struct channel_wrong wrong;
 	struct buf why;
 	int rc, status;
 
@@ -570,13 +562,8 @@ channel_post_change(struct req *rq, struct rsp *rs)
 		explicit_bzero(token, sizeof(token));
 	}
 	if (ch != NULL && channel_set_check(ch, row.all, row.account, all, &why,
-			      &other) == -1) {
-		fault.key = other && ch->account_key != NULL
-				? channel_key_find(ch, ch->account_key)
-			    : other ? NULL
-				    : fault_key(ch, why.data);
-		fault.text = other ? text_now(rq, rs, "channels.other") : NULL;
-		fault.words = other ? NULL : why.data;
+			      &wrong) == -1) {
+		fault = wrong_fault(rq, rs, &wrong);
 		rc = one_show(rq, rs, &row, 422, &fault);
 		goto out;
 	}

@@ -299,16 +299,13 @@ static int
 settings_good(const struct channel *ch, const struct channel_row *row,
     struct json_object *all)
 {
+	struct channel_wrong wrong;
 	struct buf why;
-	bool other;
 	int rc;
 
 	buf_init(&why, 4096);
-	rc = channel_set_check(ch, row->all, row->account, all, &why, &other);
-	if (rc == -1 && other)
-		parley_err("%s is another account: add a channel for it",
-		    why.len > 0 ? why.data : "that");
-	else if (rc == -1)
+	rc = channel_set_check(ch, row->all, row->account, all, &why, &wrong);
+	if (rc == -1)
 		parley_err("%s", why.data);
 	buf_fini(&why);
 	return rc;

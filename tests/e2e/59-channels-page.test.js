@@ -273,12 +273,12 @@ test('what is wrong is said at its field, and nothing is stored', async () => {
 		assert.equal(html.split('class="at-field"').length, 2);
 		return html;
 	};
-	await at({ fb_page_id: '' }, 'fb_page_id', /fb_page_id is required: the Page/);
+	await at({ fb_page_id: '' }, 'fb_page_id', /Cần điền mục này/);
 	const html = await at({ fb_api_base: 'http://elsewhere.example' }, 'fb_api_base',
-		/must be an https address/);
+		/bắt đầu bằng https:/);
 	assert.match(html, /<details class="more-settings" open>/);
 	assert.match(html, /value="555"/);
-	await at({ fb_page_id: 'a\tb' }, 'fb_page_id', /control character/);
+	await at({ fb_page_id: 'a\tb' }, 'fb_page_id', /ký tự không nhìn thấy/);
 	await at({ fb_page_id: fb.pageId }, 'fb_page_id', /đã được kết nối/, 409);
 	assert.equal((await post(admin, path, { ...good, name: ' ' })).status(), 422);
 	assert.equal((await post(admin, path, { ...good, key: '' })).status(), 422);
@@ -301,7 +301,50 @@ test('what is wrong is said at its field, and nothing is stored', async () => {
 	const away = await post(admin, `${LIST}/${id}`,
 		{ ...edit, fb_api_base: 'https://graph.example' });
 	assert.equal(away.status(), 422);
-	assert.match(await away.text(), /id="field-fb_app_secret"[\s\S]*?at-field[^<]*>[^<]*again/);
+	assert.match(await away.text(), /id="field-fb_app_secret"[\s\S]*?at-field[^<]*>[^<]*cần nhập lại/);
+});
+
+test('what is wrong is said in the language of who reads', async () => {
+	const wrong = [['facebook', { fb_page_id: '' }], ['facebook', { fb_page_id: 'a\tb' }],
+		['facebook', { fb_page_id: 'x'.repeat(4097) }],
+		['facebook', { fb_api_base: 'http://elsewhere.example' }],
+		['custom', { custom_out_url: 'http://elsewhere.example' }],
+		['custom', { custom_sig_tolerance_s: 'soon' }],
+		['telegram', { tg_bot_token: 'no token' }], ['telegram', { tg_secret: 'có dấu' }],
+		['tiktok', { tiktok_error_class: 'x' }]];
+	const given = { fb_page_id: '556', fb_app_secret: 's', tiktok_business_id: 'b',
+		tiktok_app_id: 'a', tiktok_app_secret: 's',
+		tg_bot_token: `701${'1'.repeat(6)}:${'a'.repeat(35)}` };
+	const api = await p.agent('admin');
+	const said = {};
+	for (const lang of ['en', 'vi', 'th']) {
+		assert.equal((await api.patch('/api/me', { locale: lang })).status, 200);
+		said[lang] = [];
+		for (const [platform, bad] of wrong) {
+			const path = `${LIST}/new/${platform}`;
+			await admin.goto(p.url + path);
+			const form = await fields(admin, '#connect');
+			for (const name of Object.keys(form))
+				form[name] = form[name] || given[name] || '';
+			const r = await post(admin, path, { ...form, name: 'Sai', ...bad });
+			assert.equal(r.status(), 422, JSON.stringify(bad));
+			const html = await r.text();
+			const [key] = Object.keys(bad);
+			const field = html.split('<div class="field')
+				.find((s) => s.includes(`id="field-${key}"`));
+			const text = field.match(/class="at-field"[^>]*>([^<]+)</)?.[1];
+			assert.ok(text, `${key} in ${lang}`);
+			assert.ok(!text.includes(key));
+			said[lang].push(text);
+		}
+	}
+	assert.equal((await api.patch('/api/me', { locale: 'vi' })).status, 200);
+	assert.equal(new Set(said.en).size, 8); // https twice
+	for (const lang of ['vi', 'th'])
+		for (const text of said[lang]) {
+			assert.ok(!said.en.includes(text), text);
+			assert.doesNotMatch(text, /\b(is|must|required|address|at most|holds|long|an|of)\b/, text);
+		}
 });
 
 test('a form sent twice is one; off, on, and gone', async () => {

@@ -78,7 +78,7 @@ sorted(void **state)
 }
 
 static int
-checked(const char *change, struct buf *why, bool *other)
+checked(const char *change, struct buf *why, struct channel_wrong *wrong)
 {
 	struct json_object *old = parsed("{\"zalo_app_id\":\"1\","
 					 "\"zalo_oa_id\":\"2\","
@@ -88,7 +88,7 @@ checked(const char *change, struct buf *why, bool *other)
 	int rc;
 
 	buf_reset(why);
-	rc = channel_set_check(channel_find("zalo"), old, "2", o, why, other);
+	rc = channel_set_check(channel_find("zalo"), old, "2", o, why, wrong);
 	json_object_put(old);
 	json_object_put(o);
 	return rc;
@@ -98,42 +98,44 @@ static void
 checked_as_it_will_be(void **state)
 {
 	struct buf why;
-	bool other;
+	struct channel_wrong wrong;
 
 	(void)state;
 	buf_init(&why, 4096);
-	assert_int_equal(checked("{}", &why, &other), 0);
-	assert_int_equal(checked("{\"zalo_text_max\":null}", &why, &other), 0);
+	assert_int_equal(checked("{}", &why, &wrong), 0);
+	assert_int_equal(checked("{\"zalo_text_max\":null}", &why, &wrong), 0);
 
 	/* One of the old ones is taken away, or becomes bad. */
 	assert_int_equal(
-	    checked("{\"zalo_oa_secret\":null}", &why, &other), -1);
-	assert_false(other);
+	    checked("{\"zalo_oa_secret\":null}", &why, &wrong), -1);
+	assert_string_equal(wrong.code, "required");
 	assert_memory_equal(why.data, "zalo_oa_secret is required", 26);
 	assert_int_equal(
-	    checked("{\"zalo_api_base\":\"ftp://x\"}", &why, &other), -1);
-	assert_false(other);
+	    checked("{\"zalo_api_base\":\"ftp://x\"}", &why, &wrong), -1);
+	assert_string_equal(wrong.code, "https");
 
 	/* What is secret is not told another address by who does not know it.
 	 */
 	assert_int_equal(
-	    checked("{\"zalo_api_base\":\"https://x.example\"}", &why, &other),
+	    checked("{\"zalo_api_base\":\"https://x.example\"}", &why, &wrong),
 	    -1);
-	assert_false(other);
+	assert_string_equal(wrong.code, "again");
 	assert_memory_equal(why.data, "zalo_oa_secret is wanted again", 30);
 	assert_int_equal(
 	    checked("{\"zalo_api_base\":\"https://openapi.zalo.me\"}", &why,
-		&other),
+		&wrong),
 	    0);
 	assert_int_equal(checked("{\"zalo_api_base\":\"https://x.example\","
 				 "\"zalo_oa_secret\":\"s\"}",
-			     &why, &other),
+			     &why, &wrong),
 	    0);
 
 	/* An account does not become another one. */
-	assert_int_equal(checked("{\"zalo_oa_id\":\"3\"}", &why, &other), -1);
-	assert_true(other);
-	assert_string_equal(why.data, "3");
+	assert_int_equal(checked("{\"zalo_oa_id\":\"3\"}", &why, &wrong), -1);
+	assert_string_equal(wrong.code, "other");
+	assert_string_equal(wrong.key->name, "zalo_oa_id");
+	assert_string_equal(
+	    why.data, "3 is another account: add a channel for it");
 	buf_fini(&why);
 }
 
