@@ -49,6 +49,29 @@ for (const web of ['apache', 'lighttpd']) {
 				'/stream-down/x'])
 				assert.equal(await status(path), 404, path);
 
+			// It is said as a page; by programs, as JSON.
+			for (const [path, lang, word] of [['/nope', 'vi', 'Không có gì ở đây'],
+				['/nope/x.php?a=b', 'en', 'There is nothing here'],
+				['/internal/events', 'en', 'There is nothing here'],
+				['/settings/nope', 'vi', 'Không có gì ở đây']]) {
+				const none = await p.request('GET', path, { headers: {
+					accept: 'text/html', 'accept-language': lang } });
+				assert.equal(none.status, 404, path);
+				assert.match(none.headers['content-type'], /^text\/html/, path);
+				assert.ok(none.text.includes(word), path);
+			}
+			assert.equal(await status('/nope', { headers: { accept: 'text/html' } },
+				'POST'), 404);
+			assert.equal((await p.request('GET', '/api/nope')).json.code, 'not_found');
+			assert.equal(await status('/js/nope.js'), 404);
+			const icon = await p.request('GET', '/favicon.ico');
+			assert.equal(icon.status, 200);
+			assert.match(icon.headers['content-type'], /^image\/svg\+xml/);
+			const robots = await p.request('GET', '/robots.txt');
+			assert.equal(robots.status, 200);
+			assert.match(robots.headers['content-type'], /^text\/plain/);
+			assert.match(robots.text, /^Disallow: \/$/m);
+
 			// The token in the header gets through.
 			const a = await p.bearer();
 			const me = await a.get('/api/me');
