@@ -11,9 +11,21 @@
 #include "page.h"
 #include "store_customer.h"
 
+/* The words for an attribute that Parley itself keeps; for others the key. */
+static const char *
+fact_label(const struct view *v, const char *key)
+{
+	struct json_object *known, *text;
+
+	if (json_object_object_get_ex(view_texts(v), "fact", &known) &&
+	    json_object_object_get_ex(known, key, &text))
+		return json_object_get_string(text);
+	return key;
+}
+
 /* The customer's attributes as a list. */
 static void
-put_facts(struct json_object *customer)
+put_facts(const struct view *v, struct json_object *customer)
 {
 	struct json_object *attributes, *list = json_object_new_array(), *o;
 
@@ -21,7 +33,7 @@ put_facts(struct json_object *customer)
 		json_object_object_foreach(attributes, key, value)
 		{
 			o = json_object_new_object();
-			json_put_str(o, "key", key);
+			json_put_str(o, "key", fact_label(v, key));
 			json_put_str(o, "value", json_object_get_string(value));
 			json_object_array_add(list, o);
 		}
@@ -71,7 +83,7 @@ card_customer(const struct view *v, struct json_object *customer)
 	words_person(v, customer, id, name, "inbox.anonymous");
 	words_presence(v, customer);
 	words_tags(customer);
-	put_facts(customer);
+	put_facts(v, customer);
 	put_contact(customer, "phone", "tel:", "+-() .");
 	put_contact(customer, "email", "mailto:", "@.+-_");
 	json_put_bool(customer, "claimed",

@@ -273,6 +273,38 @@ test('a first form that is refused leaves nothing behind', async () => {
 	assert.deepEqual((await found()).map((c) => c.customer.name), ['Hoa']);
 });
 
+test('the log-in page speaks the language one chooses, and stays with it', async () => {
+	const page = await fresh();
+	const { email, password } = p.logins.find((x) => x.role === 'agent');
+	await page.goto(p.url + '/login?next=%2Fcustomers%3Fq%3Da%26b');
+	for (const lang of ['vi', 'en', 'th']) {
+		await page.click(`.languages [lang=${lang}]`);
+		assert.equal(await page.getAttribute('html', 'lang'), lang);
+		assert.equal(await page.getAttribute('.languages [aria-current]', 'lang'), lang);
+	}
+	await page.fill('#email', email);
+	await page.fill('#password', 'not this one');
+	await page.click('#submit');
+	assert.ok(await page.locator('#error').isVisible());
+	assert.equal(await page.getAttribute('html', 'lang'), 'th');
+	await page.fill('#password', password);
+	await page.click('#submit');
+	assert.equal(page.url(), p.url + '/customers?q=a&b');
+});
+
+test('what is kept of a customer has words in the reader’s language', async () => {
+	const c = await p.customer('Lan'), admin = await p.agent('admin');
+	const { json } = await admin.get(`/api/conversations/${c.conversation_id}`);
+	assert.equal((await admin.patch(`/api/customers/${json.customer.id}`,
+		{ attributes: { page: 'https://shop.example/pots', colour: 'red' } })).status, 200);
+	const a = await agent('admin');
+	const label = { vi: 'Trang', th: 'หน้าเว็บ', en: 'Page' };
+	await a.goto(`${p.url}/inbox/${c.conversation_id}`);
+	const facts = await a.locator('.facts dt').allTextContents();
+	assert.deepEqual(facts.slice(-2).sort(),
+		[label[await a.getAttribute('html', 'lang')], 'colour'].sort());
+});
+
 test('headers, next= and a page that is not there', async () => {
 	const a = await agent();
 	const page = await a.request.get(p.url + '/inbox');
