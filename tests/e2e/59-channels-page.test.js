@@ -256,6 +256,9 @@ test('the other platforms; every setting has its name and every step its words',
 	}
 	await admin.goto(p.url + LIST);
 	assert.equal(await admin.locator('#channels li').count(), 9);
+	// One of your own is called in the list what its tile is called.
+	assert.ok((await admin.textContent('#channels li:has(.custom)'))
+		.includes(await admin.textContent('#connect-custom b')));
 });
 
 test('what is wrong is said at its field, and nothing is stored', async () => {
