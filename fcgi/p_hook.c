@@ -45,6 +45,15 @@ ticked(struct req *rq)
 	return list;
 }
 
+/* What can be wrong with a field: the text, and its name in the template. */
+static const struct {
+	const char *fault, *at;
+} fields[] = {
+	{ "hooks.fault_name", "bad_name" },
+	{ "hooks.fault_url", "bad_url" },
+	{ "hooks.fault_types", "bad_types" },
+};
+
 /* The form; NULL, or the text of what is wrong.  p->types is ours to put. */
 static const char *
 form_read(struct req *rq, struct hook_patch *p)
@@ -88,16 +97,54 @@ choices(struct json_object *types)
 	return list;
 }
 
-/* What was typed, for a form that comes back. */
+/* What was typed, for a form that comes back: ${fault} where it belongs. */
 static void
-put_typed(struct req *rq, struct json_object *form)
+put_typed(struct view *v, struct json_object *form, const char *fault)
 {
-	struct json_object *types = ticked(rq);
+	struct json_object *types = ticked(v->rq);
+	const char *said = view_text(v, fault);
 
-	json_put_str(form, "name", req_form(rq, "name", NULL));
-	json_put_str(form, "url", req_form(rq, "url", NULL));
+	json_put_str(form, "name", req_form(v->rq, "name", NULL));
+	json_put_str(form, "url", req_form(v->rq, "url", NULL));
 	json_put(form, "choices", choices(types));
 	json_object_put(types);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (strcmp(fault, fields[i].fault) == 0) {
+			json_put_str(form, fields[i].at, said);
+			said = view_text(v, "channels.faulty");
+			break;
+		}
+	json_put_str(v->model, "fault", said);
+}
+
+/* Returns new the form as it stands: nothing, or what ${hook} has. */
+static struct json_object *
+form_of(struct json_object *hook, struct json_object *types)
+{
+	struct json_object *form = json_object_new_object();
+	const char *name = NULL, *url = NULL;
+
+	(void)json_get_str(hook, "name", &name, NULL);
+	(void)json_get_str(hook, "url", &url, NULL);
+	json_put_str(form, "name", name);
+	json_put_str(form, "url", url);
+	json_put(form, "choices", choices(types));
+	return form;
+}
+
+/* Returns new [{type}]. */
+static struct json_object *
+told(struct json_object *types)
+{
+	struct json_object *list = json_object_new_array(), *o;
+
+	for (size_t i = 0; i < json_object_array_length(types); i++) {
+		o = json_object_new_object();
+		json_put(o, "type",
+		    json_object_get(json_object_array_get_idx(types, i)));
+		json_object_array_add(list, o);
+	}
+	return list;
 }
 
 /* One made ready for reading. */
@@ -134,15 +181,11 @@ hooks_show(struct req *rq, struct rsp *rs, int status, const char *fault)
 		put_hook(&v, json_object_array_get_idx(items, i));
 	json_put(v.model, "hooks", json_object_get(items));
 	json_object_put(list);
-	form = json_object_new_object();
-	if (fault != NULL) {
-		put_typed(rq, form);
-		json_put_str(v.model, "fault", view_text(&v, fault));
-	} else {
-		most = json_tokener_parse("[\"new_message\"]");
-		json_put(form, "choices", choices(most));
-		json_object_put(most);
-	}
+	most = json_tokener_parse("[\"new_message\"]");
+	form = form_of(NULL, most);
+	json_object_put(most);
+	if (fault != NULL)
+		put_typed(&v, form, fault);
 	json_put(v.model, "form", form);
 	view_key(&v, "key");
 	return view_end(&v, status, "settings_webhooks");
@@ -201,7 +244,7 @@ static int
 hook_show(struct req *rq, struct rsp *rs, int64_t id, const char *secret,
     int status, const char *fault)
 {
-	struct json_object *hook = NULL, *types = NULL;
+	struct json_object *hook = NULL, *types = NULL, *form;
 	struct view v;
 	int rc = STORE_FAILED;
 
@@ -222,12 +265,12 @@ hook_show(struct req *rq, struct rsp *rs, int64_t id, const char *secret,
 	}
 	put_hook(&v, hook);
 	(void)json_get_arr(hook, "types", &types);
-	json_put(hook, "choices", choices(types));
-	if (fault != NULL) {
-		put_typed(rq, hook);
-		json_put_str(v.model, "fault", view_text(&v, fault));
-	}
+	json_put(hook, "told", told(types));
+	form = form_of(hook, types);
+	if (fault != NULL)
+		put_typed(&v, form, fault);
 	json_put(v.model, "hook", hook);
+	json_put(v.model, "form", form);
 	json_put_str(v.model, "secret_once", secret);
 	json_put_bool(v.model, "sent", req_query(rq, "sent", NULL) != NULL);
 	view_key(&v, "key");

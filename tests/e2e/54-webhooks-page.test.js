@@ -49,12 +49,16 @@ test('an admin sets one up, tests it, sends again, switches it off, removes it',
 	await page.check('#type_customer_created');
 	await page.click('#add');
 	assert.ok(await page.locator('#error').isVisible());
+	assert.match(await page.textContent('#field-url.wrong .at-field'), /https/);
+	assert.equal(await page.locator('.at-field').count(), 1);
 	assert.equal(await page.inputValue('#name'), 'Sổ <b>cái</b>');
 	assert.ok(await page.isChecked('#type_customer_created'));
 	await page.fill('#url', `${to.url}/hook`);
 	await page.click('#add');
 	assert.equal(await page.locator('h1').textContent(), 'Sổ <b>cái</b>');
 	to.secrets.push(await page.locator('#secret-text').textContent());
+	assert.equal(await page.textContent('#address'), `${to.url}/hook`);
+	assert.equal(await page.locator('#told .pill').count(), 2);
 
 	// The same form again: the same webhook, its secret no more.
 	await page.reload();
@@ -105,7 +109,14 @@ test('an admin sets one up, tests it, sends again, switches it off, removes it',
 	await page.click('#test');
 	await to.until(() => to.calls.at(-1).body.type === 'webhook_test');
 	await page.goto(home);
+	// A change that is refused shows what was typed; the page says what counts.
 	await page.click('#edit summary');
+	await page.fill('#url', 'https://10.0.0.1/hook');
+	await page.click('#save');
+	assert.ok(await page.locator('#field-url.wrong .at-field').isVisible());
+	assert.equal(await page.inputValue('#url'), 'https://10.0.0.1/hook');
+	assert.equal(await page.textContent('#address'), `${to.url}/hook`);
+	await page.fill('#url', `${to.url}/hook`);
 	await page.fill('#name', 'Ledger');
 	await page.click('#save');
 	assert.equal(await page.locator('h1').textContent(), 'Ledger');
