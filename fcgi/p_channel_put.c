@@ -354,7 +354,7 @@ channel_put_paste(const struct view *v, struct json_object *o,
 
 /* --- how it is ----------------------------------------------------------- */
 
-/* Add ${key}, a moment of ${from}: {iso, when, time}, and ${words} of it. */
+/* Add ${key}, the moment ${at}: {iso, ms, when, time}, and its ${words}. */
 static void
 put_moment(const struct view *v, struct json_object *o, const char *key,
     int64_t at, const char *words)

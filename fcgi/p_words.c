@@ -216,6 +216,7 @@ words_when(const struct view *v, struct json_object *o, int64_t ms)
 		return;
 	clock_iso(ms, out);
 	json_put_str(o, "iso", out);
+	json_put_int(o, "ms", ms);
 	local_tm(v, ms, &tm);
 	if (days <= 0)
 		snprintf(out, sizeof(out), "%02d:%02d", tm.tm_hour, tm.tm_min);

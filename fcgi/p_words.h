@@ -17,10 +17,10 @@ void words_person(const struct view *v, struct json_object *o, const char *id,
  */
 void words_presence(const struct view *v, struct json_object *o);
 
-/* words_when(v, o, ms): add `iso`, `when` (short), to ${o}. */
+/* words_when(v, o, ms): add `iso`, `ms`, `when` (short), to ${o}. */
 void words_when(const struct view *v, struct json_object *o, int64_t ms);
 
-/* words_moment(v, o, key): the moment ${key} of ${o} as {iso, when}. */
+/* words_moment(v, o, key): the moment ${key} of ${o} as {iso, ms, when}. */
 void words_moment(const struct view *v, struct json_object *o, const char *key);
 
 /*

@@ -110,6 +110,18 @@ test('it reads so in each language, wide and narrow', async () => {
 	await locale(admin, 'vi');
 });
 
+test('with a script its times are those of the reader’s clock', async () => {
+	const page = await login('admin', { javaScriptEnabled: true,
+		timezoneId: 'Pacific/Kiritimati' });
+	await page.goto(`${p.url}/settings/push`);
+	await page.waitForFunction(() => {
+		const e = document.querySelector('.as-of time'), at = new Date(Number(e.dataset.at));
+		const two = (n) => String(n).padStart(2, '0');
+		return e.textContent === `${two(at.getHours())}:${two(at.getMinutes())}`;
+	});
+	await page.context().close();
+});
+
 test('nobody else sees it', async () => {
 	const page = await login('agent');
 	assert.equal(await page.locator('#nav-settings').count(), 0);

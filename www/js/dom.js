@@ -105,7 +105,8 @@ export function showTimes() {
 		const at = Number(e.dataset.at);
 		if (at)
 			e.textContent = 'date' in e.dataset ? date('day_year', at) :
-			    'short' in e.dataset ? when(at) : clock(at);
+			    'short' in e.dataset ? when(at) :
+			    'coming' in e.dataset ? coming(at) : clock(at);
 	}
 	for (const e of $$('.presence[data-seen]'))
 		showPresence(e, e.dataset.status, Number(e.dataset.seen));
