@@ -30,8 +30,6 @@
 #define MESSAGES 50
 #define KEY_BYTES_MIN 32 /* a form's key is also the seed of the link */
 
-static const char *const languages[] = { "vi", "th", "en" };
-
 /* What the visitor wrote, when a page has to come back with it. */
 struct draft {
 	const char *text;  /* "" none */
@@ -105,9 +103,7 @@ start_show(struct req *rq, struct rsp *rs, int status, const char *key,
 	view_begin(&v, rq, rs, "start");
 	view_title(&v, view_text(&v, "chat.title"));
 	json_put_str(v.model, "shop", shop_name(&v));
-	json_put(v.model, "languages",
-	    view_options(
-		languages, sizeof(languages) / sizeof(languages[0]), v.locale));
+	view_languages(&v);
 	json_put_str(v.model, "text", d->text);
 	json_put_str(form, "name", req_form(rq, "name", NULL));
 	json_put(v.model, "form", form);

@@ -14,10 +14,17 @@ static int
 login_show(struct req *rq, struct rsp *rs, int status, const char *next,
     const char *email, const char *fault)
 {
+	struct buf url;
 	struct view v;
 
 	auth_form(rq, rs);
 	view_begin(&v, rq, rs, "login");
+	view_languages(&v);
+	buf_init(&url, 4096);
+	buf_puts(&url, "/login");
+	view_url(&url, "next", auth_next(next));
+	json_put_strn(v.model, "login_url", url.data, url.len);
+	buf_fini(&url);
 	view_title(&v, view_text(&v, "login.title"));
 	json_put_str(v.model, "next", auth_next(next));
 	json_put_str(v.model, "email", email);
@@ -35,7 +42,7 @@ home_page(struct req *rq, struct rsp *rs)
 }
 
 /*
- * GET /login    ?next=
+ * GET /login    ?next=, locale=
  * 200 the form; 303 to `next` for who is logged in.
  */
 int
@@ -49,7 +56,7 @@ login_page(struct req *rq, struct rsp *rs)
 }
 
 /*
- * POST /login    email, password, next
+ * POST /login    ?locale=    email, password, next
  * 303 to `next` with the session's cookie; 401, 422, 429, 503 the form again.
  */
 int

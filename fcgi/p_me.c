@@ -17,7 +17,6 @@
 #include "store_user.h"
 #include "token.h"
 
-static const char *const languages[] = { "vi", "th", "en" };
 static const char *const statuses[] = { "online", "away", "busy" };
 
 /* ${fault}: the key of a text, or NULL. */
@@ -36,9 +35,7 @@ account_show(struct req *rq, struct rsp *rs, int status, const char *fault)
 	json_put(v.model, "my_statuses",
 	    view_options(
 		statuses, sizeof(statuses) / sizeof(statuses[0]), chosen));
-	json_put(v.model, "languages",
-	    view_options(
-		languages, sizeof(languages) / sizeof(languages[0]), v.locale));
+	view_languages(&v);
 	if (fault != NULL)
 		json_put_str(v.model, "fault", view_text(&v, fault));
 	return view_end(&v, status, "me");

@@ -230,6 +230,15 @@ view_options(const char *const *keys, size_t n, const char *chosen)
 	return list;
 }
 
+void
+view_languages(struct view *v)
+{
+	static const char *const all[] = { "vi", "th", "en" };
+
+	json_put(v->model, "languages",
+	    view_options(all, sizeof(all) / sizeof(all[0]), v->locale));
+}
+
 static bool
 word_byte(char c)
 {

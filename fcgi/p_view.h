@@ -82,6 +82,9 @@ void view_refresh(
 struct json_object *view_options(
     const char *const *keys, size_t n, const char *chosen);
 
+/* view_languages(v): `languages` of the model: those there are, as options. */
+void view_languages(struct view *v);
+
 /*
  * view_url(b, name, value): append "?name=value" or "&name=value",
  * encoded; nothing for an empty value.
