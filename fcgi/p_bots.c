@@ -143,13 +143,16 @@ other_bot(struct json_object *bots, const char *id, const char *channel)
 	return NULL;
 }
 
-/* Those of the form: [{field, name, platform, on, other}]. */
+/*
+ * Those of the form: [{field, name, platform, on, other}]; without the platform
+ * where the name says it.
+ */
 static struct json_object *
-channels_json(struct json_object *channels, struct json_object *bots,
-    const char *id, struct json_object *on)
+channels_json(const struct view *v, struct json_object *channels,
+    struct json_object *bots, const char *id, struct json_object *on)
 {
 	struct json_object *list = json_object_new_array(), *o, *c;
-	char field[FIELD_SIZE];
+	char field[FIELD_SIZE], key[64];
 	const char *other;
 
 	for (size_t i = 0; i < json_object_array_length(channels); i++) {
@@ -159,7 +162,9 @@ channels_json(struct json_object *channels, struct json_object *bots,
 		snprintf(field, sizeof(field), "channel_%s", str(c, "id"));
 		json_put_str(o, "field", field);
 		json_put_str(o, "name", str(c, "name"));
-		json_put_str(o, "platform", str(c, "platform"));
+		snprintf(key, sizeof(key), "platform.%s", str(c, "platform"));
+		if (strcmp(str(c, "name"), view_text(v, key)) != 0)
+			json_put_str(o, "platform", str(c, "platform"));
 		json_put_bool(o, "on", has_text(on, str(c, "id")));
 		json_put_str(o, "other", other);
 		json_object_array_add(list, o);
@@ -310,7 +315,7 @@ put_form(struct view *v, struct json_object *o, const char *kind,
 	bot_form_put(v, o, &shown);
 	json_put(o, "channels",
 	    channels_json(
-		items_of(channels), items_of(bots), str(bot, "id"), on));
+		v, items_of(channels), items_of(bots), str(bot, "id"), on));
 	json_put_str(o, "bad_channels",
 	    field != NULL && strcmp(field, "channels") == 0
 		? view_text(v, "bot_fault.channels")

@@ -341,6 +341,8 @@ test('it reads so in each language, wide and narrow', async () => {
 				assert.equal(await admin.textContent('#tab-bots'), title);
 				await admin.evaluate(() => document.querySelectorAll('.rule')
 					.forEach((r) => { r.open = true; }));
+				for (const t of await admin.locator('#channels label').allTextContents())
+					assert.doesNotMatch(t.trim(), /^(.+)\s+\1$/);
 				for (const t of await admin.locator('h1, h2, dt, legend, .hint, .button, ' +
 					'label, option').allTextContents())
 					assert.ok(t.trim().length > 0, `${name} in ${lang}`);
