@@ -74,7 +74,7 @@ h2{margin:0;font-size:16px;font-weight:650;line-height:1.3}
 .sub{font-size:13px;opacity:.9}
 .sub.on::before{content:"";display:inline-block;width:8px;height:8px;border-radius:4px;
 margin-right:6px;background:#7be0a5}
-button.plain{display:grid;place-items:center;width:40px;height:40px;padding:0;border:0;
+button.plain{flex:none;display:grid;place-items:center;width:40px;height:40px;padding:0;border:0;
 border-radius:10px;background:none;cursor:pointer}
 header button:hover{background:#0002}
 header button:focus-visible{outline-color:var(--ink);outline-offset:-3px}
