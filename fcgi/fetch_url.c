@@ -122,6 +122,23 @@ fetch_url_good(const struct conf *cf, const struct fetch_url *u)
 	       cf->fetch_networks[0] != '\0';
 }
 
+const char *
+fetch_url_why(const struct conf *cf, const struct fetch_url *u)
+{
+	struct addr a;
+
+	if (fetch_url_good(cf, u))
+		return NULL;
+	if (!u->https && !cf->fetch_http)
+		return "The url must be https; the setting fetch_http allows"
+		       " http.";
+	if (addr_parse(u->host, strlen(u->host), &a) == 0 && !addr_public(&a))
+		return "The url leads to an address that is not public; the"
+		       " setting fetch_networks allows those of this house.";
+	return "The url has another port than those of the setting"
+	       " fetch_ports.";
+}
+
 bool
 fetch_url_same(const struct fetch_url *a, const struct fetch_url *b)
 {

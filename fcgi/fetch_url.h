@@ -35,6 +35,11 @@ int fetch_url_read(const char *text, struct fetch_url *u);
  */
 bool fetch_url_good(const struct conf *cf, const struct fetch_url *u);
 
+/*
+ * fetch_url_why(cf, u): why it may not, in English; NULL: it may.
+ */
+const char *fetch_url_why(const struct conf *cf, const struct fetch_url *u);
+
 /* fetch_addr_good(cf, a, port): whether one may connect to where it leads. */
 bool fetch_addr_good(const struct conf *cf, const struct addr *a, int port);
 

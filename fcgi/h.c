@@ -70,6 +70,19 @@ h_invalid(struct req *rq, struct rsp *rs)
 }
 
 int
+h_invalid_text(struct rsp *rs, const char *field, const char *text)
+{
+	struct json_object *o = json_object_new_object();
+
+	rs->code = "invalid";
+	json_put_str(o, "error", text);
+	json_put_str(o, "code", "invalid");
+	json_put_bool(o, "success", false);
+	json_put_str(o, "field", field);
+	return rsp_json(rs, 422, o);
+}
+
+int
 h_bad(struct rsp *rs, const char *field)
 {
 	return rsp_error(rs, 400, "bad_request", field);

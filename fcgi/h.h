@@ -29,6 +29,9 @@ const char *h_busy(const struct req *rq);
 /* h_invalid(rq, rs): 422 "invalid" with the field that the last req_* named. */
 int h_invalid(struct req *rq, struct rsp *rs);
 
+/* h_invalid_text(rs, field, text): likewise, with ${text} for why. */
+int h_invalid_text(struct rsp *rs, const char *field, const char *text);
+
 /* h_bad(rs, field): 400 "bad_request": a query that cannot be read. */
 int h_bad(struct rsp *rs, const char *field);
 

@@ -83,14 +83,8 @@ settings_read(struct req *rq, const struct channel *ch, struct settings *s)
 static int
 settings_refuse(struct rsp *rs, const struct settings *s)
 {
-	struct json_object *o = json_object_new_object();
-
-	rs->code = "invalid";
-	json_put_str(o, "error", s->why.len > 0 ? s->why.data : "");
-	json_put_str(o, "code", "invalid");
-	json_put_bool(o, "success", false);
-	json_put_str(o, "field", "settings");
-	return rsp_json(rs, 422, o);
+	return h_invalid_text(
+	    rs, "settings", s->why.len > 0 ? s->why.data : "");
 }
 
 /* The address at which the platform reaches us. */

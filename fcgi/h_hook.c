@@ -23,18 +23,28 @@ hook_note(struct req *rq, const char *action, int64_t id)
 }
 
 const char *
-hook_url(struct req *rq, bool need)
+hook_url(struct req *rq, bool need, const char **why)
 {
 	const char *s = need ? req_str(rq, "url", 1, HOOK_URL_MAX)
 			     : req_opt(rq, "url", HOOK_URL_MAX, NULL);
 	struct fetch_url u;
 
-	if (s != NULL &&
-	    (fetch_url_read(s, &u) == -1 || !fetch_url_good(rq->cf, &u))) {
-		rq->bad_field = "url";
-		return NULL;
-	}
-	return s;
+	*why = s == NULL ? NULL
+	       : fetch_url_read(s, &u) == -1
+		   ? "The url must be an absolute https address in its plainest"
+		     " form, without a user."
+		   : fetch_url_why(rq->cf, &u);
+	if (*why == NULL)
+		return s;
+	rq->bad_field = "url";
+	return NULL;
+}
+
+static int
+refuse(struct req *rq, struct rsp *rs, const char *why)
+{
+	return why != NULL ? h_invalid_text(rs, rq->bad_field, why)
+			   : h_invalid(rq, rs);
 }
 
 /* Member `types`: one or more of hook_types; NULL absent, or bad_field. */
@@ -96,16 +106,17 @@ hook_post(struct req *rq, struct rsp *rs)
 {
 	struct hook_patch p = { .name = h_name(rq, "name", 1) };
 	struct json_object *o = NULL;
+	const char *why = NULL;
 	char secret[TOKEN_SIZE];
 	int64_t id = 0;
 	int rc;
 
 	if (rq->bad_field == NULL)
-		p.url = hook_url(rq, true);
+		p.url = hook_url(rq, true, &why);
 	if (rq->bad_field == NULL)
 		p.types = read_types(rq, true);
 	if (rq->bad_field != NULL)
-		return h_invalid(rq, rs);
+		return refuse(rq, rs, why);
 	if (h_begin(rq) == -1)
 		return h_refuse(rq, rs, STORE_FAILED);
 	token_new(secret);
@@ -144,16 +155,17 @@ hook_patch(struct req *rq, struct rsp *rs)
 {
 	struct hook_patch p = { .name = h_name(rq, "name", 0) };
 	struct json_object *o = NULL;
+	const char *why = NULL;
 	int rc;
 
 	if (rq->bad_field == NULL)
-		p.url = hook_url(rq, false);
+		p.url = hook_url(rq, false, &why);
 	if (rq->bad_field == NULL)
 		p.types = read_types(rq, false);
 	if (rq->bad_field == NULL)
 		p.state = h_word(rq, "state", "on|off");
 	if (rq->bad_field != NULL)
-		return h_invalid(rq, rs);
+		return refuse(rq, rs, why);
 	if (h_begin(rq) == -1)
 		return h_refuse(rq, rs, STORE_FAILED);
 	rc = store_hook_patch(rq->st, rq->id[0], &p);

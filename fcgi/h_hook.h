@@ -18,10 +18,11 @@ int hook_attempts(struct req *rq, struct rsp *rs);
 int hook_post_replay(struct req *rq, struct rsp *rs);
 
 /*
- * hook_url(rq, need): member `url`: one that may be asked; NULL absent (not
- * ${need}), or wrong: bad_field.
+ * hook_url(rq, need, why): member `url`: one that may be asked; NULL absent
+ * (not ${need}), or wrong: bad_field, and ${*why}, in English, where that is of
+ * an address.
  */
-const char *hook_url(struct req *rq, bool need);
+const char *hook_url(struct req *rq, bool need, const char **why);
 
 /*
  * hook_note(rq, action, id): into the audit log, within a transaction.

@@ -58,10 +58,12 @@ static const struct {
 static const char *
 form_read(struct req *rq, struct hook_patch *p)
 {
+	const char *why; /* the page has its own words for it */
+
 	p->types = ticked(rq);
 	if ((p->name = h_name(rq, "name", 1)) == NULL)
 		return "hooks.fault_name";
-	if ((p->url = hook_url(rq, true)) == NULL)
+	if ((p->url = hook_url(rq, true, &why)) == NULL)
 		return "hooks.fault_url";
 	return json_object_array_length(p->types) > 0 ? NULL
 						      : "hooks.fault_types";

@@ -67,7 +67,7 @@ const stop = async (worker, signal = 'SIGTERM') => {
 };
 
 test('what is set, and by whom', async (t) => {
-  const shop = await shopOf(t, { hooks_max: 2 });
+  const shop = await shopOf(t, { hooks_max: 2, fetch_http: 'off' });
   const good = { name: 'Ledger', url: 'https://hooks.example.com/in', types: ['new_message'] };
   const post = (body) => shop.ask('POST', '/api/webhooks', body);
   for (const [field, value] of [['name', ''], ['name', undefined], ['url', 'ftp://example.com'],
@@ -78,6 +78,16 @@ test('what is set, and by whom', async (t) => {
     const r = await post({ ...good, [field]: value });
     assert.equal(r.status, 422, `${field} ${value}: ${r.text}`);
     assert.equal(r.json.field, field);
+  }
+  // An address that is refused: why, and which setting would allow it.
+  for (const [url, why] of [['http://hooks.example.com/', /https.*fetch_http/],
+    ['https://10.0.0.1/', /not public.*fetch_networks/],
+    ['https://198.51.101.7:8443/', /port.*fetch_ports/],
+    ['https://user:pass@example.com/', /plainest form/]]) {
+    const r = await post({ ...good, url });
+    assert.deepEqual([r.status, r.json.code, r.json.field, r.json.success],
+      [422, 'invalid', 'url', false]);
+    assert.match(r.json.error, why);
   }
   const made = await post({ ...good, types: ['note', 'new_message', 'note'] });
   assert.equal(made.status, 201, made.text);

@@ -126,6 +126,29 @@ good(const char *url)
 }
 
 static void
+a_refusal_has_its_reason(void **state)
+{
+	static const char *const list[][2] = {
+		{ "http://example.com/", "fetch_http" },
+		{ "https://10.0.0.1/", "fetch_networks" },
+		{ "https://8.8.8.8:8443/", "fetch_ports" },
+		{ "https://example.com:8443/", "fetch_ports" },
+	};
+	struct fetch_url u;
+
+	(void)state;
+	cf.fetch_ports = ports;
+	cf.fetch_networks = off;
+	cf.fetch_http = false;
+	assert_int_equal(fetch_url_read("https://example.com/", &u), 0);
+	assert_null(fetch_url_why(&cf, &u));
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		assert_int_equal(fetch_url_read(list[i][0], &u), 0);
+		assert_non_null(strstr(fetch_url_why(&cf, &u), list[i][1]));
+	}
+}
+
+static void
 only_plain_addresses(void **state)
 {
 	static const char *const yes[] = { "https://example.com",
@@ -212,6 +235,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_form_of_a_bad_address),
+		cmocka_unit_test(a_refusal_has_its_reason),
 		cmocka_unit_test(only_plain_addresses),
 		cmocka_unit_test(one_origin_or_two),
 	};
