@@ -187,6 +187,10 @@ init_main(const struct parley_cmd *c, int n, char **args)
 			unlink(path);
 		return 1;
 	}
+	if (!made && in.url != NULL && strcmp(in.url, cf.base_url) != 0)
+		parley_err("%s is there already and stays as it is: for"
+			   " another address set base_url in it",
+		    path);
 	rc = parley_dirs(&cf) == 0 && make_store(&cf, in.demo) == 0 ? 0 : 1;
 	if (rc == 0)
 		next_steps(path, &in);
@@ -202,5 +206,6 @@ const struct parley_cmd parley_init = { "init",
 	"  --demo      with an admin, two agents, customers and conversations in\n"
 	"              three languages; log-ins are printed and kept in demo.txt\n"
 	"  --port N    port for the demo's base_url (8080)\n"
-	"  --url URL   base_url, the address that browsers use\n",
+	"  --url URL   base_url, the address that browsers use; in a workspace\n"
+	"              that is there already it is not changed\n",
 	init_main };

@@ -2,12 +2,13 @@
 // starts again what dies, and ends.
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { appendFileSync, chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync,
 	readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { cli, freePort, parley, pause, start, until } from './lib/harness.js';
 import { raw } from './lib/raw.js';
 
@@ -303,6 +304,23 @@ test('init makes the folders above, and says what is left to do', async (t) => {
 	const out = await cli(['init', '--url', 'https://chat.example.com'], { conf: other });
 	assert.doesNotMatch(out, /base_url/);
 	assert.match(out, /^next:\n {2}parley user add/m);
+	// What is there stays, and that is said.
+	const said = async (url) => promisify(execFile)(parley,
+		['init', '--conf', other, '--url', url]).then((o) => o.stderr);
+	const before = readFileSync(other, 'utf8');
+	assert.equal(await said('https://chat.example.com'), '');
+	assert.match(await said('https://other.example.com'), /stays as it is.*set base_url/);
+	assert.equal(readFileSync(other, 'utf8'), before);
+});
+
+test('status says what runs and how the database stands', async (t) => {
+	const p = await start({});
+	t.after(() => p.stop());
+	const said = await p.cli('status');
+	for (const line of [/^workspace +\/.+$/m, /^web +pid \d+$/m, /^worker +pid \d+$/m,
+		/^log +head [1-9]\d*, floor \d+, life \S+$/m, /^users +[1-9]\d*$/m,
+		/^schema +[1-9]\d*$/m, /^wal +\d+ bytes$/m])
+		assert.match(said, line);
 });
 
 test('the command line: help, errors, and what it prints', async (t) => {
