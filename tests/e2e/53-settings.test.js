@@ -114,11 +114,11 @@ test('with a script its times are those of the reader’s clock', async () => {
 	const page = await login('admin', { javaScriptEnabled: true,
 		timezoneId: 'Pacific/Kiritimati' });
 	await page.goto(`${p.url}/settings/push`);
-	await page.waitForFunction(() => {
+	await until(() => page.evaluate(() => {
 		const e = document.querySelector('.as-of time'), at = new Date(Number(e.dataset.at));
 		const two = (n) => String(n).padStart(2, '0');
 		return e.textContent === `${two(at.getHours())}:${two(at.getMinutes())}`;
-	});
+	}), undefined, 'the reader’s clock');
 	await page.context().close();
 });
 

@@ -93,8 +93,9 @@ test('live: its words arrive marked, and the line follows who answers', async ()
 	const words = page.locator('#log .msg.us[data-sender^="bot:"]', { hasText: 'Mười nghìn.' });
 	await words.waitFor();
 	assert.match(await words.locator('.who').textContent(), /^Robo · trả lời tự động/);
-	await page.waitForFunction((c) =>
-		document.querySelector(`${c} .mark`)?.textContent.trim() === 'Bot:', `#c${id}`);
+	await until(() => page.evaluate((c) =>
+		document.querySelector(`${c} .mark`)?.textContent.trim() === 'Bot:', `#c${id}`),
+	undefined, 'the mark of a bot');
 	await picture(page, 'live-active');
 
 	// An agent's answer silences it, another's word brings it back.
@@ -131,6 +132,7 @@ test('what one types is not lost when one takes over', async () => {
 	await page.fill('#content', 'dở dang');
 	await page.click('#take-over');
 	await page.waitForSelector('#give-back');
-	await page.waitForFunction(() => document.querySelector('#content').value === 'dở dang');
+	await until(() => page.evaluate(() => document.querySelector('#content').value === 'dở dang'),
+		undefined, 'what was begun');
 	await page.context().close();
 });
