@@ -444,7 +444,7 @@ test('nothing acknowledged is lost, sent twice or out of order', {
 				`messages?limit=100${before && `&before=${before}`}`,
 			{ headers: { Authorization: `Bearer ${token}` } });
 			assert.equal(status, 200);
-			shown.unshift(...json.items.toReversed());
+			shown.unshift(...json.items.reverse());
 			before = json.next ?? undefined;
 		}
 		assert.deepEqual(shown.filter((m) => m.type === 'incoming').map((m) => m.content),
