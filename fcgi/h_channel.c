@@ -87,9 +87,9 @@ settings_refuse(struct rsp *rs, const struct settings *s)
 	    rs, "settings", s->why.len > 0 ? s->why.data : "");
 }
 
-/* The address at which the platform reaches us. */
-static void
-put_webhook(struct req *rq, const char *platform, int64_t id, struct buf *b)
+void
+channel_put_webhook(
+    struct req *rq, const char *platform, int64_t id, struct buf *b)
 {
 	if (*rq->cf->base_url != '\0')
 		buf_puts(b, rq->cf->base_url);
@@ -114,7 +114,7 @@ channel_whole(struct req *rq, struct json_object *o)
 		return STORE_FAILED;
 	buf_init(&b, ADDRESS_MAX);
 	if (channel_find(platform) != NULL)
-		put_webhook(rq, platform, id, &b);
+		channel_put_webhook(rq, platform, id, &b);
 	json_put_str(o, "webhook", b.len > 0 && !b.err ? b.data : NULL);
 	buf_fini(&b);
 	rc = store_channel_health(rq->st, id, &health);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "figures.h"
+#include "h_channel.h"
 #include "json.h"
 #include "p_channel_put.h"
 #include "p_words.h"
@@ -84,18 +85,6 @@ key_text(const struct view *v, const char *group, const struct channel *ch,
 }
 
 /* --- what is shown ------------------------------------------------------- */
-
-/* The address at which the platform reaches us. */
-static void
-put_webhook(struct req *rq, const char *platform, int64_t id, struct buf *b)
-{
-	if (*rq->cf->base_url != '\0')
-		buf_puts(b, rq->cf->base_url);
-	else
-		buf_printf(
-		    b, "%s://%s", rq->https ? "https" : "http", rq->host);
-	buf_printf(b, "%s/webhooks/%s/%" PRId64, rq->base_path, platform, id);
-}
 
 /* A day in a date's field, from ms in digits; "" for none. */
 static void
@@ -292,7 +281,7 @@ put_value(const struct view *v, struct json_object *o,
 	if (!named)
 		json_put_strn(o, "value", p, len);
 	else if (strcmp(name, "webhook") == 0) {
-		put_webhook(v->rq, row->platform, row->id, &b);
+		channel_put_webhook(v->rq, row->platform, row->id, &b);
 		json_put_str(o, "value", b.data);
 	} else if ((known = json_object_object_get_ex(made, name, &value)))
 		json_put(o, "value", json_object_get(value));
