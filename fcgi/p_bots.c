@@ -225,6 +225,22 @@ read_all(
 	return rc;
 }
 
+/* A page with all of them; unless DONE there is nothing to be put. */
+static int
+all_open(struct view *v, struct req *rq, struct rsp *rs,
+    struct json_object **bots, struct json_object **channels)
+{
+	int rc = bots_open(v, rq, rs);
+
+	if (rc != STORE_DONE)
+		return rc;
+	if ((rc = read_all(rq, bots, channels)) != STORE_DONE) {
+		json_object_put(*bots);
+		view_drop(v);
+	}
+	return rc;
+}
+
 /*
  * GET /settings/bots
  * 200 the bots and how they do, and the kinds there are.
@@ -234,15 +250,10 @@ bots_page(struct req *rq, struct rsp *rs)
 {
 	struct json_object *bots, *channels, *list, *items, *o, *on;
 	struct view v;
-	int rc = bots_open(&v, rq, rs);
+	int rc = all_open(&v, rq, rs, &bots, &channels);
 
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
-	if ((rc = read_all(rq, &bots, &channels)) != STORE_DONE) {
-		json_object_put(bots);
-		view_drop(&v);
-		return h_refuse(rq, rs, rc);
-	}
 	list = json_object_new_array();
 	items = items_of(bots);
 	for (size_t i = 0; i < json_object_array_length(items); i++) {
@@ -334,15 +345,10 @@ new_show(struct req *rq, struct rsp *rs, const char *kind, int status,
 {
 	struct json_object *bots, *channels, *o;
 	struct view v;
-	int rc = bots_open(&v, rq, rs);
+	int rc = all_open(&v, rq, rs, &bots, &channels);
 
 	if (rc != STORE_DONE)
 		return h_refuse(rq, rs, rc);
-	if ((rc = read_all(rq, &bots, &channels)) != STORE_DONE) {
-		json_object_put(bots);
-		view_drop(&v);
-		return h_refuse(rq, rs, rc);
-	}
 	o = json_object_new_object();
 	json_put_str(o, "kind", kind);
 	put_form(&v, o, kind, NULL, bots, channels, t);
