@@ -414,13 +414,54 @@ mark_read(struct req *rq, int64_t id)
 	(void)store_read_mark(rq->st, &rq->who, id, 0);
 }
 
+/*
+ * The conversation that was asked for, with the frame around it, as of one
+ * moment; ${*conversation} is to be put whatever comes of it.
+ */
+static int
+conversation_read(
+    struct view *v, struct json_object **conversation, struct conversation *c)
+{
+	struct req *rq = v->rq;
+	int64_t active_at = 0;
+	int rc;
+
+	if (store_read(rq->st) == STORE_FAILED)
+		return STORE_FAILED;
+	rc = store_conversation_may(rq->st, &rq->who, rq->id[0], MAY_SEE, c);
+	if (rc == STORE_DONE)
+		rc = put_frame(v, rq->id[0], &active_at);
+	if (rc == STORE_DONE)
+		rc = store_conversation(
+		    rq->st, &rq->who, rq->id[0], conversation);
+	if (rc == STORE_DONE)
+		rc = put_conversation(v, *conversation, c);
+	store_read_end(rq->st);
+	return rc;
+}
+
+static void
+put_draft(struct view *v, const struct draft *d)
+{
+	if (d->key != NULL)
+		json_put_str(v->model, "key", d->key);
+	else
+		view_key(v, "key");
+	view_key(v, "key_quick");
+	json_put_str(v->model, "text", d->text);
+	json_put_bool(v->model, "as_note", d->note);
+	json_put_bool(v->model, "newer", d->newer);
+	if (d->error != NULL)
+		json_put_str(v->model, "error", d->error);
+}
+
 static int
 conversation_show(
     struct req *rq, struct rsp *rs, int status, const struct draft *d)
 {
 	struct json_object *conversation = NULL;
-	int64_t active_at = 0, unread = 0;
 	const char *name, *q;
+	int64_t unread = 0;
 	char path[64];
 	struct conversation c;
 	struct buf query;
@@ -443,21 +484,7 @@ conversation_show(
 
 	conversation = NULL;
 	view_begin(&v, rq, rs, "conversation");
-	if (store_read(rq->st) == STORE_FAILED)
-		rc = STORE_FAILED;
-	else {
-		rc = store_conversation_may(
-		    rq->st, &rq->who, rq->id[0], MAY_SEE, &c);
-		if (rc == STORE_DONE)
-			rc = put_frame(&v, rq->id[0], &active_at);
-		if (rc == STORE_DONE)
-			rc = store_conversation(
-			    rq->st, &rq->who, rq->id[0], &conversation);
-		if (rc == STORE_DONE)
-			rc = put_conversation(&v, conversation, &c);
-		store_read_end(rq->st);
-	}
-	if (rc != STORE_DONE) {
+	if ((rc = conversation_read(&v, &conversation, &c)) != STORE_DONE) {
 		json_object_put(conversation);
 		view_drop(&v);
 		return h_refuse(rq, rs, rc);
@@ -466,16 +493,7 @@ conversation_show(
 	view_title(&v, name);
 	json_put(v.model, "conversation", conversation);
 	json_put(v.model, "blank", words_blank_message());
-	if (d->key != NULL)
-		json_put_str(v.model, "key", d->key);
-	else
-		view_key(&v, "key");
-	view_key(&v, "key_quick");
-	json_put_str(v.model, "text", d->text);
-	json_put_bool(v.model, "as_note", d->note);
-	json_put_bool(v.model, "newer", d->newer);
-	if (d->error != NULL)
-		json_put_str(v.model, "error", d->error);
+	put_draft(&v, d);
 
 	/* No refreshing under a draft, nor away from older messages. */
 	if (d->text[0] == '\0' && req_query(rq, "before", NULL) == NULL) {
