@@ -1353,9 +1353,13 @@ on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
-/* What the kernel does for each connection that is accepted there. */
+/*
+ * What the kernel does for each connection that is accepted there.  It gets
+ * little more than it can send: what waits for a reader who has stopped costs
+ * least with us, where it is held once for all.
+ */
 static void
-listener_options(int fd)
+listener_options(int fd, int unsent_max)
 {
 	int on = 1, wait_ms = USER_TIMEOUT_MS;
 
@@ -1363,6 +1367,8 @@ listener_options(int fd)
 	setsockopt(
 	    fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof(wait_ms));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_max,
+	    sizeof(unsent_max));
 }
 
 int
@@ -1381,7 +1387,7 @@ conns_adopt_listener(struct conns *all, const char *addr, const int fds[2])
 	l->all = all;
 	l->is_unix = strchr(addr, '/') != NULL;
 	if (!l->is_unix)
-		listener_options(l->fd);
+		listener_options(l->fd, (int)all->cf->unsent_bytes_max);
 	l->next = all->listeners;
 	all->listeners = l;
 	ev_io_init(&l->io, on_accept, l->fd, EV_READ);
