@@ -53,20 +53,25 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	t->n = 0;
 }
 
-/* The loop is about to sleep: so long ago it had woken. */
+/*
+ * The loop is about to sleep: so long ago it had woken.  Not by ev_now(), which
+ * has just been made anew.
+ */
 static void
 on_release(struct ev_loop *loop) EV_NOEXCEPT
 {
 	struct push *p = ev_userdata(loop);
 
-	histogram_add(&p->times.turn,
-	    clock_now_us() - (int64_t)(ev_now(loop) * 1e6), p->conns.now_s);
+	histogram_add(
+	    &p->times.turn, clock_mono_us() - p->times.woke_us, p->conns.now_s);
 }
 
 static void
 on_acquire(struct ev_loop *loop) EV_NOEXCEPT
 {
-	(void)loop;
+	struct push *p = ev_userdata(loop);
+
+	p->times.woke_us = clock_mono_us();
 }
 
 void
@@ -75,6 +80,7 @@ metrics_start(struct push *p)
 	struct push_times *t = &p->times;
 
 	t->began_ms = clock_now_ms();
+	t->woke_us = clock_mono_us();
 	ev_prepare_init(&t->prepare, on_prepare);
 	t->prepare.data = p;
 	ev_prepare_start(p->loop, &t->prepare);

@@ -31,6 +31,7 @@ struct push_times {
 	struct histogram first_write;   /* from an event's commit */
 	struct histogram turn;          /* of the loop: others wait meanwhile */
 	int64_t began_ms;               /* when we started */
+	int64_t woke_us;                /* when the loop last did, monotonic */
 	int64_t ids[PUSH_EVENTS_TIMED]; /* events about to be written */
 	unsigned n;
 	ev_prepare prepare;
