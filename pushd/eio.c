@@ -20,6 +20,7 @@
 
 enum {
 	TICK_MS_MAX = 250,
+	DUE_A_TURN = 64,
 	TICKS = 100,          /* in the shorter of the protocol's times */
 	JITTER_MS_MIN = 5000, /* shorter intervals are kept to the letter */
 	ENDING_MS = 10000,    /* for a request that takes the goodbye */
@@ -183,14 +184,14 @@ wheel_take(struct eio *s)
 static void
 wheel_add(struct eio *s)
 {
-	uint32_t at = s->due, now = s->all->now;
+	uint32_t at = s->due, now = s->all->now, turned = s->all->turned;
 	struct eio **slot;
 
 	wheel_take(s);
 	if (at <= now)
 		at = now + 1;
-	if (at - now >= EIO_WHEEL)
-		at = now + EIO_WHEEL - 1;
+	if (at - turned >= EIO_WHEEL)
+		at = turned + EIO_WHEEL - 1;
 	slot = &s->all->wheel[at % EIO_WHEEL];
 	s->wheel_next = *slot;
 	if (s->wheel_next != NULL)
@@ -304,23 +305,38 @@ on_tick(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct eios *x = w->data;
 	uint32_t now = (uint32_t)(clock_mono_ms() / x->tick_ms);
-	struct eio *s, *list;
 
 	(void)loop;
 	(void)revents;
-	while (x->now < now) {
-		x->now++;
-		list = x->wheel[x->now % EIO_WHEEL];
-		x->wheel[x->now % EIO_WHEEL] = NULL;
-		if (list != NULL)
-			list->wheel_at = &list;
-		while ((s = list) != NULL) {
-			wheel_take(s);
-			if (s->due <= x->now)
-				on_due(s);
-			else
-				wheel_add(s);
+	if (x->now < now)
+		x->now = now;
+}
+
+/*
+ * Those whose tick has come, but only so many of them in a turn of the loop:
+ * who came in a crowd holds up nobody's events.
+ */
+static void
+wheel_turn(struct eios *x)
+{
+	int budget = DUE_A_TURN;
+	struct eio *s;
+
+	while (x->turned < x->now) {
+		s = x->wheel[(x->turned + 1) % EIO_WHEEL];
+		if (s == NULL) {
+			x->turned++;
+			continue;
 		}
+		if (budget-- == 0) {
+			ev_idle_start(x->conns->loop, &x->spin);
+			return;
+		}
+		wheel_take(s);
+		if (s->due <= x->now)
+			on_due(s);
+		else
+			wheel_add(s);
 	}
 }
 
@@ -595,6 +611,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	int rounds = 0;
 
 	(void)revents;
+	wheel_turn(x);
 	while ((list = x->flush) != NULL && rounds++ < 8) {
 		x->flush = NULL;
 		while ((s = list) != NULL) {
@@ -606,7 +623,8 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	if (x->flush != NULL)
 		return; /* the rest of it after the events that wait */
 	dead_free(x);
-	ev_idle_stop(loop, &x->spin);
+	if (x->turned == x->now)
+		ev_idle_stop(loop, &x->spin);
 }
 
 /* Its being active is all: the loop does not sleep then. */
@@ -754,7 +772,7 @@ eios_init(struct eios *x, struct conns *conns, struct idents *idents,
 	x->tick_ms = least > TICK_MS_MAX ? TICK_MS_MAX : (uint32_t)least;
 	if (x->tick_ms == 0)
 		x->tick_ms = 1;
-	x->now = (uint32_t)(clock_mono_ms() / x->tick_ms);
+	x->now = x->turned = (uint32_t)(clock_mono_ms() / x->tick_ms);
 	randombytes_buf(x->key, sizeof(x->key));
 	x->ping = packet_frame(EIO_PING);
 	x->pong = packet_frame(EIO_PONG);

@@ -107,8 +107,10 @@ struct eios {
 	struct eio **slots; /* by sid */
 	size_t size, n;
 	struct eio *wheel[EIO_WHEEL];
-	uint32_t now, tick_ms; /* in ticks */
-	struct eio *flush;     /* to be looked at before the loop sleeps */
+	uint32_t now;    /* in ticks */
+	uint32_t turned; /* the wheel has, so far */
+	uint32_t tick_ms;
+	struct eio *flush; /* to be looked at before the loop sleeps */
 	struct eio *dead;
 	struct frame *ping, *pong, *noop, *close; /* shared by all */
 	unsigned char key[16];                    /* of hashed credentials */

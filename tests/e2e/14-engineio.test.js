@@ -266,6 +266,28 @@ describe('the heartbeat', () => {
 		code(1)(await poll(suites, { sid, version: 3 }));
 	});
 
+	it('is kept to by each of a crowd that came at once', async () => {
+		// Half of them answer their pings, the others are silent.
+		const all = await Promise.all(Array.from({ length: 300 }, (_, i) =>
+			socket(i % 2 ? suites : patient)));
+		// The time of all of them comes while pushd is not looking.
+		for (const x of [suites, patient])
+			process.kill(x.pid, 'SIGSTOP');
+		await pause(INTERVAL + 50);
+		for (const x of [suites, patient])
+			process.kill(x.pid, 'SIGCONT');
+		await Promise.all(all.map(async (s, i) => {
+			if (i % 2)
+				assert.deepEqual([await s.next(), await s.next()], ['2', undefined]);
+			else
+				for (let n = 0; n < 3; n++) {
+					assert.equal(await s.next(), '2');
+					s.send('3');
+				}
+			s.close();
+		}));
+	});
+
 	it('has one direction: a stray pong is harmless in version 4 alone', async () => {
 		const s = await socket(p);
 		assert.equal(await s.send('3').send('4still').data(), '4still');
