@@ -383,7 +383,7 @@ room_conversation(const char *room)
  */
 static int
 replay(struct req *rq, const struct who *who, const char *room, int64_t after,
-    int64_t upto, int limit, struct buf *b, struct log_page *pg)
+    int64_t upto, int limit, size_t enough, struct buf *b, struct log_page *pg)
 {
 	int64_t id = room != NULL ? room_conversation(room) : 0;
 	int rc;
@@ -400,15 +400,17 @@ replay(struct req *rq, const struct who *who, const char *room, int64_t after,
 		return STORE_DONE;
 	}
 	return rc == STORE_DONE ? store_events_raw_who(rq->st, who, room, after,
-				      upto, limit, b, pg)
+				      upto, limit, enough, b, pg)
 				: rc;
 }
 
 /*
- * GET /internal/replay    ?ref= ?after= ?upto= ?limit= ?room=conversation:ID
+ * GET /internal/replay    ?ref= ?after= ?upto= ?limit= ?bytes=
+ *	?room=conversation:ID
  * 200 {"events":[line...],"last","more"}: oldest first, what that identity may
- * see now, of that room only if one is named; or {"reset":true,"epoch",
- * "oldest","latest"} for a cursor that is of no use.
+ * see now, of that room only if one is named, and none behind the one that
+ * reaches ?bytes=; or {"reset":true,"epoch","oldest","latest"} for a cursor
+ * that is of no use.
  * 401 unauthenticated: the reference has ended; 404: the room; 422 invalid.
  */
 int
@@ -417,6 +419,7 @@ internal_get_replay(struct req *rq, struct rsp *rs)
 	const char *ref = req_query(rq, "ref", NULL), *p;
 	const char *room = req_query(rq, "room", NULL);
 	int64_t after = -1, upto = 0, limit = EVENTS_MAX;
+	int64_t enough = LINES_BYTES_MAX;
 	struct log_page pg;
 	struct who who;
 	struct buf b, lines;
@@ -424,7 +427,8 @@ internal_get_replay(struct req *rq, struct rsp *rs)
 	int rc;
 
 	if (req_query_int(rq, "upto", 0, CURSOR_MAX, &upto) == -1 ||
-	    req_query_int(rq, "limit", 1, EVENTS_MAX, &limit) == -1)
+	    req_query_int(rq, "limit", 1, EVENTS_MAX, &limit) == -1 ||
+	    req_query_int(rq, "bytes", 1, LINES_BYTES_MAX, &enough) == -1)
 		return h_invalid(rq, rs);
 	p = req_query(rq, "after", &len);
 	if (p == NULL ||
@@ -440,8 +444,8 @@ internal_get_replay(struct req *rq, struct rsp *rs)
 	buf_init(&lines, LINES_BYTES_MAX);
 	rc = store_read(rq->st) == STORE_FAILED ? STORE_FAILED : STORE_DONE;
 	if (rc == STORE_DONE) {
-		rc = replay(
-		    rq, &who, room, after, upto, (int)limit, &lines, &pg);
+		rc = replay(rq, &who, room, after, upto, (int)limit,
+		    (size_t)enough, &lines, &pg);
 		store_read_end(rq->st);
 	}
 	if (rc == STORE_DONE) {

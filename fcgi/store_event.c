@@ -478,7 +478,10 @@ rooms_ids(struct store *st, struct json_object *rooms, int64_t after,
 	return 0;
 }
 
-/* One event in the form of an asker, or as a line; 0: not for the asker. */
+/*
+ * One event in the form of an asker, or as a line; 0: not for the asker, 2: it
+ * is enough.
+ */
 typedef int event_put(void *arg, const struct event *e);
 
 static int
@@ -569,8 +572,12 @@ events_give(struct store *st, const struct who *who, struct json_object *rooms,
 	pg->more = n > (size_t)limit;
 	if (pg->more)
 		n = (size_t)limit;
-	for (i = 0; i < n && rc != -1; i++)
+	for (i = 0; i < n && rc != -1 && rc != 2; i++)
 		rc = event_give(st, ids[i], &s, put, arg);
+	if (rc == 2 && i < n) {
+		pg->more = true;
+		n = i;
+	}
 	pg->last = pg->more ? ids[n - 1] : end > after ? end : after;
 	free(ids);
 	return rc == -1 ? STORE_FAILED : STORE_DONE;
@@ -600,15 +607,20 @@ give_json(void *arg, const struct event *e)
 	return 1;
 }
 
+struct give_lines {
+	struct buf *b;
+	size_t enough; /* bytes */
+};
+
 static int
 give_line(void *arg, const struct event *e)
 {
-	struct buf *b = arg;
+	const struct give_lines *g = arg;
 
-	if (b->len > 0)
-		buf_putc(b, ',');
-	event_encode(e, b);
-	return b->err ? -1 : 1;
+	if (g->b->len > 0)
+		buf_putc(g->b, ',');
+	event_encode(e, g->b);
+	return g->b->err ? -1 : g->b->len >= g->enough ? 2 : 1;
 }
 
 static void
@@ -664,11 +676,13 @@ store_events_since(struct store *st, const struct who *who, int64_t after,
 
 int
 store_events_raw_who(struct store *st, const struct who *who, const char *room,
-    int64_t after, int64_t upto, int limit, struct buf *out,
+    int64_t after, int64_t upto, int limit, size_t enough, struct buf *out,
     struct log_page *pg)
 {
+	struct give_lines g = { out, enough };
+
 	return events_read(
-	    st, who, room, after, upto, limit, give_line, out, pg);
+	    st, who, room, after, upto, limit, give_line, &g, pg);
 }
 
 int
@@ -678,6 +692,7 @@ store_events_raw(struct store *st, int64_t after, int limit, struct buf *out,
 	static const char sql[] =
 	    "SELECT " EVENT_COLUMNS " FROM events e WHERE e.id > :after"
 	    " ORDER BY e.id LIMIT :limit";
+	struct give_lines g = { out, SIZE_MAX };
 	struct sight s = { .who = NULL };
 	sqlite3_stmt *q;
 	int rc, n = 0;
@@ -697,7 +712,7 @@ store_events_raw(struct store *st, int64_t after, int limit, struct buf *out,
 				break;
 			}
 			pg->last = col_int(q, 0);
-			if ((rc = event_row(st, q, &s, give_line, out)) == -1)
+			if ((rc = event_row(st, q, &s, give_line, &g)) == -1)
 				break;
 		}
 		stmt_end(q);

@@ -76,13 +76,13 @@ int store_events_since(struct store *st, const struct who *who, int64_t after,
  * All events in their line form (event.h), for pushd: appends the lines to
  * ${out} with commas between, without brackets.
  * store_events_raw_who: those that ${who} may see (as store_events_since), and
- * of ${room} only unless NULL.
+ * of ${room} only unless NULL; no more once ${out} has ${enough} bytes.
  */
 int store_events_raw(struct store *st, int64_t after, int limit,
     struct buf *out, struct log_page *pg);
 int store_events_raw_who(struct store *st, const struct who *who,
-    const char *room, int64_t after, int64_t upto, int limit, struct buf *out,
-    struct log_page *pg);
+    const char *room, int64_t after, int64_t upto, int limit, size_t enough,
+    struct buf *out, struct log_page *pg);
 
 /*
  * store_rooms(st, who, out): returns new ["inbox","user:5",...]: the rooms

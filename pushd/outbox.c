@@ -52,6 +52,21 @@ outbox_fini(struct outbox *o)
 	o->open = 0;
 }
 
+/* It was answered, and is not asked for again: its text is not kept. */
+static void
+item_shrink(struct outbox_item *m)
+{
+	struct outbox_item **at, *less;
+
+	for (at = &m->box->items; *at != m; at = &(*at)->next)
+		;
+	m->body_len = 0;
+	m->body[0] = m->body[1] = '\0'; /* whose it is goes along */
+	less = realloc(m, sizeof(*m) + 2);
+	if (less != NULL)
+		*at = less;
+}
+
 static struct json_object *
 parse(const char *p, size_t len)
 {
@@ -114,6 +129,8 @@ message_answer(struct outbox_item *m, const struct backend_answer *a)
 	}
 	if (m->state == OUTBOX_DONE && has_passed(o, m))
 		item_free(m);
+	else
+		item_shrink(m);
 }
 
 static void

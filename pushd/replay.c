@@ -14,7 +14,11 @@
 #include "log.h"
 #include "replay.h"
 
-enum { PAGE = 500 };
+enum {
+	PAGE = 500,
+	/* It is kept for who does not read; only its last event goes beyond. */
+	PAGE_BYTES = 1 << 20
+};
 
 struct replay {
 	struct replays *x;
@@ -263,8 +267,9 @@ ask(struct replay *r)
 
 	r->upto = r->x->hub->head;
 	n = snprintf(uri, sizeof(uri),
-	    "/internal/replay?ref=%s&after=%lld&upto=%lld&limit=%d%s%s", r->ref,
-	    (long long)r->cursor, (long long)r->upto, PAGE,
+	    "/internal/replay?ref=%s&after=%lld&upto=%lld&limit=%d&bytes=%d"
+	    "%s%s",
+	    r->ref, (long long)r->cursor, (long long)r->upto, PAGE, PAGE_BYTES,
 	    r->room ? "&room=" : "", r->room ? r->room : "");
 	if (n > 0 && (size_t)n < sizeof(uri))
 		r->call = backend_call(r->x->backend, BACKEND_REPLAY, "GET",

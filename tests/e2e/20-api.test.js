@@ -811,6 +811,17 @@ test('the API as CGI', async (t) => {
     assert.deepEqual((await replay(`ref=${k.ref}&after=${m.json.id}&upto=${j.json.cursor}`)).json,
       { events: [], last: Number(m.json.id), more: false });
     refused(await replay('ref=u:1:999999&after=1'), 401, 'unauthenticated');
+    // In pieces of so many bytes, each with one event at least.
+    const whole = (await replay(`ref=${k.ref}&after=${j.json.cursor}`)).json;
+    const pieces = [];
+    for (let after = j.json.cursor, more = true; more;) {
+      const piece = (await replay(`ref=${k.ref}&after=${after}&bytes=1`)).json;
+      assert.ok(piece.events.length <= 1);
+      pieces.push(...piece.events);
+      ({ last: after, more } = piece);
+    }
+    assert.deepEqual(pieces, whole.events);
+    refused(await replay(`ref=${k.ref}&after=1&bytes=0`), 422, 'invalid', 'bytes');
 
     assert.deepEqual((await b.ask('POST', '/internal/presence',
       { items: [{ ref: a.ref, status: 'online' }] })).json, {});

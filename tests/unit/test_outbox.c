@@ -176,6 +176,40 @@ lost(void **state)
 	}
 }
 
+/* Of what was answered only what it is about is kept. */
+static void
+kept(void **state)
+{
+	static char text[60000];
+	const struct about a = { .tag = 7 };
+	const struct outbox_ask q = { .about = &a,
+		.method = "POST",
+		.path = "/api/x",
+		.client_id = "m1" };
+	struct outbox o;
+	struct hub h;
+	struct buf b;
+
+	(void)state;
+	begin(&o, &h);
+	buf_init(&b, 1 << 20);
+	memset(text, 'x', sizeof(text));
+	buf_append(&b, text, sizeof(text));
+	assert_int_equal(outbox_add(&o, "agent:1", "::1", &q, &b), 0);
+	buf_reset(&b);
+	outbox_carry(&o, &b);
+	assert_true(b.len > sizeof(text));
+	answer(503, "{}");
+	buf_reset(&b);
+	outbox_carry(&o, &b);
+	assert_true(b.len < 1000);
+	assert_string_equal(told, "refused 7 ");
+	event(&o);
+	assert_string_equal(told, "refused 7 stored -1 ");
+	buf_fini(&b);
+	hub_fini(&h);
+}
+
 static void
 limited(void **state)
 {
@@ -239,6 +273,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lost),
+		cmocka_unit_test(kept),
 		cmocka_unit_test(limited),
 		cmocka_unit_test(carried),
 	};
