@@ -65,8 +65,9 @@ words_about(struct json_object *o, int64_t tag, struct about *a)
 int64_t
 words_cursor(struct json_object *o)
 {
-	static const char *const keys[] = { "cursor", "last_event_id",
-		"lastEventId", "offset", NULL };
+	/* What a Socket.IO client keeps itself is newer than where it began. */
+	static const char *const keys[] = { "offset", "cursor", "last_event_id",
+		"lastEventId", NULL };
 	char text[CURSOR_BYTES_MAX + 1];
 	int rc = words_first(o, keys, text, sizeof(text));
 

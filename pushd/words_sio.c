@@ -153,6 +153,7 @@ sio_joined(
     struct live *v, const struct about *a, const char *id, const char *line)
 {
 	struct json_object *o;
+	char cursor[24];
 
 	if (a->tag == SOCKETIO_BACK) {
 		socketio_joined(socketio_of(v), 1);
@@ -161,6 +162,10 @@ sio_joined(
 	o = a->tag >= 0 ? success() : json_object_new_object();
 	json_put_str(o, "conversationId", id);
 	json_put_str(o, "line_user_id", line);
+	/* Whatever is newer than this comes over this connection. */
+	snprintf(
+	    cursor, sizeof(cursor), "%lld", (long long)live_push(v)->hub.head);
+	json_put_str(o, "cursor", cursor);
 	if (a->tag >= 0)
 		ack(v, a->tag, o);
 	else
