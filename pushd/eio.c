@@ -117,7 +117,7 @@ eio_find(const struct eios *x, const char *sid, size_t len)
 	if (len != EIO_SID || x->size == 0)
 		return NULL;
 	for (s = *slot_of(x, sid); s != NULL; s = s->next)
-		if (s->state != EIO_SHAKING &&
+		if (s->state != EIO_SHAKING && !s->leaves &&
 		    sodium_memcmp(s->sid, sid, EIO_SID) == 0)
 			return s;
 	return NULL;
@@ -462,7 +462,7 @@ more_drop(struct eio *s)
 
 	if (m != NULL && s->c != NULL && m->q_n == 0 && m->get == NULL &&
 	    m->post == NULL && m->probe == NULL && m->wait == NULL &&
-	    !m->in_flush)
+	    !m->in_flush && !s->leaves)
 		more_free(s);
 }
 
@@ -542,6 +542,29 @@ eio_finish(struct eio *s, int code, const char *why, struct frame *last)
 		eio_socket_drop(c, code, why);
 }
 
+static int
+is_busy(const struct eio *s)
+{
+	return s->app->busy != NULL && s->app->busy(s);
+}
+
+void
+eio_leave(struct eio *s, int code, const char *why)
+{
+	s->all->ended_client++;
+	if (!is_busy(s)) {
+		eio_finish(s, code, why, s->all->noop);
+		return;
+	}
+	s->leaves = 1;
+	eio_hear(s, 0);
+	if (s->more != NULL)
+		eio_poll_drop(s, s->all->noop);
+	eio_flush_add(s);
+	if (s->more != NULL)
+		s->more->peer_code = code;
+}
+
 void
 eio_refuse(struct eio *s)
 {
@@ -584,6 +607,10 @@ flush(struct eio *s)
 		s->all->ended_slow++;
 		log_info("eio close why=slow");
 		eio_finish(s, 1008, "slow reader", s->all->close);
+		return;
+	}
+	if (s->leaves && !is_busy(s)) {
+		eio_finish(s, s->more->peer_code, "", NULL);
 		return;
 	}
 	eio_poll_flush(s);
@@ -659,8 +686,6 @@ on_ping(struct eio *s, const struct eiopacket *x)
 int
 eio_packet(struct eio *s, const struct eiopacket *x)
 {
-	struct eios *all = s->all;
-
 	if (s->eio == 3) /* anything is a sign of life */
 		heartbeat(s);
 	switch (x->type) {
@@ -676,8 +701,7 @@ eio_packet(struct eio *s, const struct eiopacket *x)
 		s->app->message(s, x->binary, x->p, x->len);
 		return 0;
 	case EIO_CLOSE:
-		all->ended_client++;
-		eio_finish(s, 1000, "client", all->noop);
+		eio_leave(s, 1000, "client");
 		return 0;
 	case EIO_NOOP:
 		return 0;

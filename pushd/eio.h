@@ -47,7 +47,7 @@ struct eio_app {
 	void (*due)(struct eio *s);
 	/* Now and then: whatever is to be looked after.  May be NULL. */
 	void (*settle)(struct eio *s);
-	/* Whether the client should have answers first.  May be NULL. */
+	/* Whether it should have answers before it ends.  May be NULL. */
 	int (*busy)(const struct eio *s);
 	/* What it is doing, a word for metrics.  May be NULL: "open". */
 	const char *(*stage)(const struct eio *s);
@@ -89,7 +89,7 @@ struct eio {
 	uint8_t eio;   /* 4 or 3 */
 	uint8_t state; /* enum eio_state */
 	uint8_t pinged : 1, b64 : 1, deaf : 1, slow : 1, full : 1,
-	    unlimited : 1, carried : 1;
+	    unlimited : 1, carried : 1, leaves : 1;
 };
 
 /* How the protocol is run. */

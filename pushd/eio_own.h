@@ -37,6 +37,7 @@ struct eio_more {
 	uint64_t cred;          /* what the handshake showed, hashed */
 	uint64_t cred_headless; /* ... but for its Authorization header */
 	char accept[29];        /* of a WebSocket's handshake */
+	int peer_code;          /* of the Close with which it leaves, or -1 */
 	uint8_t socket;         /* the handshake is a WebSocket's */
 	uint8_t probing;        /* the new socket has been answered */
 	uint8_t direct;         /* the handshake showed more than a cookie */
@@ -62,6 +63,9 @@ enum eio_code {
 	EIO_UNKNOWN_VERSION
 };
 void eio_error(struct conn *c, const char *cors, enum eio_code code);
+
+/* eio_busy(c, cors): refuse it for now. */
+void eio_busy(struct conn *c, const char *cors);
 
 /* --- the table --- */
 
@@ -104,6 +108,13 @@ int eio_pinged(struct eio *s);
  * ${code}, or none if that is 0.
  */
 void eio_finish(struct eio *s, int code, const char *why, struct frame *last);
+
+/*
+ * eio_leave(s, code, why):
+ * The client says that it goes, with the Close ${code}, or -1: its end, after
+ * the answers that are due.
+ */
+void eio_leave(struct eio *s, int code, const char *why);
 
 /* eio_gone(s): out of all tables; its memory goes at the turn's end. */
 void eio_gone(struct eio *s);

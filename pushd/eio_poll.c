@@ -256,8 +256,7 @@ get_bye(struct conn *c, unsigned back_s)
 	}
 	s->more->get = NULL;
 	c->t = NULL;
-	conn_error(
-	    c, 0, 503, "Retry-After: 2\r\n", "busy", "Try again in a moment");
+	eio_busy(c, s->more->cors);
 	eio_gone(s);
 }
 

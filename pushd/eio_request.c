@@ -35,6 +35,15 @@ eio_error(struct conn *c, const char *cors, enum eio_code code)
 	conn_reply(c, 0, says[code].status, headers, says[code].body);
 }
 
+void
+eio_busy(struct conn *c, const char *cors)
+{
+	char headers[EIO_CORS_MAX + 40];
+
+	snprintf(headers, sizeof(headers), "Retry-After: 2\r\n%s", cors);
+	conn_error(c, 0, 503, headers, "busy", "Try again in a moment");
+}
+
 /* What a request asks for. */
 struct asked {
 	int socket;  /* transport=websocket; -1: none that there is */
@@ -159,6 +168,8 @@ on_who(void *arg, struct ident *id, int status, const char *code,
 	struct eio *s = arg;
 	struct conn *c = s->more->get;
 
+	(void)code;
+	(void)error;
 	s->more->wait = NULL;
 	conn_resume(c);
 	if (status != 403 && status != 503) {
@@ -170,7 +181,7 @@ on_who(void *arg, struct ident *id, int status, const char *code,
 	if (status == 403)
 		eio_error(c, s->more->cors, EIO_FORBIDDEN);
 	else
-		conn_error(c, 0, 503, "Retry-After: 2\r\n", code, error);
+		eio_busy(c, s->more->cors);
 	eio_gone(s);
 }
 
@@ -211,8 +222,7 @@ handshake(struct eios *x, struct conn *c, const struct eio_app *app,
 
 	if (s == NULL) {
 		x->refused++;
-		conn_error(c, 0, 503, "Retry-After: 2\r\n", "busy",
-		    "Try again in a moment");
+		eio_busy(c, a->cors);
 		return;
 	}
 	s->more->get = c;

@@ -229,13 +229,6 @@ on_data(struct eio *s, struct eio_rx *rx, const struct wsframe_got *got)
 }
 
 static void
-on_close(struct eio *s, int code)
-{
-	s->all->ended_client++;
-	eio_finish(s, code ? code : -1, "", NULL);
-}
-
-static void
 on_ws_ping(struct eio *s, const struct wsframe_got *got)
 {
 	if (eio_pinged(s))
@@ -272,7 +265,7 @@ socket_input(struct conn *c, char *p, size_t len)
 			on_ws_ping(s, &got);
 			break;
 		case WSFRAME_CLOSE:
-			on_close(s, got.code);
+			eio_leave(s, got.code ? got.code : -1, "");
 			break;
 		case WSFRAME_FAIL:
 			s->all->ended_error++;
@@ -324,8 +317,7 @@ socket_bye(struct conn *c, unsigned back_s)
 	if (s->state == EIO_SHAKING) {
 		s->more->get = NULL;
 		c->t = NULL;
-		conn_error(c, 0, 503, "Retry-After: 2\r\n", "busy",
-		    "Try again in a moment");
+		eio_busy(c, s->more->cors);
 		eio_gone(s);
 		return;
 	}

@@ -20,8 +20,9 @@
 #include "words.h"
 
 enum {
-	FULL = 4,       /* of queue_bytes_max */
-	OVER_MAX = 1000 /* events in a second that are refused, no more */
+	FULL = 4,        /* of queue_bytes_max */
+	OVER_MAX = 1000, /* events in a second that are refused, no more */
+	TRIES_MAX = 5    /* of CONNECT, by nobody */
 };
 
 /* While CONNECT is not answered. */
@@ -215,6 +216,16 @@ socketio_resumed(struct socketio *s, int good, int64_t cursor)
 
 /* --- coming back --- */
 
+/* Whether the client has the pid, or came back by it and waits for the answer.
+ */
+static int
+has_pid(const struct socketio *s, const char pid[SIOPAST_PID])
+{
+	return memcmp(s->pid, pid, SIOPAST_PID) == 0 ||
+	       (s->back != NULL && s->back->known &&
+		   memcmp(s->back->pid, pid, SIOPAST_PID) == 0);
+}
+
 /* Another session of the same person by the same pid, whose end was not seen.
  */
 static struct socketio *
@@ -229,7 +240,7 @@ half_open(const struct socketio *s, const struct socketio_back *b)
 		if (v == NULL || v == &s->live || v->host != s->live.host)
 			continue;
 		other = socketio_of(v);
-		if (memcmp(other->pid, b->pid, sizeof(b->pid)) == 0)
+		if (has_pid(other, b->pid))
 			return other;
 	}
 	return NULL;
@@ -244,6 +255,7 @@ socketio_in(struct socketio *s)
 	struct socketio *other;
 	char who[OUTBOX_ID_MAX + 2];
 
+	s->tries = 0;
 	who_of(&s->live, who, sizeof(who));
 	if (b != NULL && b->has_pid) {
 		other = half_open(s, b);
@@ -268,12 +280,20 @@ remember(struct socketio *s)
 	char who[OUTBOX_ID_MAX + 2];
 	struct buf rooms;
 
-	if (s->live.state != LIVE_IN || s->bye || s->back != NULL)
+	if (s->live.state != LIVE_IN || s->bye)
 		return;
+	who_of(&s->live, who, sizeof(who));
+	/* Nothing was answered yet: it is who it was. */
+	if (s->back != NULL) {
+		if (s->back->known)
+			siopast_add(&p->siopast, s->back->pid, who,
+			    s->back->rooms.data, s->back->rooms.len,
+			    p->conns.now_s);
+		return;
+	}
 	/* Its cursor is newer than what a join still owes. */
 	if (live_owes(&s->live))
 		return;
-	who_of(&s->live, who, sizeof(who));
 	buf_init(&rooms, (size_t)p->cf.socket_rooms_max * OUTBOX_ID_MAX);
 	live_rooms(&s->live, &rooms);
 	if (!rooms.err)
@@ -315,6 +335,8 @@ host_send(struct live *v, struct frame *f)
 {
 	struct socketio *s = socketio_of(v);
 
+	if (s->leaves)
+		return;
 	if (s->back == NULL)
 		eio_send(&s->sio.eio, f);
 	else if (back_add(s->back, f) == -1)
@@ -326,7 +348,9 @@ host_outlet(const struct live *v)
 {
 	const struct socketio *s = socketio_of(v);
 
-	return s->back == NULL && s->sio.eio.c != NULL ? s->sio.eio.c->fd : -1;
+	if (s->back != NULL || s->leaves || s->sio.eio.c == NULL)
+		return -1;
+	return s->sio.eio.c->fd;
 }
 
 /* Who is sent away comes back by itself only where no DISCONNECT was said. */
@@ -409,6 +433,20 @@ begin(struct socketio *s)
 	eio_sid(s->pid);
 }
 
+/* Nobody again, but for what it has used up. */
+static void
+begin_again(struct socketio *s)
+{
+	uint32_t credit_s = s->live.credit_s;
+	uint16_t credit = s->live.credit;
+
+	s->leaves = 0;
+	live_fini(&s->live);
+	begin(s);
+	s->live.credit_s = credit_s;
+	s->live.credit = credit;
+}
+
 static void
 on_who(struct eio *e, struct ident *id, int direct)
 {
@@ -432,13 +470,21 @@ static void
 on_connect(struct sio *x, unsigned nsp, struct json_object *auth)
 {
 	static const char *const keys[] = { "token", "sessionId", "session" };
+	const struct about a = { .tag = SOCKETIO_CONNECT };
 	struct socketio *s = (struct socketio *)x;
 	const char *text = "", *pid;
 	size_t len = 0, n, i;
 
 	(void)nsp;
 	s->active_s = x->eio.all->conns->now_s;
+	if (s->leaves)
+		begin_again(s);
 	s->bye = 0;
+	/* Who it is costs more to find out than to ask. */
+	if (s->tries++ >= TRIES_MAX || !live_may(&s->live, &a)) {
+		host_close(&s->live, 1008, "too many attempts");
+		return;
+	}
 	s->back = calloc(1, sizeof(*s->back));
 	if (s->back == NULL) {
 		eio_end(&x->eio, 1011, "memory");
@@ -474,7 +520,7 @@ on_event(struct sio *x, const struct sio_got *got)
 		live_rest(&s->live);
 }
 
-/* It left the namespace: nobody again. */
+/* It left the namespace: nobody again, when all it asked for is done. */
 static void
 on_disconnect(struct sio *x, unsigned nsp)
 {
@@ -483,8 +529,10 @@ on_disconnect(struct sio *x, unsigned nsp)
 	(void)nsp;
 	s->bye = 1;
 	s->bad = s->named = 0;
-	live_fini(&s->live);
-	begin(s);
+	if (live_open(&s->live) > 0)
+		s->leaves = 1;
+	else
+		begin_again(s);
 }
 
 static void
@@ -505,8 +553,11 @@ on_drained(struct eio *e)
 	struct socketio *s = (struct socketio *)e;
 
 	live_go(&s->live);
-	if (!is_over(s))
-		live_rest(&s->live);
+	if (is_over(s))
+		return;
+	if (s->leaves && live_open(&s->live) == 0)
+		begin_again(s);
+	live_rest(&s->live);
 }
 
 static void
@@ -547,7 +598,7 @@ on_carry(const struct eio *e, struct buf *b)
 
 	/* What is in the middle of something ends here. */
 	if (s->back != NULL || s->sio.in != NULL || s->sio.asks != 0 ||
-	    s->live.host == NULL)
+	    s->leaves || s->live.host == NULL)
 		return -1;
 	carry_num(b, s->sio.joined);
 	carry_bytes(b, s->pid, sizeof(s->pid));

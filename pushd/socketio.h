@@ -34,7 +34,9 @@ struct socketio {
 	uint8_t bad;                /* what its handshake showed is nobody's */
 	uint8_t named;              /* its handshake showed who it is */
 	uint8_t bye;                /* it said that it goes */
-	uint8_t lost; /* another of the same person broke off lately */
+	uint8_t lost;   /* another of the same person broke off lately */
+	uint8_t tries;  /* of CONNECT, since it was somebody */
+	uint8_t leaves; /* it left; the answers that are due come first */
 };
 
 /* socketio_of(v): the client that ${v} is a part of. */

@@ -94,6 +94,23 @@ describe('handshake', () => {
 	});
 });
 
+it('there are only so many sessions', async () => {
+	const q = await alone('--protocol-test', { PARLEY_CONNECTIONS_MAX: '10',
+		PARLEY_PING_TIMEOUT_MS: '60000' });
+	// Between their requests they have no connection.
+	const list = [];
+	for (let i = 0; i < 10; i++)
+		list.push((await handshake(q)).sid);
+	const r = await poll(q);
+	assert.deepEqual([r.status, r.headers['retry-after'],
+		r.headers['access-control-allow-origin']], [503, '2', '*']);
+	assert.equal((await post(q, list[0], '4still')).text, 'ok');
+	assert.match((await poll(q, { sid: list[0] })).text, /4still/);
+	assert.equal((await post(q, list[1], '1')).text, 'ok');
+	assert.equal((await poll(q)).status, 200, 'in its place');
+	assert.equal(await q.stop(), 0);
+});
+
 describe('messages', () => {
 	for (const version of [4, 3]) {
 		it(`go both ways by polling, version ${version}`, async () => {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { io } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
-import { handshake, packets, poll, post, Socket, socket } from './lib/engineio.js';
+import { arrived, handshake, packets, poll, post, Socket, socket } from './lib/engineio.js';
 import { pause, start, until } from './lib/harness.js';
 
 const WAYS = [['polling'], ['websocket'], ['polling', 'websocket']];
@@ -113,8 +113,10 @@ for (const [name, where] of [['straight', () => direct(servers.apache)],
 					assert.equal(hello.data.role, 'agent');
 					assert.equal(hello.offset, hello.data.cursor);
 					await c.ready();
-					assert.deepEqual(await a.ask('join_conversation', conv),
+					const { cursor, ...joined } = await a.ask('join_conversation', conv);
+					assert.deepEqual(joined,
 						{ success: true, conversationId: conv, line_user_id: conv });
+					assert.ok(Number(cursor) >= Number(hello.data.cursor));
 					c.socket.emit('typing_start', conv);
 					const typing = await a.until('typing_indicator');
 					assert.equal(typing.data.isTyping, true);
@@ -305,9 +307,23 @@ describe('a conversation', { timeout: 300_000 }, () => {
 		await pause(1500);
 		c.socket.emit('typing_start', conv);
 		await until(() => typing().length >= 5);
+		const ended = Array(3).fill([true, false]).flat();
 		c.close();
 		await until(() => typing().length >= 6);
-		assert.deepEqual(typing(), [true, false, true, false, true, false]);
+		assert.deepEqual(typing(), ended);
+		// It ends by what is said, and by leaving.
+		const d = client(p.url, { token: lan.token });
+		await d.ready();
+		for (const end of ['send_message', 'leave_conversation']) {
+			await pause(1100);
+			d.socket.emit('typing_start', conv);
+			await until(() => typing().length > ended.length);
+			assert.equal((await d.ask(end, conv, 'said')).success, true);
+			ended.push(true, false);
+			await until(() => typing().length >= ended.length);
+		}
+		await pause(700);
+		assert.deepEqual(typing(), ended);
 	});
 
 	it('shows presence and receipts', async () => {
@@ -358,6 +374,35 @@ describe('a conversation', { timeout: 300_000 }, () => {
 				ping(s);
 			assert.ok([1002, 1008].includes(await s.closed));
 		}
+	});
+
+	it('bears no guessing of who one is', async () => {
+		const o = { path: '/socket.io/' };
+		const s = await socket(p, o);
+		for (let i = 0; i < 6; i++)
+			s.send('40{"token":"nonsense"}');
+		assert.equal(await s.closed, 1008);
+		assert.equal(s.got.filter((m) => m.startsWith('44')).length, 5);
+		// Nor nobody, who comes and goes.
+		const t = await socket(p, o);
+		for (let i = 0; i < 6; i++)
+			t.send('40').send('41');
+		assert.equal(await t.closed, 1008);
+		assert.equal(t.got.filter((m) => m.startsWith('40')).length, 5);
+	});
+
+	it('counts what is asked, also of who leaves and comes back', async () => {
+		const s = await socket(p, { path: '/socket.io/' });
+		for (let i = 0; i < 20; i++) {
+			s.send(`40${JSON.stringify({ token: mai.token })}`);
+			for (let n = 0; n < 90; n++)
+				s.send('421["leave_conversation"]');
+			s.send('41');
+		}
+		s.send('40{"token":"nonsense"}');
+		await until(() => s.got.some((m) => m.startsWith('44')) || s.code !== undefined);
+		assert.ok(s.got.some((m) => m.includes('rate_limited')));
+		s.close();
 	});
 
 	it('answers each join that a leave overtakes', async () => {
@@ -465,6 +510,142 @@ describe('coming back', { timeout: 300_000 }, () => {
 		}
 		await until(() => a.states.includes('transport close'));
 		s.close();
+	});
+
+	const apis = ['push-api-1', 'push-api-2'];
+
+	it('finds all though it was cut while it came back', async () => {
+		const d = { url: direct(p) };
+		const a = client(p.url, { token: mai.token });
+		await a.ready();
+		assert.equal((await a.ask('join_conversation', conv)).success, true);
+		await lan.send(conv, 'the last');
+		const { offset } = await a.until('message_received');
+		const pid = a.socket._pid;
+		const back = async (o) => {
+			const s = await socket(d, { path: '/socket.io/' });
+			s.send(`40${JSON.stringify({ token: mai.token, pid, offset, ...o })}`);
+			await arrived(d);
+			return s;
+		};
+		cut(a);
+		a.close();
+		apis.forEach((n) => assert.ok(p.kill(n, 'SIGSTOP')));
+		try {
+			// The first one's end is not seen, the second one's is.
+			const first = await back();
+			const second = await back();
+			assert.equal(await first.closed, 1001);
+			second.close();
+			await second.closed;
+			assert.deepEqual([...first.got, ...second.got], []);
+		} finally {
+			apis.forEach((n) => p.kill(n, 'SIGCONT'));
+		}
+		const third = await back();
+		assert.equal(JSON.parse((await third.data()).slice(2)).pid, pid);
+		await lan.send(conv, 'the next');
+		await until(() => third.got.some((x) => x.includes('the next')));
+		third.close();
+		// What cannot be made up for is no recovery.
+		const last = await back({ offset: '1' });
+		assert.notEqual(JSON.parse((await last.data()).slice(2)).pid, pid);
+		await until(() => last.got.some((x) => x.startsWith('42["reset"')));
+		last.close();
+	});
+
+	it('is answered though nobody answers, and once', async () => {
+		const a = client(p.url, { token: mai.token });
+		await a.ready();
+		const m = { id: 'slow', conversationId: conv, content: 'slow' };
+		let behind;
+		apis.forEach((n) => assert.ok(p.kill(n, 'SIGSTOP')));
+		try {
+			const slow = a.ask('send_message', m);
+			behind = Array.from({ length: 15 }, (_, i) =>
+				a.ask('send_message', conv, `behind ${i}`));
+			assert.equal((await a.ask('send_message', conv, 'too many')).code, 'rate_limited');
+			const r = await slow;
+			assert.deepEqual([r.success, r.code, r.clientId], [false, 'busy', 'slow']);
+			assert.ok(r.retry_after > 0);
+		} finally {
+			apis.forEach((n) => p.kill(n, 'SIGCONT'));
+		}
+		for (const r of await Promise.all(behind))
+			assert.equal(r.success, true, JSON.stringify(r));
+		assert.equal((await a.ask('send_message', m)).success, true);
+		const { json } = await lan.get(`/api/conversations/${conv}/messages`);
+		assert.equal(json.items.filter((x) => x.content === 'slow').length, 1);
+		assert.equal(json.items.filter((x) => x.content === 'too many').length, 0);
+	});
+
+	for (const way of ['polling', 'websocket'])
+		it(`has said what it said before it left: ${way}`, async () => {
+			const d = { url: direct(p) }, o = { path: '/socket.io/' };
+			const texts = [...Array(4).keys()].map((i) => `bye ${way} ${i}`);
+			const said = [...texts.map((content, i) => `42${i}` +
+				JSON.stringify(['send_message', { conversationId: conv, content }])), '41'];
+			const hello = `40${JSON.stringify({ token: lan.token })}`;
+			let s, sid;
+			if (way === 'websocket') {
+				s = await socket(d, o);
+				s.send(hello);
+				await until(() => s.got.some((m) => m.includes('"authenticated"')));
+			} else {
+				({ sid } = await handshake(d, o));
+				await post(d, sid, hello, o);
+				while (!(await poll(d, { ...o, sid })).text.includes('"authenticated"'))
+					;
+			}
+			apis.forEach((n) => assert.ok(p.kill(n, 'SIGSTOP')));
+			try {
+				if (way === 'websocket') {
+					said.forEach((m) => s.send(m));
+					s.ws.close(3001);
+					await arrived(d);
+				} else {
+					assert.equal((await post(d, sid, [...said, '1'].join('\x1e'), o)).text,
+						'ok');
+					const r = await poll(d, { ...o, sid });
+					assert.equal(JSON.parse(r.text).code, 1);
+				}
+			} finally {
+				apis.forEach((n) => p.kill(n, 'SIGCONT'));
+			}
+			if (way === 'websocket')
+				assert.equal(await s.closed, 3001);
+			await until(async () => {
+				const { json } = await lan.get(`/api/conversations/${conv}/messages`);
+				return json.items.sort((a, b) => a.id - b.id).map((x) => x.content)
+					.filter((x) => x.startsWith(`bye ${way}`)).join() === texts.join();
+			});
+		});
+
+	it('goes on from its own cursor, whatever it began with', async () => {
+		const begin = client(p.url, { token: lan.token });
+		const { cursor } = (await begin.ready()).data;
+		begin.close();
+		await mai.send(conv, 'once');
+		const a = client(p.url, { auth: { token: lan.token, cursor } });
+		await until(() => a.texts().length === 1);
+		cut(a);
+		await until(() => a.states.at(-1) === 'recovered');
+		await mai.send(conv, 'and once');
+		await until(() => a.texts().includes('and once'));
+		assert.deepEqual(a.texts(), ['once', 'and once']);
+		a.close();
+	});
+
+	it('is told to clients of version 2 also', async () => {
+		const a = client(p.url, { version: 2, token: lan.token });
+		await a.ready();
+		assert.equal(a.of('reconnected').length, 0);
+		cut(a);
+		await until(() => a.states.filter((s) => s === 'connect').length === 2);
+		a.socket.emit('authenticate', lan.token);
+		await a.until('reconnected');
+		const types = a.got.map((e) => e.type);
+		assert.ok(types.lastIndexOf('authenticated') < types.indexOf('reconnected'));
 	});
 
 	it('is new to somebody else, and to who said goodbye', async () => {
