@@ -36,7 +36,9 @@ struct ident_ask {
 	struct json_object *item; /* NULL: answered from memory */
 	struct ident *known;
 	struct ident_wait *waits;
-	struct ident_ask *next;
+	struct ident_ask *prev, *next;
+	unsigned wanted; /* by so many of those who wait */
+	int in_line;     /* not on its way yet */
 };
 
 /* A request on its way. */
@@ -457,6 +459,34 @@ cred_item(const struct ident_cred *c)
 	return o;
 }
 
+/* Into the line of questions, as the last. */
+static void
+ask_add(struct idents *x, struct ident_ask *a)
+{
+	a->prev = x->last;
+	if (x->last != NULL)
+		x->last->next = a;
+	else
+		x->first = a;
+	x->last = a;
+	a->in_line = 1;
+}
+
+static void
+ask_take(struct idents *x, struct ident_ask *a)
+{
+	if (a->prev != NULL)
+		a->prev->next = a->next;
+	else
+		x->first = a->next;
+	if (a->next != NULL)
+		a->next->prev = a->prev;
+	else
+		x->last = a->prev;
+	a->prev = a->next = NULL;
+	a->in_line = 0;
+}
+
 struct ident_wait *
 ident_ask(
     struct idents *x, const struct ident_cred *cred, ident_fn *fn, void *arg)
@@ -494,25 +524,14 @@ ident_ask(
 		} else {
 			a->item = cred_item(cred);
 		}
-		if (x->last != NULL)
-			x->last->next = a;
-		else
-			x->first = a;
-		x->last = a;
+		ask_add(x, a);
 	}
 	ev_idle_start(x->loop, &x->spin);
 	w->ask = a;
 	w->next = a->waits;
 	a->waits = w;
+	a->wanted++;
 	return w;
-}
-
-void
-ident_cancel(struct idents *x, struct ident_wait *w)
-{
-	(void)x;
-	if (w != NULL)
-		w->fn = NULL;
 }
 
 /* Tell all who wait, and be done with the question. */
@@ -532,6 +551,22 @@ ask_end(struct idents *x, struct ident_ask *a, struct ident *id, int status,
 	ident_unref(x, a->known);
 	json_object_put(a->item);
 	free(a);
+}
+
+void
+ident_cancel(struct idents *x, struct ident_wait *w)
+{
+	struct ident_ask *a;
+
+	if (w == NULL)
+		return;
+	a = w->ask;
+	w->fn = NULL;
+	if (--a->wanted > 0 || !a->in_line)
+		return;
+	/* Whoever asks and goes away keeps nobody else waiting. */
+	ask_take(x, a);
+	ask_end(x, a, NULL, 503, "busy", TRY_AGAIN);
 }
 
 static void
@@ -708,10 +743,7 @@ ask_new(struct idents *x)
 	items = json_object_new_array();
 	while (b->n < IDENTIFY_ITEMS_MAX && (a = x->first) != NULL &&
 	       a->known == NULL) {
-		x->first = a->next;
-		if (x->first == NULL)
-			x->last = NULL;
-		a->next = NULL;
+		ask_take(x, a);
 		*end = a;
 		end = &a->next;
 		json_object_array_add(items, a->item);
@@ -764,9 +796,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	ev_idle_stop(loop, &x->spin);
 	while ((a = x->first) != NULL) {
 		if (a->known != NULL) {
-			x->first = a->next;
-			if (x->first == NULL)
-				x->last = NULL;
+			ask_take(x, a);
 			if (a->known->gone) /* while this waited */
 				ask_end(x, a, NULL, 503, "busy", TRY_AGAIN);
 			else
@@ -840,7 +870,7 @@ idents_fini(struct idents *x)
 	ev_idle_stop(x->loop, &x->spin);
 	ev_timer_stop(x->loop, &x->timer);
 	while ((a = x->first) != NULL) {
-		x->first = a->next;
+		ask_take(x, a);
 		ask_end(x, a, NULL, 503, "busy", "");
 	}
 	for (; (id = table_next(&x->creds, &at)) != NULL; at--)
@@ -966,7 +996,8 @@ ident_unuse(struct idents *x, struct ident_use *use)
 		use->next->prev = use->prev;
 	use->prev = use->next = NULL;
 	if (id->uses == NULL) {
-		due_take(x, id);
+		if (!id->early) /* idents_adopted looks for it there */
+			due_take(x, id);
 		if (a != NULL) {
 			for (at = &a->idents; *at != id;
 			     at = &(*at)->account_next)

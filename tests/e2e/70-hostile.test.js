@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pause, start, until } from './lib/harness.js';
@@ -15,8 +16,9 @@ import { KEY, agents, anonymous, begin, cpuMs, descriptors, tool } from './lib/c
 
 const full = process.env.PARLEY_HOSTILE === 'full';
 const n = full ?
-	{ mute: 1000, unsaid: 5000, slow: 2000, pings: 100, pieces: 100, connects: 20_000 } :
-	{ mute: 100, unsaid: 500, slow: 200, pings: 20, pieces: 20, connects: 2000 };
+	{ mute: 1000, unsaid: 5000, slow: 2000, pings: 100, pieces: 100, connects: 20_000,
+		asks: 10_000 } :
+	{ mute: 100, unsaid: 500, slow: 200, pings: 20, pieces: 20, connects: 2000, asks: 1000 };
 const QUEUE = full ? 1 << 20 : 128 << 10;
 
 let p, dir, tokens, addr, pid, people, written = 0;
@@ -208,6 +210,31 @@ test('one address that takes all connections there are keeps none of them', asyn
 	await others();
 	await f.end();
 	await until(() => descriptors(pid) - had <= 10, undefined, 'all gone');
+	await calm();
+});
+
+// The answers take long; each of them asks who it is, and is gone.
+test('who asks who it is and goes away keeps nobody waiting', async () => {
+	const apis = ['push-api-1', 'push-api-2'];
+	const [host, port] = addr.split(':');
+	const asked = await metric('identify_asked_total');
+	apis.forEach((a) => assert.ok(p.kill(a, 'SIGSTOP')));
+	try {
+		for (let i = 0; i < n.asks; i += 20)
+			await Promise.all(Array.from({ length: 20 }, (_, k) => new Promise((ok, no) => {
+				const c = net.connect(Number(port), host);
+				c.on('error', no);
+				c.on('close', ok);
+				c.end('GET /api/events/longpoll HTTP/1.1\r\nHost: x\r\n' +
+					`Authorization: Bearer ${i + k}\r\n\r\n`);
+				c.resume();
+			})));
+	} finally {
+		apis.forEach((a) => p.kill(a, 'SIGCONT'));
+	}
+	await others();
+	const more = await metric('identify_asked_total') - asked;
+	assert.ok(more < n.asks / 4, `${more} questions for those who had gone`);
 	await calm();
 });
 
