@@ -29,6 +29,7 @@
 enum {
 	LINE_S = 10,        /* a taker says what it wants */
 	WARM_S = 60,        /* the recent events are taken */
+	REST_S = 1,         /* out of descriptors */
 	SETTLE_MS = 400,    /* who is being identified is let in first */
 	FREEZE_MS = 3000,   /* the new one has it all, or we go on */
 	SILENT_MS = 10000,  /* the old one says nothing: the new one gives up */
@@ -190,6 +191,8 @@ static void
 record(struct handover_taker *t, enum record type, const int *fds, unsigned n,
     const struct buf *content)
 {
+	if (t->why != NULL)
+		return; /* what did not go is still there, and fills the lot */
 	if (t->out.len >= LOT_BYTES || t->nfds + n > LOT_FDS)
 		lot_flush(t);
 	if (n > 0)
@@ -283,13 +286,32 @@ give_sockets(struct handover_taker *t)
 	}
 }
 
+/* The log, for the other, begins at what it was sent last. */
+static void
+give_log(struct handover_taker *t)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	carry_int(&b, t->sent_id);
+	record(t, REC_LOG, NULL, 0, &b);
+	buf_fini(&b);
+}
+
 /* The next event it has not got; 0 if it has all. */
 static int
 give_event(struct handover_taker *t)
 {
-	struct hub_event *he = hub_after(&t->h->p->hub, t->sent_id);
+	const struct hub *hub = &t->h->p->hub;
+	struct hub_event *he;
 	struct buf line;
 
+	/* Some have left the ring before it got them: it begins anew. */
+	if (t->sent_id < hub->base) {
+		t->sent_id = hub->base;
+		give_log(t);
+	}
+	he = hub_after(hub, t->sent_id);
 	if (he == NULL)
 		return 0;
 	t->sent_id = he->e->id;
@@ -332,6 +354,18 @@ give_all(struct handover_taker *t)
 	lot_flush(t);
 }
 
+static void
+door_close(struct handover *h)
+{
+	if (h->fd == -1)
+		return;
+	ev_io_stop(h->p->loop, &h->io);
+	ev_timer_stop(h->p->loop, &h->rest);
+	close(h->fd);
+	close(h->lock);
+	h->fd = h->lock = -1;
+}
+
 /* It is another's place now: send away whom it did not take, and end. */
 static void
 gone(struct handover *h, size_t left)
@@ -351,10 +385,7 @@ gone(struct handover *h, size_t left)
 	eios_carried(&p->eios, 1);
 	ingest_leave(&p->ingest);
 	backend_lean(p->backend);
-	ev_io_stop(p->loop, &h->io);
-	close(h->fd);
-	close(h->lock);
-	h->fd = h->lock = -1;
+	door_close(h);
 	push_drain(p);
 }
 
@@ -438,7 +469,6 @@ begin(struct handover_taker *t, enum handover_want want)
 	struct push *p = t->h->p;
 	struct hub *hub = &p->hub;
 	struct hub_event *he;
-	struct buf b;
 
 	t->want = want;
 	t->step = WARMING;
@@ -448,10 +478,7 @@ begin(struct handover_taker *t, enum handover_want want)
 		t->sent_id = he == NULL ? hub->head : hub->base;
 	log_info("handover begins connections=%d", want == HANDOVER_ALL);
 	buf_puts(&t->out, "OK\n");
-	buf_init(&b, 4096);
-	carry_int(&b, t->sent_id);
-	record(t, REC_LOG, NULL, 0, &b);
-	buf_fini(&b);
+	give_log(t);
 	ev_timer_stop(p->loop, &t->timer);
 	ev_timer_set(&t->timer, WARM_S, 0.);
 	ev_timer_start(p->loop, &t->timer);
@@ -528,6 +555,15 @@ on_time(struct ev_loop *loop, ev_timer *w, int revents)
 }
 
 static void
+on_rested(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct handover *h = w->data;
+
+	(void)revents;
+	ev_io_start(loop, &h->io);
+}
+
+static void
 on_door(struct ev_loop *loop, ev_io *w, int revents)
 {
 	struct handover *h = w->data;
@@ -535,8 +571,16 @@ on_door(struct ev_loop *loop, ev_io *w, int revents)
 	int fd = accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)revents;
-	if (fd == -1)
+	if (fd == -1) {
+		if (errno != EAGAIN && errno != EINTR) {
+			/* It would be ready for ever. */
+			log_sys("handover accept");
+			ev_io_stop(loop, w);
+			ev_timer_set(&h->rest, REST_S, 0.);
+			ev_timer_start(loop, &h->rest);
+		}
 		return;
+	}
 	t = h->taker == NULL && sock_peer_ok(fd) ? calloc(1, sizeof(*t)) : NULL;
 	if (t == NULL) {
 		log_warn("handover refused busy=%d", h->taker != NULL);
@@ -870,6 +914,10 @@ handover_take(struct handover *h, const char *path, enum handover_want want,
 		log_sys("handover path=%s", path);
 		return -1;
 	}
+	if (!sock_peer_ok(h->from)) {
+		log_error("handover path=%s why=foreign", path);
+		return -1;
+	}
 	if (want == HANDOVER_ALL) {
 		rc = ask(h->from, "take", HANDOVER_TAKE);
 		if (rc == 0)
@@ -923,7 +971,8 @@ handover_listen(struct handover *h, const char *path)
 		}
 	}
 	ev_io_init(&h->io, on_door, h->fd, EV_READ);
-	h->io.data = h;
+	ev_init(&h->rest, on_rested);
+	h->io.data = h->rest.data = h;
 	ev_io_start(h->p->loop, &h->io);
 	return 0;
 }
@@ -935,10 +984,6 @@ handover_fini(struct handover *h)
 		return;
 	if (h->taker != NULL)
 		taker_drop(h->taker, "we end");
-	if (h->fd != -1) {
-		ev_io_stop(h->p->loop, &h->io);
-		close(h->fd);
-		close(h->lock);
-	}
+	door_close(h);
 	free(h->hints);
 }

@@ -35,6 +35,7 @@ struct handover {
 	struct push *p;
 	int fd, lock; /* where takers come in */
 	ev_io io;
+	ev_timer rest;                /* until takers are let in again */
 	struct handover_taker *taker; /* the one there may be */
 	int from;                     /* whom we take over from, or -1 */
 	int *hints;                   /* what came for ingest_adopt */

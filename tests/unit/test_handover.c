@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@
 #include "sock.h"
 #include "ws.h"
 
-enum { LOG = 1, HEAD = 3, DOOR = 5, HINTS, IDENT = 9, CONN, END, SESSION };
+enum { LOG = 1, EVENT, HEAD, DOOR = 5, HINTS, IDENT = 9, CONN, END, SESSION };
 
 enum { FDS = 9, CLIENTS = 5 };
 
@@ -250,6 +251,10 @@ alone(void **state)
 	assert_int_equal(p.handover.took, 2);
 	assert_int_equal(p.handover.lost, 3);
 	assert_int_equal(p.conns.n, 2);
+	/* Who was lost first left the identity as it was: asked about again. */
+	assert_non_null(p.idents.due.first);
+	assert_string_equal(p.idents.due.first->ref, "agent:1");
+	assert_int_equal(p.idents.due.first->early, 0);
 	assert_int_equal(p.eios.n, 0);
 	for (i = 0; i < CLIENTS; i++) {
 		n = recv(clients[i], &byte, 1, MSG_DONTWAIT);
@@ -317,6 +322,246 @@ cut(void **state)
 	buf_fini(&all);
 }
 
+/* --- what we give --- */
+
+enum { RECENT = 8, LINE = 60000, HINTS_MANY = 500 };
+
+static void
+turns(int n)
+{
+	while (n-- > 0)
+		ev_run(p.loop, EVRUN_NOWAIT);
+}
+
+/* An event that is large. */
+static void
+happens(int64_t id)
+{
+	struct event *e = NULL;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	buf_printf(&b,
+	    "{\"id\":%lld,\"prev\":%lld,\"type\":\"tag_added\","
+	    "\"rooms\":[\"inbox\"],\"data\":{\"text\":\"",
+	    (long long)id, (long long)id - 1);
+	while (b.len < LINE)
+		buf_puts(&b, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+	buf_puts(&b, "\"}}");
+	assert_int_equal(event_parse(b.data, b.len, &e), 1);
+	hub_append(&p.hub, e);
+	buf_fini(&b);
+}
+
+/* A pushd that is ready, with hints from so many; where it is found. */
+static void
+serve(char dir[], char path[64], int hints)
+{
+	static const struct ingest_ops ops = { 0 };
+	int fds[HINTS_MANY], both[2], i;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, 64, "%s/sock", dir);
+	hub_start(&p.hub, 5, 0, "e");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, both), 0);
+	fds[0] = both[0];
+	fds[1] = both[1];
+	for (i = 2; i < hints; i++) {
+		fds[i] = dup(both[0]);
+		assert_int_not_equal(fds[i], -1);
+	}
+	assert_int_equal(ingest_adopt(&p.ingest, p.loop, &p.hub, NULL, fds,
+			     (size_t)hints, 1000000, &ops, &p),
+	    0);
+	assert_int_equal(handover_listen(&p.handover, path), 0);
+}
+
+static void
+served(const char *dir, char path[64])
+{
+	ingest_stop(&p.ingest);
+	handover_fini(&p.handover);
+	handover_init(&p.handover, &p);
+	unlink(path);
+	strcat(path, ".lock");
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* Somebody who wants it all, and has heard so many bytes. */
+static int
+taker(const char *path)
+{
+	int fd = sock_connect(path, SOCK_STREAM);
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(write(fd, "take 1\n", 7), 7);
+	return fd;
+}
+
+/* All that comes until nothing more does. */
+static void
+hear_all(int fd, struct buf *b)
+{
+	char bytes[65536];
+	ssize_t n;
+	int quiet = 0;
+
+	while (quiet < 3) {
+		n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		if (n > 0)
+			buf_append(b, bytes, (size_t)n);
+		quiet = n > 0 ? 0 : quiet + 1;
+		if (n <= 0)
+			turns(1);
+	}
+	assert_false(b->err);
+}
+
+/*
+ * A taker that is slow, while the ring turns over: what it has in the end has
+ * no hole, whatever it was sent before.
+ */
+static void
+no_hole(void **state)
+{
+	char dir[] = "/tmp/parley-handover-XXXXXX", path[64];
+	int64_t last = -1;
+	struct carry_record r;
+	struct buf b;
+	size_t at = 3;
+	unsigned logs = 0;
+	ssize_t n;
+	int fd, i;
+
+	(void)state;
+	serve(dir, path, 2);
+	for (i = 0; i < RECENT; i++)
+		happens(6 + i);
+	fd = taker(path);
+	turns(8);
+	for (i = 0; i < 2 * RECENT; i++)
+		happens(6 + RECENT + i);
+	/* It does not take it, in the end: we go on. */
+	assert_int_equal(write(fd, "NO\n", 3), 3);
+	buf_init(&b, 16 << 20);
+	hear_all(fd, &b);
+	assert_memory_equal(b.data, "OK\n", 3);
+	while ((n = carry_next(b.data + at, b.len - at, &r)) > 0) {
+		at += (size_t)n;
+		if (r.type == LOG) {
+			last = carry_get_int(&r.in, 0, CURSOR_MAX);
+			logs++;
+		} else if (r.type == EVENT) {
+			struct event *e = NULL;
+
+			assert_int_equal(event_parse(r.in.p, r.in.left, &e), 1);
+			assert_int_equal(e->prev, last);
+			last = e->id;
+			event_free(e);
+		}
+	}
+	assert_int_equal(last, p.hub.head);
+	assert_int_equal(logs, 2);
+	assert_null(p.handover.taker);
+	close(fd);
+	buf_fini(&b);
+	served(dir, path);
+}
+
+/* A taker that ends while descriptors are on their way to it. */
+static void
+gone_between(void **state)
+{
+	char dir[] = "/tmp/parley-handover-XXXXXX", path[64], bytes[64];
+	int fd, i;
+
+	(void)state;
+	serve(dir, path, HINTS_MANY);
+	fd = taker(path);
+	for (i = 0; i < 100 && recv(fd, bytes, 64, MSG_DONTWAIT) <= 0; i++)
+		turns(1);
+	assert_non_null(p.handover.taker);
+	close(fd);
+	turns(8);
+	assert_null(p.handover.taker);
+	served(dir, path);
+}
+
+/* Without descriptors it rests, and goes on when there are some. */
+static void
+no_room(void **state)
+{
+	char dir[] = "/tmp/parley-handover-XXXXXX", path[64];
+	struct rlimit had, none;
+	int fd;
+
+	(void)state;
+	serve(dir, path, 2);
+	fd = taker(path);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &had), 0);
+	none = had;
+	none.rlim_cur = (rlim_t)fd + 1; /* the lowest was the last free one */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	turns(2);
+	assert_false(ev_is_active(&p.handover.io));
+	assert_null(p.handover.taker);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &had), 0);
+	while (p.handover.taker == NULL)
+		ev_run(p.loop, EVRUN_ONCE);
+	close(fd);
+	served(dir, path);
+}
+
+/* Another user, who waits for what a taker says: 0 if it says nothing. */
+static int
+stranger(const char *path, int ready)
+{
+	struct pollfd pf = { .events = POLLIN };
+	char byte;
+	int fd;
+
+	pf.fd = setuid(54321) == 0 ? sock_listen(path, SOCK_STREAM, 1) : -1;
+	if (pf.fd == -1 || write(ready, "x", 1) != 1)
+		return 1;
+	fd = poll(&pf, 1, 10000) == 1 ? accept(pf.fd, NULL, NULL) : -1;
+	return fd == -1 || recv(fd, &byte, 1, 0) != 0;
+}
+
+/* Whoever sits where ours should be, and is not, is told nothing. */
+static void
+foreign(void **state)
+{
+	char dir[] = "/tmp/parley-handover-XXXXXX", path[64], byte;
+	int ready[2], status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chown(dir, 54321, 54321), 0);
+	snprintf(path, sizeof(path), "%s/sock", dir);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0)
+		_exit(stranger(path, ready[1]));
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	assert_int_equal(
+	    handover_take(&p.handover, path, HANDOVER_ALL, NULL, 0), -1);
+	close(p.handover.from);
+	handover_init(&p.handover, &p);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	unlink(path);
+	strcat(path, ".lock");
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+}
+
 /* One that takes the connection and says nothing: given up, not waited for. */
 static void
 silent(void **state)
@@ -343,7 +588,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cut),
-		cmocka_unit_test_setup(silent, begin),
+		cmocka_unit_test_setup(foreign, begin),
+		cmocka_unit_test(no_hole),
+		cmocka_unit_test(gone_between),
+		cmocka_unit_test(no_room),
+		cmocka_unit_test(silent),
 		cmocka_unit_test(alone),
 	};
 
