@@ -257,8 +257,11 @@ presence_carry(const struct presence *p,
 		carry_text(&b, o->account);
 		carry_text(&b, o->ref);
 		carry_num(&b, o->want == 1);
-		/* Of what is being told nobody will know whether it was. */
-		carry_num(&b, o->asked != -1 ? o->asked == 0
+		/*
+		 * Of what is being told nobody will know whether it was: told
+		 * once more is right, whichever it is.
+		 */
+		carry_num(&b, o->asked != -1 ? o->want == 0
 			      : o->told < 0  ? 2
 					     : (uint64_t)o->told);
 		carry_int(&b, o->in_grace ? o->due : 0);
