@@ -1096,7 +1096,7 @@ tick(struct conn *c)
 		    c, 0, 408, NULL, "timeout", "The request took too long");
 		break;
 	case CONN_OPEN:
-		if (all->draining) {
+		if (all->draining || c->leaving) {
 			conn_due(c, 5);
 			c->tr->bye(c, 1 + conn_jitter(all->drain_over_s + 1));
 			break;
@@ -1612,7 +1612,7 @@ conn_carry(struct conn *c, struct buf *b)
 		buf_init(&own, CARRY_RECORD_MAX);
 	buf_reset(&own);
 	slot_ask(c);
-	if (c->state > CONN_OPEN || c->slow || c->broken ||
+	if (c->state > CONN_OPEN || c->slow || c->broken || c->leaving ||
 	    (c->state == CONN_OPEN && c->tr == NULL))
 		return -1;
 	if (c->tr != NULL &&

@@ -51,6 +51,7 @@ struct conn {
 	uint8_t slow : 1, broken : 1, blocked : 1, full : 1;
 	uint8_t paused : 1, resumed : 1, eof : 1, unix_peer : 1, unlimited : 1;
 	uint8_t carried : 1; /* another pushd has it, or is about to */
+	uint8_t leaving : 1; /* it was told to go, and goes when it can */
 	uint8_t watched;     /* EPOLLIN and EPOLLOUT, as the kernel was told */
 	uint8_t dialect, beats; /* the transport's own */
 

@@ -132,8 +132,10 @@ static void
 say_bye(struct conn *c, void *arg)
 {
 	(void)arg;
-	if (c->state == CONN_OPEN)
-		c->tr->bye(c, 1 + conn_jitter(5));
+	if (c->state != CONN_OPEN)
+		return;
+	c->leaving = 1; /* also if it has answers to get first */
+	c->tr->bye(c, 1 + conn_jitter(5));
 }
 
 static void
