@@ -306,9 +306,10 @@ fence(const char *readable)
 		log_sys("sandbox landlock=none");
 		return 0;
 	}
-	if (f.version < 4)
-		log_warn(
-		    "sandbox landlock=%d: TCP is not fenced in", f.version);
+	if (f.version < 6)
+		log_warn("sandbox landlock=%d: %s not fenced in", f.version,
+		    f.version < 4 ? "TCP and abstract sockets are"
+				  : "abstract sockets are");
 	return f.version;
 }
 
