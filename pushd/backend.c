@@ -57,7 +57,6 @@ struct slot {
 	int64_t retry_at; /* DOWN: not before this */
 	int retry_ms;
 	struct backend_call *call; /* BUSY: whose answer comes */
-	int heard;                 /* bytes of the answer have come */
 	struct buf out, in;
 	struct fcgirec rec;
 };
@@ -290,7 +289,6 @@ slot_start(struct slot *s, struct backend_call *k)
 	k->tries++;
 	s->call = k;
 	s->state = SLOT_BUSY;
-	s->heard = 0;
 	if (slot_request(s, k) == -1) {
 		s->state = SLOT_IDLE;
 		buf_fini(&s->out);
@@ -390,7 +388,6 @@ slot_read(struct slot *s)
 		slot_down(s, "unasked");
 		return;
 	}
-	s->heard = 1;
 	for (len = (size_t)n;;) {
 		at += fcgirec_read(&s->rec, scratch + at, len - at, &got);
 		switch (got.what) {
