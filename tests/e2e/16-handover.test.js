@@ -11,7 +11,8 @@ import { io } from 'socket.io-client';
 import io2 from 'socket.io-client-2';
 import { build, pause, Person, start, until } from './lib/harness.js';
 import { Follower, seeded } from './lib/follow.js';
-import { frame, frames, socket, texts } from './lib/raw.js';
+import { Socket, arrived, handshake, packets, poll, waiting } from './lib/engineio.js';
+import { frame, frames, raw, socket, texts } from './lib/raw.js';
 
 const pushd = join(build, 'pushd');
 
@@ -369,6 +370,40 @@ test('a join asked just before the change is answered once, by the new one', asy
 	assert.deepEqual(n, [1, 1]);
 	assert.equal(texts(chat).filter((x) => x.type === 'new_message').length, 1);
 	ws.close();
+});
+
+test('what is in the middle of a change is sent back, alone', async (t) => {
+	const { p, sent, write, agent, agentDirect } = await workspace(t);
+	const d = agentDirect.p;
+	const o = { path: '/socket.io/', headers: { authorization: `Bearer ${agent.token}` } };
+	const sse = await agentDirect.sse(), ws = await agentDirect.ws();
+	const stop = write();
+	// A session whose POST has not ended, and one that changes its transport.
+	const posts = await handshake(d, o), changes = await handshake(d, o);
+	const get = await waiting(d, { ...o, sid: posts.sid });
+	const post = (await raw(p)).write(
+		`POST /socket.io/?EIO=4&transport=polling&sid=${posts.sid} HTTP/1.1\r\nHost: x\r\n` +
+		`Authorization: ${o.headers.authorization}\r\nContent-Length: 10\r\n\r\n40`);
+	const probe = await new Socket(d, { ...o, sid: changes.sid }).opened;
+	probe.send('2probe');
+	assert.equal(await probe.next(), '3probe');
+	await arrived(d);
+	const before = p.pid('pushd');
+	process.kill(p.child.pid, 'SIGHUP');
+	assert.deepEqual(packets(4, (await get.answer).bytes), ['1']);
+	assert.ok(await post.until(() => /^HTTP\/1\.1 400 /.test(post.text)), post.text);
+	assert.equal(await probe.closed, 1012);
+	await succeeded(p, before);
+	assert.match(p.log('pushd'), /handover conns=[2-9] left=[3-9]/);
+	for (const s of [posts, changes])
+		assert.equal((await poll(d, { ...o, sid: s.sid })).status, 400);
+	await stop();
+	for (const s of [sse, ws]) {
+		await s.until((e) => e.type === 'new_message' && String(e.data.id) === sent.at(-1));
+		assert.equal(s.ended, false);
+		whole(s, sent, 'a stream');
+		s.close();
+	}
 });
 
 test('--take-over=sockets: the old one sends its clients back, and they miss nothing', async (t) => {
