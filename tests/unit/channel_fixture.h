@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "channel.h"
 #include "json.h"
@@ -211,6 +212,23 @@ hook_verdict(const struct channel_account *ac, const char *body, size_t len,
 	return ac->ch->verify(ac, &hook);
 }
 
+/* "sha256=<hex>" of the body by that secret, as Meta's platforms make it. */
+static inline const char *
+meta_sign(const char *body, size_t len, const char *secret)
+{
+	static char out[80];
+	unsigned char mac[crypto_auth_hmacsha256_BYTES];
+	crypto_auth_hmacsha256_state h;
+
+	crypto_auth_hmacsha256_init(
+	    &h, (const unsigned char *)secret, strlen(secret));
+	crypto_auth_hmacsha256_update(&h, (const unsigned char *)body, len);
+	crypto_auth_hmacsha256_final(&h, mac);
+	memcpy(out, "sha256=", 7);
+	sodium_bin2hex(out + 7, 65, mac, sizeof(mac));
+	return out;
+}
+
 /* Its proof is good for ${hook}'s body, and for none that differs in a bit. */
 static inline void
 changes_are_refused(
@@ -237,6 +255,21 @@ changes_are_refused(
 	}
 }
 
+/* ${hook} is refused with another digit at any place of ${sig}, its proof. */
+static inline void
+proof_changes_are_refused(const struct channel_account *ac,
+    const struct channel_hook *hook, char *sig, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		char was = sig[i];
+
+		sig[i] = was == '0' ? '1' : '0';
+		assert_int_equal(ac->ch->verify(ac, hook), CHANNEL_FORGED);
+		sig[i] = was;
+	}
+	assert_int_equal(ac->ch->verify(ac, hook), CHANNEL_GOOD);
+}
+
 static inline int
 hook_parse(const struct channel_account *ac, const char *body, size_t len,
     int64_t now_ms, struct channel_batch *b)
@@ -247,6 +280,22 @@ hook_parse(const struct channel_account *ac, const char *body, size_t len,
 
 	channel_batch_init(b);
 	return ac->ch->parse(ac, &hook, b);
+}
+
+/* The same of a body written in short: single quotes for double ones. */
+static inline int
+short_parse(const struct channel_account *ac, const char *text, int64_t now_ms,
+    struct channel_batch *b)
+{
+	char body[8192];
+	int rc;
+
+	assert_true(strlen(text) < sizeof(body));
+	snprintf(body, sizeof(body), "%s", text);
+	quotes(body);
+	rc = hook_parse(ac, body, strlen(body), now_ms, b);
+	assert_false(b->err);
+	return rc;
 }
 
 /* Cut anywhere, it is no body at all. */
@@ -296,6 +345,38 @@ samples_mean(const struct channel_account *ac, const char *prefix, size_t count,
 	json_object_put(want);
 }
 
+/* An answer with that body; status 0: lost.  Ended by http_answer_fini. */
+static inline void
+answer_init(struct http_answer *an, long status, const char *body)
+{
+	http_answer_init(an);
+	an->end = status != 0 ? HTTP_ANSWERED : HTTP_LOST;
+	an->status = status;
+	buf_puts(&an->body, body);
+}
+
+/* The body of a sample's first answer, borrowed from it. */
+static inline const char *
+sample_answer(struct json_object *sample)
+{
+	return json_object_to_json_string(member(
+	    json_object_array_get_idx(member(sample, "responses"), 0), "body"));
+}
+
+/* The class of that answer to the step of a file that ${md} is at. */
+static inline enum channel_class
+media_says(const struct channel_account *ac, struct channel_media *md,
+    long status, const char *body)
+{
+	enum channel_class cls;
+	struct http_answer an;
+
+	answer_init(&an, status, body);
+	cls = ac->ch->media_answer(ac, md, &an);
+	http_answer_fini(&an);
+	return cls;
+}
+
 /* What the adapter makes of that answer to ${base}. */
 static inline struct channel_result
 answer_to(const struct channel_account *ac, const struct channel_out *base,
@@ -309,6 +390,41 @@ answer_to(const struct channel_account *ac, const struct channel_out *base,
 	an.end = HTTP_ANSWERED;
 	an.status = status;
 	buf_append(&an.body, p, len);
+	ac->ch->answer(ac, &out, &an, &rs);
+	http_answer_fini(&an);
+	return rs;
+}
+
+/* What it makes of none: not sent, it goes again; else it is ${lost}. */
+static inline void
+no_answer_is(const struct channel_account *ac, const struct channel_out *base,
+    enum channel_class lost)
+{
+	struct channel_out out = *base;
+	struct channel_result rs;
+	struct http_answer an;
+
+	http_answer_init(&an);
+	an.end = HTTP_UNSENT;
+	ac->ch->answer(ac, &out, &an, &rs);
+	assert_int_equal(rs.cls, CHANNEL_RETRY);
+	an.end = HTTP_LOST;
+	ac->ch->answer(ac, &out, &an, &rs);
+	assert_int_equal(rs.cls, lost);
+	http_answer_fini(&an);
+}
+
+/* What it makes of that answer, which says when to come again. */
+static inline struct channel_result
+answer_later(const struct channel_account *ac, const struct channel_out *base,
+    long status, const char *body, int64_t retry_after_s)
+{
+	struct channel_out out = *base;
+	struct channel_result rs;
+	struct http_answer an;
+
+	answer_init(&an, status, body);
+	an.retry_after_s = retry_after_s;
 	ac->ch->answer(ac, &out, &an, &rs);
 	http_answer_fini(&an);
 	return rs;

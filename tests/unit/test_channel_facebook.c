@@ -1,17 +1,5 @@
 /* Messenger's adapter against the samples, and against what nobody sends. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <sodium.h>
-
-#include "channel.h"
 #include "channel_fixture.h"
-#include "json.h"
 
 #define NOW 1795000200000LL
 #define HOUR 3600000LL
@@ -34,23 +22,6 @@ verdict(const struct channel_account *ac, const char *body, size_t len,
 {
 	return hook_verdict(
 	    ac, body, len, "X-Hub-Signature-256", signature, NOW);
-}
-
-/* "sha256=<hex>" of the body, as the platform makes it. */
-static const char *
-sign(const char *body, size_t len, const char *secret)
-{
-	static char out[80];
-	unsigned char mac[32];
-	crypto_auth_hmacsha256_state h;
-
-	crypto_auth_hmacsha256_init(
-	    &h, (const unsigned char *)secret, strlen(secret));
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)body, len);
-	crypto_auth_hmacsha256_final(&h, mac);
-	memcpy(out, "sha256=", 7);
-	sodium_bin2hex(out + 7, 65, mac, sizeof(mac));
-	return out;
 }
 
 /* --- handshake and proof --- */
@@ -192,7 +163,7 @@ samples_are_proven(void **state)
 		assert_int_equal(
 		    verdict(&ac, body, len, other), CHANNEL_FORGED);
 		assert_int_equal(
-		    verdict(&ac, body, len, sign(body, len, "another")),
+		    verdict(&ac, body, len, meta_sign(body, len, "another")),
 		    CHANNEL_FORGED);
 		free(body);
 		n++;
@@ -217,26 +188,20 @@ any_change_is_refused(void **state)
 		.arg = &h };
 
 	(void)state;
-	snprintf(sig, sizeof(sig), "%s", sign(body, len, SECRET));
+	snprintf(sig, sizeof(sig), "%s", meta_sign(body, len, SECRET));
 	assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_GOOD);
 	changes_are_refused(&ac, &hook);
-	for (size_t i = 7; i < 71; i++) {
-		char was = sig[i];
-
-		sig[i] = was == '0' ? '1' : '0';
-		assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_FORGED);
-		sig[i] = was;
-	}
+	proof_changes_are_refused(&ac, &hook, sig, 7, 71);
 	/* The bytes count, not what they mean: it need be no JSON. */
 	assert_int_equal(
-	    verdict(&ac, "\t\r\n@\\/", 6, sign("\t\r\n@\\/", 6, SECRET)),
+	    verdict(&ac, "\t\r\n@\\/", 6, meta_sign("\t\r\n@\\/", 6, SECRET)),
 	    CHANNEL_GOOD);
 	assert_int_equal(
-	    verdict(&ac, "", 0, sign("", 0, SECRET)), CHANNEL_GOOD);
+	    verdict(&ac, "", 0, meta_sign("", 0, SECRET)), CHANNEL_GOOD);
 	/* No secret: nothing can be proven. */
 	json_put_str(ac.config, "fb_app_secret", "");
 	assert_int_equal(
-	    verdict(&ac, body, len, sign(body, len, "")), CHANNEL_FORGED);
+	    verdict(&ac, body, len, meta_sign(body, len, "")), CHANNEL_FORGED);
 	free(body);
 	json_object_put(ac.config);
 }
@@ -258,12 +223,8 @@ static void
 body_of(struct channel_batch *b, const char *text)
 {
 	struct channel_account ac = account();
-	char body[8192];
 
-	snprintf(body, sizeof(body), "%s", text);
-	quotes(body);
-	assert_int_equal(hook_parse(&ac, body, strlen(body), NOW, b), 0);
-	assert_false(b->err);
+	assert_int_equal(short_parse(&ac, text, NOW, b), 0);
 	json_object_put(ac.config);
 }
 
@@ -1006,9 +967,7 @@ errors_have_classes(void **state)
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		snprintf(body, sizeof(body), "{'error':{'message':'x\\ny',%s}}",
 		    table[i].error);
-		for (char *p = body; *p != '\0'; p++)
-			if (*p == '\'')
-				*p = '"';
+		quotes(body);
 		/* Whatever the status: the error inside decides. */
 		for (long status = 200; status <= 500; status += 100) {
 			struct channel_result rs = says(status, body);
@@ -1031,7 +990,6 @@ answers_have_classes(void **state)
 	struct channel_out out = out_text();
 	struct channel_account ac = account();
 	struct channel_result rs;
-	struct http_answer an;
 
 	(void)state;
 	rs = says(200, once);
@@ -1068,19 +1026,8 @@ answers_have_classes(void **state)
 	assert_true(rs.hold && rs.wait_s == 60);
 
 	/* How far it came decides, when there is no answer. */
-	http_answer_init(&an);
-	an.end = HTTP_UNSENT;
-	channel_facebook.answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.cls, CHANNEL_RETRY);
-	an.end = HTTP_LOST;
-	channel_facebook.answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.cls, CHANNEL_UNKNOWN);
-	an.end = HTTP_ANSWERED;
-	an.status = 429;
-	an.retry_after_s = 90;
-	channel_facebook.answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.wait_s, 90);
-	http_answer_fini(&an);
+	no_answer_is(&ac, &out, CHANNEL_UNKNOWN);
+	assert_int_equal(answer_later(&ac, &out, 429, "", 90).wait_s, 90);
 	json_object_put(ac.config);
 }
 
@@ -1140,10 +1087,7 @@ profiles_are_read(void **state)
 	    "&access_token=fb-sample-page-token");
 	http_request_fini(&rq);
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		http_answer_init(&an);
-		an.end = HTTP_ANSWERED;
-		an.status = answers[i].status;
-		buf_puts(&an.body, answers[i].body);
+		answer_init(&an, answers[i].status, answers[i].body);
 		assert_int_equal(
 		    channel_facebook.profiled(&ac, &an, &pf), answers[i].cls);
 		assert_string_equal(pf.name, answers[i].name);

@@ -1,17 +1,5 @@
 /* Instagram's adapter: what is different from Messenger's. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <sodium.h>
-
-#include "channel.h"
 #include "channel_fixture.h"
-#include "json.h"
 
 #define NOW 1795000600000LL
 #define HOUR 3600000LL
@@ -36,16 +24,8 @@ static void
 body_of(struct channel_batch *b, const char *text)
 {
 	struct channel_account ac = account();
-	struct channel_hook hook = { .now_ms = NOW };
-	char body[4096];
 
-	snprintf(body, sizeof(body), "%s", text);
-	quotes(body);
-	hook.body = body;
-	hook.len = strlen(body);
-	channel_batch_init(b);
-	assert_int_equal(channel_instagram.parse(&ac, &hook, b), 0);
-	assert_false(b->err);
+	assert_int_equal(short_parse(&ac, text, NOW, b), 0);
 	json_object_put(ac.config);
 }
 
@@ -63,16 +43,12 @@ static void
 the_sample_is_read(void **state)
 {
 	struct channel_account ac = account();
-	struct channel_hook hook = { .now_ms = NOW };
 	struct channel_batch b;
 	size_t len;
 	char *body = file_read("instagram-text.json", &len);
 
 	(void)state;
-	hook.body = body;
-	hook.len = len;
-	channel_batch_init(&b);
-	assert_int_equal(channel_instagram.parse(&ac, &hook, &b), 0);
+	assert_int_equal(hook_parse(&ac, body, len, NOW, &b), 0);
 	assert_int_equal(b.n, 1);
 	assert_string_equal(b.items[0].conversation, USER);
 	assert_string_equal(b.items[0].user, USER);
@@ -82,12 +58,7 @@ the_sample_is_read(void **state)
 	assert_string_equal(b.items[0].reply_to, "story:17900000000000001");
 	assert_int_equal(b.items[0].sent_at, 1795000500000);
 	channel_batch_fini(&b);
-	for (size_t i = 0; i < len; i++) {
-		hook.len = i;
-		channel_batch_init(&b);
-		assert_int_equal(channel_instagram.parse(&ac, &hook, &b), 400);
-		channel_batch_fini(&b);
-	}
+	cuts_are_refused(&ac, body, len, NOW);
 	free(body);
 	json_object_put(ac.config);
 }
@@ -146,36 +117,21 @@ its_own_events(void **state)
 	channel_batch_fini(&b);
 }
 
-static const char *
-header(void *arg, const char *name)
-{
-	assert_string_equal(name, "X-Hub-Signature-256");
-	return arg;
-}
-
 static void
 proof_and_handshake(void **state)
 {
-	static const char body[] = "{}";
+	static const char name[] = "X-Hub-Signature-256";
 	struct channel_account ac = account();
-	crypto_auth_hmacsha256_state h;
-	unsigned char mac[32];
-	char sig[80] = "sha256=";
-	struct channel_hook hook = {
-		.body = body, .len = 2, .header = header, .arg = sig
-	};
+	const char *sig = meta_sign("{}", 2, "ig-secret");
 	struct buf out;
 
 	(void)state;
-	crypto_auth_hmacsha256_init(&h, (const unsigned char *)"ig-secret", 9);
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)body, 2);
-	crypto_auth_hmacsha256_final(&h, mac);
-	sodium_bin2hex(sig + 7, 65, mac, sizeof(mac));
-	assert_int_equal(channel_instagram.verify(&ac, &hook), CHANNEL_GOOD);
-	hook.body = "[]";
-	assert_int_equal(channel_instagram.verify(&ac, &hook), CHANNEL_FORGED);
-	hook.arg = NULL;
-	assert_int_equal(channel_instagram.verify(&ac, &hook), CHANNEL_FORGED);
+	assert_int_equal(
+	    hook_verdict(&ac, "{}", 2, name, sig, NOW), CHANNEL_GOOD);
+	assert_int_equal(
+	    hook_verdict(&ac, "[]", 2, name, sig, NOW), CHANNEL_FORGED);
+	assert_int_equal(
+	    hook_verdict(&ac, "[]", 2, name, NULL, NOW), CHANNEL_FORGED);
 
 	buf_init(&out, 512);
 	assert_int_equal(
@@ -229,12 +185,10 @@ sending_is_messengers(void **state)
 	assert_non_null(strstr(rq.body.data, "\"tag\":\"HUMAN_AGENT\""));
 	http_request_fini(&rq);
 
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = 403;
-	buf_puts(&an.body, "{\"error\":{\"message\":\"outside\",\"type\":"
-			   "\"IGApiException\",\"code\":10,"
-			   "\"error_subcode\":2534022}}");
+	answer_init(&an, 403,
+	    "{\"error\":{\"message\":\"outside\",\"type\":"
+	    "\"IGApiException\",\"code\":10,"
+	    "\"error_subcode\":2534022}}");
 	channel_instagram.answer(&ac, &out, &an, &rs);
 	assert_int_equal(rs.cls, CHANNEL_PERMANENT);
 	assert_string_equal(rs.reason, "window_closed");
@@ -269,10 +223,7 @@ profiles_are_read(void **state)
 	    "?fields=name,username,profile_pic&access_token=ig-token");
 	http_request_fini(&rq);
 	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		http_answer_init(&an);
-		an.end = HTTP_ANSWERED;
-		an.status = 200;
-		buf_puts(&an.body, answers[i][0]);
+		answer_init(&an, 200, answers[i][0]);
 		assert_int_equal(
 		    channel_instagram.profiled(&ac, &an, &pf), CHANNEL_SENT);
 		assert_string_equal(pf.name, answers[i][1]);

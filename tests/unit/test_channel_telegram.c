@@ -122,20 +122,6 @@ the_account_is_checked(void **state)
 
 /* --- updates --- */
 
-static int
-parse(const char *body, size_t len, struct channel_batch *b)
-{
-	struct channel_account ac = account();
-	struct channel_hook hook = { .body = body, .len = len, .now_ms = NOW };
-	int rc;
-
-	channel_batch_init(b);
-	rc = ac.ch->parse(&ac, &hook, b);
-	assert_false(b->err);
-	json_object_put(ac.config);
-	return rc;
-}
-
 static void
 the_sample_is_a_text(void **state)
 {
@@ -146,7 +132,7 @@ the_sample_is_a_text(void **state)
 	const struct channel_item *it;
 
 	(void)state;
-	assert_int_equal(parse(body, len, &b), 0);
+	assert_int_equal(hook_parse(&ac, body, len, NOW, &b), 0);
 	assert_int_equal(b.n, 1);
 	it = &b.items[0];
 	assert_int_equal(it->op, CHANNEL_MESSAGE);
@@ -170,11 +156,10 @@ the_sample_is_a_text(void **state)
 static struct channel_item *
 update(struct channel_batch *b, const char *text)
 {
-	char body[8192];
+	struct channel_account ac = account();
 
-	snprintf(body, sizeof(body), "%s", text);
-	quotes(body);
-	assert_int_equal(parse(body, strlen(body), b), 0);
+	assert_int_equal(short_parse(&ac, text, NOW, b), 0);
+	json_object_put(ac.config);
 	return b->n > 0 ? &b->items[0] : NULL;
 }
 
@@ -648,7 +633,6 @@ answers_have_classes(void **state)
 	struct channel_account ac = account();
 	struct channel_out out = { .kind = "text", .conversation = "5" };
 	struct channel_result rs;
-	struct http_answer an;
 	char cut[sizeof(good)];
 
 	(void)state;
@@ -680,19 +664,8 @@ answers_have_classes(void **state)
 			   "'/bot" TOKEN "/sendMessage'}");
 	assert_null(strstr(rs.message, "AAtest"));
 
-	http_answer_init(&an);
-	an.end = HTTP_UNSENT;
-	ac.ch->answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.cls, CHANNEL_RETRY);
-	an.end = HTTP_LOST;
-	ac.ch->answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.cls, CHANNEL_UNKNOWN);
-	an.end = HTTP_ANSWERED;
-	an.status = 429;
-	an.retry_after_s = 90;
-	ac.ch->answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.wait_s, 90);
-	http_answer_fini(&an);
+	no_answer_is(&ac, &out, CHANNEL_UNKNOWN);
+	assert_int_equal(answer_later(&ac, &out, 429, "", 90).wait_s, 90);
 	assert_false(ac.ch->keyed);
 	json_object_put(ac.config);
 }
@@ -728,24 +701,6 @@ acts_are_shown(void **state)
 	json_object_put(ac.config);
 }
 
-/* The class of an answer to the step that ${md} is at. */
-static enum channel_class
-media_says(struct channel_media *md, long status, const char *body)
-{
-	struct channel_account ac = account();
-	enum channel_class cls;
-	struct http_answer an;
-
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = status;
-	buf_puts(&an.body, body);
-	cls = ac.ch->media_answer(&ac, md, &an);
-	http_answer_fini(&an);
-	json_object_put(ac.config);
-	return cls;
-}
-
 static void
 files_take_two_steps(void **state)
 {
@@ -754,7 +709,6 @@ files_take_two_steps(void **state)
 	struct channel_account ac = account();
 	struct channel_media md = { .kind = "image", .ref = "tg:AgAC-1" };
 	struct http_request rq;
-	struct http_answer an;
 	char body[200];
 
 	(void)state;
@@ -764,7 +718,7 @@ files_take_two_steps(void **state)
 	assert_string_equal(rq.url.data, API "/bot" TOKEN "/getFile");
 	assert_string_equal(rq.body.data, "{\"file_id\":\"AgAC-1\"}");
 	http_request_fini(&rq);
-	assert_int_equal(media_says(&md, 200,
+	assert_int_equal(media_says(&ac, &md, 200,
 			     "{\"ok\":true,\"result\":{\"file_path\":"
 			     "\"photos/file 0.jpg\"}}"),
 	    CHANNEL_MORE);
@@ -779,31 +733,32 @@ files_take_two_steps(void **state)
 	http_request_fini(&rq);
 
 	/* The address has run out: from the start. */
-	assert_int_equal(media_says(&md, 404,
+	assert_int_equal(media_says(&ac, &md, 404,
 			     "{\"ok\":false,\"error_code\":"
 			     "404}"),
 	    CHANNEL_RETRY);
-	assert_int_equal(media_says(&md, 502, "<html>"), CHANNEL_RETRY);
-	assert_int_equal(media_says(&md, 401,
+	assert_int_equal(media_says(&ac, &md, 502, "<html>"), CHANNEL_RETRY);
+	assert_int_equal(media_says(&ac, &md, 401,
 			     "{\"ok\":false,\"error_code\":"
 			     "401}"),
 	    CHANNEL_REAUTH);
 	md.step = 0;
 	assert_int_equal(
-	    media_says(&md, 400,
+	    media_says(&ac, &md, 400,
 		"{\"ok\":false,\"error_code\":400,\"description\":\"Bad "
 		"Request: file is too big\"}"),
 	    CHANNEL_PERMANENT);
-	assert_int_equal(media_says(&md, 429, ""), CHANNEL_RETRY);
-	assert_int_equal(media_says(&md, 200, "<html>"), CHANNEL_RETRY);
+	assert_int_equal(media_says(&ac, &md, 429, ""), CHANNEL_RETRY);
+	assert_int_equal(media_says(&ac, &md, 200, "<html>"), CHANNEL_RETRY);
 	assert_int_equal(
-	    media_says(&md, 200, "{\"ok\":true}"), CHANNEL_PERMANENT);
+	    media_says(&ac, &md, 200, "{\"ok\":true}"), CHANNEL_PERMANENT);
 
 	/* No path leads elsewhere. */
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(body, sizeof(body),
 		    "{\"ok\":true,\"result\":{\"file_path\":\"%s\"}}", bad[i]);
-		assert_int_equal(media_says(&md, 200, body), CHANNEL_PERMANENT);
+		assert_int_equal(
+		    media_says(&ac, &md, 200, body), CHANNEL_PERMANENT);
 		snprintf(md.handle, sizeof(md.handle), "%s", bad[i]);
 		md.step = 1;
 		http_request_init(&rq, "GET");
@@ -815,10 +770,7 @@ files_take_two_steps(void **state)
 	http_request_init(&rq, "GET");
 	assert_int_equal(ac.ch->media(&ac, &md, &rq), 0);
 	http_request_fini(&rq);
-	http_answer_init(&an);
-	an.end = HTTP_LOST;
-	assert_int_equal(ac.ch->media_answer(&ac, &md, &an), CHANNEL_RETRY);
-	http_answer_fini(&an);
+	assert_int_equal(media_says(&ac, &md, 0, ""), CHANNEL_RETRY);
 	json_object_put(ac.config);
 }
 
@@ -836,19 +788,14 @@ profiles_are_read(void **state)
 	assert_string_equal(rq.url.data, API "/bot" TOKEN "/getChat");
 	assert_string_equal(rq.body.data, "{\"chat_id\":5}");
 	http_request_fini(&rq);
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = 200;
-	buf_puts(&an.body, "{\"ok\":true,\"result\":{\"id\":5,\"first_name\":"
-			   "\"Hạnh\",\"last_name\":\"Lê\"}}");
+	answer_init(&an, 200,
+	    "{\"ok\":true,\"result\":{\"id\":5,\"first_name\":"
+	    "\"Hạnh\",\"last_name\":\"Lê\"}}");
 	assert_int_equal(ac.ch->profiled(&ac, &an, &pf), CHANNEL_SENT);
 	assert_string_equal(pf.name, "Hạnh Lê");
 	assert_string_equal(pf.avatar_url, "");
 	http_answer_fini(&an);
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = 400;
-	buf_puts(&an.body, "{\"ok\":false,\"error_code\":400}");
+	answer_init(&an, 400, "{\"ok\":false,\"error_code\":400}");
 	assert_int_equal(ac.ch->profiled(&ac, &an, &pf), CHANNEL_PERMANENT);
 	assert_string_equal(pf.name, "");
 	http_answer_fini(&an);

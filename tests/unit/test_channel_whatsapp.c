@@ -1,17 +1,5 @@
 /* WhatsApp's adapter against the samples, and against what nobody sends. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <sodium.h>
-
-#include "channel.h"
 #include "channel_fixture.h"
-#include "json.h"
 
 #define NOW 1795000700000LL
 #define HOUR 3600000LL
@@ -31,29 +19,14 @@ account(void)
 	return ac;
 }
 
-static int
-parse(const char *body, size_t len, struct channel_batch *b)
-{
-	struct channel_account ac = account();
-	struct channel_hook hook = { .body = body, .len = len, .now_ms = NOW };
-	int rc;
-
-	channel_batch_init(b);
-	rc = channel_whatsapp.parse(&ac, &hook, b);
-	json_object_put(ac.config);
-	return rc;
-}
-
 /* Parse a body written in short: single quotes for double ones. */
 static void
 body_of(struct channel_batch *b, const char *text)
 {
-	char body[8192];
+	struct channel_account ac = account();
 
-	snprintf(body, sizeof(body), "%s", text);
-	quotes(body);
-	assert_int_equal(parse(body, strlen(body), b), 0);
-	assert_false(b->err);
+	assert_int_equal(short_parse(&ac, text, NOW, b), 0);
+	json_object_put(ac.config);
 }
 
 #define CHANGE(more)                                                   \
@@ -84,13 +57,14 @@ samples_are_read(void **state)
 {
 	static const char *const names[] = { "whatsapp-text.json",
 		"whatsapp-status.json" };
+	struct channel_account ac = account();
 	struct channel_batch b;
 	size_t len;
 	char *body;
 
 	(void)state;
 	body = file_read(names[0], &len);
-	assert_int_equal(parse(body, len, &b), 0);
+	assert_int_equal(hook_parse(&ac, body, len, NOW, &b), 0);
 	assert_int_equal(b.n, 1);
 	assert_int_equal(b.items[0].op, CHANNEL_MESSAGE);
 	assert_string_equal(b.items[0].conversation, USER);
@@ -104,7 +78,7 @@ samples_are_read(void **state)
 	free(body);
 
 	body = file_read(names[1], &len);
-	assert_int_equal(parse(body, len, &b), 0);
+	assert_int_equal(hook_parse(&ac, body, len, NOW, &b), 0);
 	assert_int_equal(b.n, 1);
 	assert_int_equal(b.items[0].op, CHANNEL_STATUS);
 	assert_string_equal(b.items[0].status, "delivered");
@@ -116,12 +90,10 @@ samples_are_read(void **state)
 
 	for (size_t k = 0; k < 2; k++) {
 		body = file_read(names[k], &len);
-		for (size_t i = 0; i < len; i++) {
-			assert_int_equal(parse(body, i, &b), 400);
-			channel_batch_fini(&b);
-		}
+		cuts_are_refused(&ac, body, len, NOW);
 		free(body);
 	}
+	json_object_put(ac.config);
 }
 
 static void
@@ -307,32 +279,18 @@ statuses_go_by_ids(void **state)
 	channel_batch_fini(&b);
 }
 
-static const char *
-header(void *arg, const char *name)
-{
-	assert_string_equal(name, "X-Hub-Signature-256");
-	return arg;
-}
-
 static void
 proof_is_metas(void **state)
 {
+	static const char name[] = "X-Hub-Signature-256";
 	struct channel_account ac = account();
-	crypto_auth_hmacsha256_state h;
-	unsigned char mac[32];
-	char sig[80] = "sha256=";
-	struct channel_hook hook = {
-		.body = "{}", .len = 2, .header = header, .arg = sig
-	};
+	const char *sig = meta_sign("{}", 2, "wa-secret");
 
 	(void)state;
-	crypto_auth_hmacsha256_init(&h, (const unsigned char *)"wa-secret", 9);
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)"{}", 2);
-	crypto_auth_hmacsha256_final(&h, mac);
-	sodium_bin2hex(sig + 7, 65, mac, sizeof(mac));
-	assert_int_equal(channel_whatsapp.verify(&ac, &hook), CHANNEL_GOOD);
-	hook.len = 1;
-	assert_int_equal(channel_whatsapp.verify(&ac, &hook), CHANNEL_FORGED);
+	assert_int_equal(
+	    hook_verdict(&ac, "{}", 2, name, sig, NOW), CHANNEL_GOOD);
+	assert_int_equal(
+	    hook_verdict(&ac, "{}", 1, name, sig, NOW), CHANNEL_FORGED);
 	json_object_put(ac.config);
 }
 
@@ -366,9 +324,7 @@ sends(const struct channel_out *out, const char *want)
 		snprintf(text, sizeof(text),
 		    "{'messaging_product':'whatsapp','to':'" USER "',%s}",
 		    want);
-		for (char *p = text; *p != '\0'; p++)
-			if (*p == '\'')
-				*p = '"';
+		quotes(text);
 		assert_int_equal(channel_whatsapp.send(&ac, out, &rq), 0);
 		assert_string_equal(rq.body.data, text);
 		assert_string_equal(rq.url.data,
@@ -613,23 +569,6 @@ what_shows_meanwhile(void **state)
 	json_object_put(ac.config);
 }
 
-static enum channel_class
-media_answered(struct channel_media *md, long status, const char *text)
-{
-	struct channel_account ac = account();
-	enum channel_class cls;
-	struct http_answer an;
-
-	http_answer_init(&an);
-	an.end = status != 0 ? HTTP_ANSWERED : HTTP_LOST;
-	an.status = status;
-	buf_puts(&an.body, text);
-	cls = channel_whatsapp.media_answer(&ac, md, &an);
-	http_answer_fini(&an);
-	json_object_put(ac.config);
-	return cls;
-}
-
 static void
 files_are_asked_for(void **state)
 {
@@ -650,11 +589,11 @@ files_are_asked_for(void **state)
 
 	/* The token goes nowhere but over TLS, or to the API itself. */
 	assert_int_equal(
-	    media_answered(&md, 200, "{\"url\":\"http://x.example/f\"}"),
+	    media_says(&ac, &md, 200, "{\"url\":\"http://x.example/f\"}"),
 	    CHANNEL_PERMANENT);
-	assert_int_equal(media_answered(&md, 200, "{}"), CHANNEL_PERMANENT);
+	assert_int_equal(media_says(&ac, &md, 200, "{}"), CHANNEL_PERMANENT);
 	assert_int_equal(
-	    media_answered(&md, 200, "{\"url\":\"https://l.example/f?a=1\"}"),
+	    media_says(&ac, &md, 200, "{\"url\":\"https://l.example/f?a=1\"}"),
 	    CHANNEL_MORE);
 	md.step = 1;
 	http_request_init(&rq, "GET");
@@ -663,16 +602,17 @@ files_are_asked_for(void **state)
 	assert_string_equal(
 	    rq.headers.data, "Authorization: Bearer wa-token\n");
 	http_request_fini(&rq);
-	assert_int_equal(media_answered(&md, 404, "gone"), CHANNEL_RETRY);
-	assert_int_equal(media_answered(&md, 0, ""), CHANNEL_RETRY);
-	assert_int_equal(media_answered(&md, 400, "{\"error\":{\"code\":190}}"),
+	assert_int_equal(media_says(&ac, &md, 404, "gone"), CHANNEL_RETRY);
+	assert_int_equal(media_says(&ac, &md, 0, ""), CHANNEL_RETRY);
+	assert_int_equal(
+	    media_says(&ac, &md, 400, "{\"error\":{\"code\":190}}"),
 	    CHANNEL_REAUTH);
 	md.step = 0;
-	assert_int_equal(media_answered(&md, 400,
+	assert_int_equal(media_says(&ac, &md, 400,
 			     "{\"error\":{\"code\":100,"
 			     "\"error_subcode\":33}}"),
 	    CHANNEL_PERMANENT);
-	assert_int_equal(media_answered(&md, 502, "oops"), CHANNEL_RETRY);
+	assert_int_equal(media_says(&ac, &md, 502, "oops"), CHANNEL_RETRY);
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		md.ref = bad[i];

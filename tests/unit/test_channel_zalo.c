@@ -1,17 +1,5 @@
 /* Zalo's adapter against the samples, and against what nobody should send. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <sodium.h>
-
-#include "channel.h"
 #include "channel_fixture.h"
-#include "json.h"
 
 #define NOW 1795000200000LL
 #define USER "4830000000000000091"
@@ -113,13 +101,7 @@ any_change_is_refused(void **state)
 	    sign(body, "1845200000000000123", "1795000100001"));
 	assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_GOOD);
 	changes_are_refused(&ac, &hook);
-	for (size_t i = 4; i < 68; i++) {
-		char was = sig[i];
-
-		sig[i] = was == '0' ? '1' : '0';
-		assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_FORGED);
-		sig[i] = was;
-	}
+	proof_changes_are_refused(&ac, &hook, sig, 4, 68);
 	/* No secret: nothing can be proven. */
 	json_put_str(ac.config, "zalo_oa_secret", "");
 	assert_int_equal(verdict(&ac, body, len, sig), CHANNEL_FORGED);
@@ -192,12 +174,8 @@ static void
 event(struct channel_batch *b, const char *text)
 {
 	struct channel_account ac = account();
-	char body[4096];
 
-	snprintf(body, sizeof(body), "%s", text);
-	quotes(body);
-	assert_int_equal(hook_parse(&ac, body, strlen(body), NOW, b), 0);
-	assert_false(b->err);
+	assert_int_equal(short_parse(&ac, text, NOW, b), 0);
 	json_object_put(ac.config);
 }
 
@@ -432,17 +410,6 @@ out_of(const char *file)
 	return out;
 }
 
-/* Ask the adapter what an answer of this body means. */
-static struct channel_result
-answered(const struct channel_out *base, long status, const char *p, size_t len)
-{
-	struct channel_account ac = account();
-	struct channel_result rs = answer_to(&ac, base, status, p, len);
-
-	json_object_put(ac.config);
-	return rs;
-}
-
 static void
 exchange(const char *file)
 {
@@ -481,10 +448,9 @@ answers_have_classes(void **state)
 	struct channel_out out = out_of("text");
 	struct channel_account ac = account();
 	struct channel_result rs;
-	struct http_answer an;
 
 	(void)state;
-#define SAYS(status, text) answered(&out, status, text, strlen(text))
+#define SAYS(status, text) answer_to(&ac, &out, status, text, strlen(text))
 	rs = SAYS(200, "{\"error\":0,\"data\":{\"message_id\":\"m1\"}}");
 	assert_int_equal(rs.cls, CHANNEL_SENT);
 	assert_string_equal(rs.message_id, "m1");
@@ -519,20 +485,9 @@ answers_have_classes(void **state)
 #undef SAYS
 
 	/* How far it came decides, when there is no answer. */
-	http_answer_init(&an);
-	an.end = HTTP_UNSENT;
-	channel_zalo.answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.cls, CHANNEL_RETRY);
-	an.end = HTTP_LOST;
-	channel_zalo.answer(&ac, &out, &an, &rs);
-	assert_int_equal(rs.cls, CHANNEL_UNKNOWN);
-	an.end = HTTP_ANSWERED;
-	an.status = 200;
-	an.retry_after_s = 90;
-	buf_puts(&an.body, "{\"error\":-32}");
-	channel_zalo.answer(&ac, &out, &an, &rs);
+	no_answer_is(&ac, &out, CHANNEL_UNKNOWN);
+	rs = answer_later(&ac, &out, 200, "{\"error\":-32}", 90);
 	assert_int_equal(rs.wait_s, 90);
-	http_answer_fini(&an);
 	json_object_put(ac.config);
 }
 
@@ -650,10 +605,7 @@ tokens_are_renewed(void **state)
 		const char *body = json_object_to_json_string(
 		    member(json_object_array_get_idx(list, i), "body"));
 
-		http_answer_init(&an);
-		an.end = HTTP_ANSWERED;
-		an.status = 200;
-		buf_puts(&an.body, body);
+		answer_init(&an, 200, body);
 		set = channel_zalo.refreshed(&ac, &an, NOW);
 		if (i == 0) {
 			assert_string_equal(text_of(set, "zalo_access_token"),
@@ -682,8 +634,7 @@ profiles_are_read(void **state)
 {
 	struct channel_account ac = account();
 	struct json_object *sample = file_json("zalo-out-profile.json");
-	const char *body = json_object_to_json_string(member(
-	    json_object_array_get_idx(member(sample, "responses"), 0), "body"));
+	const char *body = sample_answer(sample);
 	struct channel_profile pf;
 	struct http_request rq;
 	struct http_answer an;
@@ -695,10 +646,7 @@ profiles_are_read(void **state)
 	    "https://openapi.zalo.me/v3.0/oa/user/detail?data="
 	    "%7B%22user_id%22%3A%22" USER "%22%7D");
 	http_request_fini(&rq);
-	http_answer_init(&an);
-	an.end = HTTP_ANSWERED;
-	an.status = 200;
-	buf_puts(&an.body, body);
+	answer_init(&an, 200, body);
 	assert_int_equal(channel_zalo.profiled(&ac, &an, &pf), CHANNEL_SENT);
 	assert_string_equal(pf.name, "Nguyễn Văn A");
 	assert_string_equal(pf.avatar_url, "https://s240.example/a.jpg");
