@@ -52,12 +52,14 @@ outbox_fini(struct outbox *o)
 	o->open = 0;
 }
 
-/* It was answered, and is not asked for again: its text is not kept. */
+/* It was answered, and is not asked for again: no text of it is kept. */
 static void
 item_shrink(struct outbox_item *m)
 {
 	struct outbox_item **at, *less;
 
+	hub_event_unref(m->seen);
+	m->seen = NULL;
 	for (at = &m->box->items; *at != m; at = &(*at)->next)
 		;
 	m->body_len = 0;
@@ -86,8 +88,7 @@ parse(const char *p, size_t len)
 static int
 has_passed(const struct outbox *o, const struct outbox_item *m)
 {
-	return !o->ops->behind(o->arg) &&
-	       (m->seen != NULL || m->event_id <= o->hub->head);
+	return !o->ops->behind(o->arg) && m->event_id <= o->hub->head;
 }
 
 /* Tell it from the event, which proves it as well as an answer. */
@@ -257,7 +258,7 @@ outbox_own(
 void
 outbox_seen(struct outbox *o, struct outbox_item *m, struct hub_event *he)
 {
-	if (m->seen == NULL) {
+	if (m->seen == NULL && m->state < OUTBOX_DONE) {
 		he->refs++;
 		m->seen = he;
 	}

@@ -54,7 +54,7 @@ struct outbox_item {
 	struct outbox_item *next;
 	struct outbox *box;
 	struct backend_call *call;
-	struct hub_event *seen; /* came before the answer */
+	struct hub_event *seen; /* came before the answer, which is due */
 	enum outbox_state state;
 	int64_t event_id; /* of DONE */
 	int64_t since_ms; /* when it was answered, monotonic */

@@ -97,11 +97,13 @@ on_answered(void *arg)
 	(void)arg;
 }
 
+static int behind;
+
 static int
 is_behind(void *arg)
 {
 	(void)arg;
-	return 0;
+	return behind;
 }
 
 static const struct outbox_ops ops = { on_stored, on_refused, on_done,
@@ -115,6 +117,7 @@ begin(struct outbox *o, struct hub *h)
 	o->hub = h;
 	o->ops = &ops;
 	told[0] = '\0';
+	behind = 0;
 }
 
 static void
@@ -210,6 +213,34 @@ kept(void **state)
 	hub_fini(&h);
 }
 
+/* Nor is its event, though the client has older ones still to get. */
+static void
+seen(void **state)
+{
+	struct hub_event he = { .refs = 1 };
+	struct outbox o;
+	struct hub h;
+
+	(void)state;
+	begin(&o, &h);
+	behind = 1;
+	add(&o, 7, "m1", 0);
+	outbox_seen(&o, o.items, &he);
+	assert_int_equal(he.refs, 2);
+	answer(201, "{}");
+	assert_int_equal(he.refs, 1);
+	assert_non_null(o.items);
+	outbox_seen(&o, o.items, &he);
+	assert_int_equal(he.refs, 1);
+	assert_non_null(o.items);
+	behind = 0;
+	outbox_seen(&o, o.items, &he);
+	assert_int_equal(he.refs, 1);
+	assert_null(o.items);
+	assert_string_equal(told, "stored 7 ");
+	hub_fini(&h);
+}
+
 static void
 limited(void **state)
 {
@@ -274,6 +305,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lost),
 		cmocka_unit_test(kept),
+		cmocka_unit_test(seen),
 		cmocka_unit_test(limited),
 		cmocka_unit_test(carried),
 	};
