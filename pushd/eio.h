@@ -181,6 +181,13 @@ void eio_end(struct eio *s, int code, const char *why);
  */
 void eio_refuse(struct eio *s);
 
+/*
+ * eio_pinged(s):
+ * Count a ping of the client's, or what else it has no use for; 0 if there are
+ * too many of them in a second.
+ */
+int eio_pinged(struct eio *s);
+
 /* eio_hear(s, yes): hear no more messages (0), or again, but later. */
 void eio_hear(struct eio *s, int yes);
 

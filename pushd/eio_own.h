@@ -99,9 +99,6 @@ void eio_flush_add(struct eio *s);
  */
 int eio_packet(struct eio *s, const struct eiopacket *x);
 
-/* eio_pinged(s): count a ping of the client's; 0 if there are too many. */
-int eio_pinged(struct eio *s);
-
 /*
  * eio_finish(s, code, why, last):
  * The end at once; a GET that waits gets ${last}, a WebSocket Close with

@@ -171,12 +171,21 @@ namespace_of(const struct sio *s, const struct siopacket *x, unsigned *nsp)
 	return 0;
 }
 
+/* What asks for nothing that there is: no more of it than of pings. */
+static void
+idle_talk(struct sio *s)
+{
+	if (!eio_pinged(&s->eio))
+		sio_disconnect(s, 1008, "too many packets");
+}
+
 static void
 connect_asked(struct sio *s, const struct siopacket *x, unsigned nsp, int known,
     struct json_object *auth)
 {
 	if (!known && x->nsp_len <= NSP_BYTES_MAX) {
 		refuse(s, x->nsp, x->nsp_len, "Invalid namespace");
+		idle_talk(s);
 	} else if (known && !((s->joined | s->asks) & 1u << nsp)) {
 		s->asks |= (uint8_t)(1u << nsp);
 		app_of(s)->connect(s, nsp, auth);
@@ -210,6 +219,8 @@ whole(struct sio *s, enum siopacket_type type, const struct sio_got *got)
 		break;
 	case SIO_ACK:
 	case SIO_BINARY_ACK: /* none is asked for */
+		idle_talk(s);
+		break;
 	case SIO_CONNECT:
 	case SIO_CONNECT_ERROR:
 		break;

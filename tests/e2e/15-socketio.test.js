@@ -376,6 +376,23 @@ describe('a conversation', { timeout: 300_000 }, () => {
 		}
 	});
 
+	it('bears no flood of what means nothing here', async () => {
+		const hello = `40${JSON.stringify({ token: mai.token })}`;
+		for (const m of ['40/elsewhere,', '431[]', '461-1[{"_placeholder":true,"num":0}]']) {
+			const s = await socket(p, { path: '/socket.io/' });
+			s.send(hello);
+			await until(() => s.got.some((x) => x.includes('"authenticated"')));
+			// Some of it does no harm.
+			for (let i = 0; i < 3; i++)
+				m.startsWith('46') ? s.send(m).send(Buffer.from([i])) : s.send(m);
+			s.send('429["leave_conversation"]');
+			await until(() => s.got.some((x) => x.startsWith('439')));
+			for (let i = 0; i < 200; i++)
+				m.startsWith('46') ? s.send(m).send(Buffer.from([i])) : s.send(m);
+			assert.equal(await s.closed, 1008);
+		}
+	});
+
 	it('bears no guessing of who one is', async () => {
 		const o = { path: '/socket.io/' };
 		const s = await socket(p, o);
