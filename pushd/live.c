@@ -327,7 +327,8 @@ live_owes(const struct live *v)
 {
 	if (v->all || v->sub.form != HUB_AGENT || v->work == NULL)
 		return 0;
-	return joins_owe(v) || (v->work->replay != NULL && !v->caught_up);
+	return joins_owe(v) ||
+	       (!v->whole && v->work->replay != NULL && !v->caught_up);
 }
 
 int64_t
@@ -475,6 +476,14 @@ live_catch_up(struct live *v, int64_t cursor)
 		live_close(v, 1011, "memory");
 	else
 		live_go(v);
+}
+
+void
+live_start(struct live *v, int whole)
+{
+	v->waits = 0;
+	v->whole = whole != 0;
+	live_catch_up(v, v->cursor);
 }
 
 void

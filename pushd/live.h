@@ -116,6 +116,8 @@ struct live {
 	uint16_t unlimited : 1;
 	uint16_t keeps : 1;   /* it keeps a cursor, whatever it showed */
 	uint16_t adopted : 1; /* from another pushd; not gone on with yet */
+	uint16_t waits : 1;   /* it is joining what it had joined; live_start */
+	uint16_t whole : 1;   /* ... and has: what it missed is all there is */
 };
 
 /* live_init(v, host, unlimited): of the zeroed ${v}. */
@@ -134,6 +136,15 @@ const char *live_stage(const struct live *v);
  * The answer is in() or refused().  May end it.
  */
 void live_auth(struct live *v, int64_t tag, const char *text, size_t len);
+
+/*
+ * live_start(v, whole):
+ * Of one that waits, which in() may let it do: now give it what it missed.
+ * With ${whole} it is where it was, so that this comes in the order of the log,
+ * with its ids; else joins are still to come, which may owe what is older.  May
+ * end it.
+ */
+void live_start(struct live *v, int whole);
 
 /* live_login(v, id): the client is ${id} from now on.  May end it. */
 void live_login(struct live *v, struct ident *id);

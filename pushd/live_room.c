@@ -278,7 +278,7 @@ room_add(struct live *v, const char *id, const char *alias)
 	const struct hub_link *l = hub_link_find(&v->sub, room, n);
 	unsigned flags = LIVE_JOINED;
 
-	if (l == NULL || !(l->flags & LIVE_JOINED))
+	if (!v->waits && (l == NULL || !(l->flags & LIVE_JOINED)))
 		flags |= LIVE_PENDING;
 	if (r == NULL) {
 		r = calloc(1, sizeof(*r));
@@ -449,8 +449,12 @@ live_join(struct live *v, const struct about *a, int64_t cursor)
 	j->next = v->work->joins;
 	v->work->joins = j;
 	j->about = *a;
-	/* Who is in already, or gets all by itself, has missed nothing. */
-	if (room_find(v, id) || v->all || v->sub.form == HUB_CUSTOMER)
+	/*
+	 * Who is in already, or gets all by itself, or with what it missed
+	 * elsewhere, has missed nothing.
+	 */
+	if (room_find(v, id) || v->all || v->sub.form == HUB_CUSTOMER ||
+	    v->waits)
 		j->cursor = PUSH_NOW;
 	else
 		j->cursor = cursor == PUSH_NOW ? v->cursor : cursor;

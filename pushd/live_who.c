@@ -136,7 +136,8 @@ login(struct live *v, struct ident *id, int64_t tag)
 	}
 	v->host->in(v);
 	v->host->words->in(v, tag, 0);
-	live_catch_up(v, v->cursor);
+	if (!v->waits)
+		live_catch_up(v, v->cursor);
 }
 
 void

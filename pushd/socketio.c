@@ -152,7 +152,7 @@ maybe_connected(struct socketio *s)
 	struct socketio_back *b = s->back;
 	int recovered;
 
-	if (!b->told || b->joining > 0)
+	if (!b->told)
 		return;
 	recovered = b->known && b->good && !b->failed;
 	if (recovered)
@@ -192,8 +192,19 @@ socketio_joined(struct socketio *s, int good)
 	if (!good)
 		b->failed = 1;
 	join_next(s);
-	if (!is_over(s) && s->back == b)
-		maybe_connected(s);
+	/* Not from within the join. */
+	if (!is_over(s) && s->back == b && b->joining == 0)
+		eio_soon(&s->sio.eio);
+}
+
+/* It is where it was, as far as it may be: now what it missed. */
+static void
+maybe_start(struct socketio *s)
+{
+	const struct socketio_back *b = s->back;
+
+	if (b != NULL && s->live.waits && b->joining == 0)
+		live_start(&s->live, !b->failed);
 }
 
 void
@@ -269,6 +280,8 @@ socketio_in(struct socketio *s)
 	    siopast_take(&p->siopast, b->pid, who, &b->rooms, now_s) == 1;
 	if (b->rooms.err)
 		b->known = 0;
+	s->live.whole = b->known != 0;
+	s->live.waits = b->rooms.len > 0;
 	join_next(s);
 }
 
@@ -552,6 +565,9 @@ on_drained(struct eio *e)
 {
 	struct socketio *s = (struct socketio *)e;
 
+	maybe_start(s);
+	if (is_over(s))
+		return;
 	live_go(&s->live);
 	if (is_over(s))
 		return;

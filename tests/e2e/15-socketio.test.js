@@ -492,6 +492,9 @@ describe('coming back', { timeout: 300_000 }, () => {
 			await lan.send(conv, 'four');
 			await until(() => a.texts().length === 4);
 			assert.deepEqual(a.texts(), ['one', 'two', 'three', 'four']);
+			// With their cursors, also what it missed.
+			const offsets = a.of('message_received').map((e) => Number(e.offset));
+			assert.ok(offsets.every((x, i) => x > (offsets[i - 1] ?? 0)), String(offsets));
 			await until(() => c.states.at(-1) === 'recovered');
 			await until(() => c.texts().length === 4);
 			assert.deepEqual(c.texts(), ['one', 'two', 'three', 'four']);
@@ -569,6 +572,44 @@ describe('coming back', { timeout: 300_000 }, () => {
 		assert.notEqual(JSON.parse((await last.data()).slice(2)).pid, pid);
 		await until(() => last.got.some((x) => x.startsWith('42["reset"')));
 		last.close();
+	});
+
+	it('goes on where it was cut while it was given what it missed', async () => {
+		const d = { url: direct(p) }, o = { path: '/socket.io/' };
+		const other = await p.customer('Minh');
+		const a = client(p.url, { token: mai.token });
+		await a.ready();
+		for (const id of [conv, other.conversation_id])
+			assert.equal((await a.ask('join_conversation', id)).success, true);
+		await lan.send(conv, 'before');
+		let { offset } = await a.until('message_received');
+		const pid = a.socket._pid;
+		cut(a);
+		a.close();
+		const want = [], got = [];
+		for (let i = 0; i < 80; i++) {
+			want.push(`missed ${i} ${'x'.repeat(9000)}`);
+			const [who, where] = i % 2 ? [lan, conv] : [other, other.conversation_id];
+			assert.equal((await who.send(where, want[i])).status, 201);
+		}
+		// By hand: it polls a little, is cut, and comes back with what it has.
+		let rounds = 0;
+		for (; got.length < want.length; rounds++) {
+			const { sid } = await handshake(d, o);
+			await post(d, sid, `40${JSON.stringify({ token: mai.token, pid, offset })}`, o);
+			const list = [];
+			while (!list.some((m) => m.includes('"missed ')))
+				list.push(...packets(4, (await poll(d, { ...o, sid })).bytes));
+			assert.equal(JSON.parse(list[0].slice(2)).pid, pid, `round ${rounds}`);
+			for (const m of list.filter((x) => x.startsWith('42'))) {
+				const [type, data, at] = JSON.parse(m.slice(2));
+				if (type === 'message_received')
+					got.push(data.content);
+				offset = at ?? offset;
+			}
+		}
+		assert.deepEqual(got, want);
+		assert.ok(rounds > 1);
 	});
 
 	it('is answered though nobody answers, and once', async () => {
