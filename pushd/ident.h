@@ -44,6 +44,8 @@ struct ident {
 	uint32_t check_s; /* monotonic: to be asked about again */
 	uint32_t until_s; /* monotonic: the credential is good without asking */
 	uint32_t heard;   /* the signal up to which a poll was answered, or 0 */
+	uint32_t asks;    /* of push_may: requests that still count, */
+	uint32_t asks_s;  /* ... as of then; monotonic */
 	uint8_t form;     /* enum hub_form */
 	uint8_t known : 1;   /* found by the credential's hash */
 	uint8_t resting : 1; /* known, and not in use */

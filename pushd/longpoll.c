@@ -159,8 +159,9 @@ refuse(struct longpoll *lp, int status, const char *code, const char *error)
 	char headers[1200];
 
 	snprintf(headers, sizeof(headers), "%s%s", lp->cors ? lp->cors : "",
-	    status == 401   ? "WWW-Authenticate: Bearer\r\n"
-	    : status == 429 ? "Retry-After: 10\r\n"
+	    status == 401 ? "WWW-Authenticate: Bearer\r\n"
+	    : status == 429
+		? lp->use.ident != NULL ? "Retry-After: 10\r\n" : PUSH_TOO_MANY
 	    : status == 503 ? "Retry-After: 2\r\n"
 			    : "");
 	conn_error(lp->c, lp->open != NULL && lp->open->head_only, status,
@@ -438,6 +439,10 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 	lp->open->ident = NULL;
 	if (id == NULL) {
 		refuse(lp, status, code, error);
+		return;
+	}
+	if (!push_may(lp->c, id)) {
+		refuse(lp, 429, "rate_limited", "Too many requests");
 		return;
 	}
 	if (lp->open->head_only) {

@@ -53,6 +53,24 @@ push_cred(const struct conn *c, const struct request *rq,
 	       cred->session != NULL || cred->cookie != NULL;
 }
 
+int
+push_may(const struct conn *c, struct ident *id)
+{
+	const struct conf *cf = &push_of(c)->cf;
+	uint32_t now = c->all->now_s;
+	uint64_t over = (uint64_t)(now - id->asks_s) *
+			(uint64_t)cf->credential_request_rate_max;
+
+	if (c->unlimited)
+		return 1;
+	id->asks = over < id->asks ? id->asks - (uint32_t)over : 0;
+	id->asks_s = now;
+	if (id->asks >= cf->credential_request_burst_max)
+		return 0;
+	id->asks++;
+	return 1;
+}
+
 int64_t
 push_cursor(const char *p, size_t len)
 {

@@ -75,6 +75,15 @@ int push_cred(const struct conn *c, const struct request *rq,
     struct ident_cred *cred, char *token, char *session);
 
 /*
+ * push_may(c, id):
+ * Count a request of ${id} over ${c}, beside those of its other connections;
+ * 0 if it has made too many of them, PUSH_TOO_MANY for the headers of that
+ * answer.
+ */
+#define PUSH_TOO_MANY "Retry-After: 1\r\n"
+int push_may(const struct conn *c, struct ident *id);
+
+/*
  * push_cursor(p, len):
  * The cursor a client names: its number; PUSH_NOW if it is empty, PUSH_BAD if
  * it is none.

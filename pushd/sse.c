@@ -350,6 +350,7 @@ refuse(struct sse *s, int status, const char *code, const char *error)
 
 	snprintf(headers, sizeof(headers), "%s%s", s->open->cors,
 	    status == 401   ? "WWW-Authenticate: Bearer\r\n"
+	    : status == 429 ? PUSH_TOO_MANY
 	    : status == 503 ? "Retry-After: 2\r\n"
 			    : "");
 	conn_error(s->c, head_only, status, headers, code, error);
@@ -366,6 +367,10 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 	s->open->wait = NULL;
 	if (id == NULL) {
 		refuse(s, status, code, error);
+		return;
+	}
+	if (!push_may(s->c, id)) {
+		refuse(s, 429, "rate_limited", "Too many requests");
 		return;
 	}
 	send_head(s);

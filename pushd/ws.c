@@ -298,6 +298,11 @@ on_upgrade(void *arg, struct ident *id, int status, const char *code,
 		    status == 503 ? "Retry-After: 2\r\n" : NULL, code, error);
 		return;
 	}
+	if (id != NULL && !push_may(c, id)) {
+		conn_error(c, 0, 429, PUSH_TOO_MANY, "rate_limited",
+		    "Too many requests");
+		return;
+	}
 	switch_protocols(w);
 	if (direct && id == NULL)
 		w->live.host->words->refused(&w->live, -1, error);

@@ -1,7 +1,7 @@
 // Long polling: answered at once when there is something, else as soon as
 // something comes, else empty; the cursor is everybody's.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { pause, sanitized, start, until } from './lib/harness.js';
 import { answer, ask, raw } from './lib/raw.js';
@@ -427,6 +427,25 @@ describe('long poll, bounds', { timeout: 300_000 }, () => {
 		await c.gone();
 		assert.equal(answer(c.text).status, 200);
 		list.forEach((x) => x.close());
+	});
+
+	it('answers only so many requests of a credential', async () => {
+		const { cursor } = (await customer.get('/api/events/poll')).json;
+		writeFileSync(p.conf, readFileSync(p.conf, 'utf8')
+			.replace(/^(credential_request_rate_max) = .*$/m, '$1 = 1')
+			.replace(/^(credential_request_burst_max) = .*$/m, '$1 = 5'));
+		process.kill(p.pid('pushd'), 'SIGHUP');
+		await until(() => /conf reread/.test(p.log('pushd')));
+		const poll = GET(`${LONG}?wait=0&after=${cursor}`, bearer(customer));
+		const stream = GET('/api/events/stream', bearer(customer)).replace('GET', 'HEAD');
+		for (const text of [poll, stream]) {
+			const no = await until(async () => (await Promise.all(
+				[...Array(10).keys()].map(() => ask(p, text)))).find((r) => r.status === 429));
+			assert.equal(no.headers['retry-after'], '1');
+			assert.equal(no.json?.code, text === poll ? 'rate_limited' : undefined);
+		}
+		const other = await p.customer('Other');
+		assert.equal((await ask(p, GET(`${LONG}?wait=0`, bearer(other)))).status, 200);
 	});
 });
 

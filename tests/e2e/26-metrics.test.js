@@ -39,7 +39,9 @@ function parse(text) {
 describe('metrics', { timeout: 300_000 }, () => {
 	let p, agent, customer, conv;
 	before(async () => {
-		p = await start({ conf: { url_tokens: 'on' } });
+		p = await start({ conf: { url_tokens: 'on', user_message_rate_max: 10000,
+			user_message_burst_max: 10000, conversation_message_rate_max: 10000,
+			credential_request_rate_max: 10000, credential_request_burst_max: 10000 } });
 		agent = await p.bearer();
 		customer = await p.customer('Lan');
 		conv = customer.conversation_id;
@@ -144,6 +146,35 @@ describe('metrics', { timeout: 300_000 }, () => {
 			assert.equal(now.get(`parley_push_${name}_seconds_bucket{le="+Inf"}`),
 				now.get(`parley_push_${name}_seconds_count`));
 		}
+		s.close();
+	});
+
+	it('count the hints that were lost, and what was asked for instead', async () => {
+		const s = await stream();
+		const lost = async () => Number(/^parley_hints_lost_total (\d+)$/m.exec(
+			(await p.request('GET', '/metrics')).text)[1]);
+		const before = (await all()).values, had = await lost();
+		let n = 0;
+		assert.ok(p.kill('pushd', 'SIGSTOP'));
+		try {
+			// As many as the sockets of those who send them hold, and more.
+			for (; n < 1000; n += 20)
+				for (const r of await Promise.all([...Array(20).keys()].map((i) =>
+					customer.send(conv, `blind ${n + i}`))))
+					assert.equal(r.status, 201);
+		} finally {
+			p.kill('pushd', 'SIGCONT');
+		}
+		assert.ok(await s.until((c) => [...c.text.matchAll(/"content":"blind \d+"/g)]
+			.length >= n));
+		const got = [...s.text.matchAll(/^id: (\d+)\nevent: new_message\n/gm)]
+			.map((m) => Number(m[1]));
+		assert.deepEqual(got, [...new Set(got)].sort((a, b) => a - b), 'once, in order');
+		const now = (await all()).values;
+		for (const name of ['hints', 'gaps', 'backfills'])
+			assert.ok(now.get(`parley_push_${name}_total`) >
+				before.get(`parley_push_${name}_total`), name);
+		assert.ok(await lost() > had);
 		s.close();
 	});
 
