@@ -5,6 +5,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -477,14 +478,52 @@ channel_some(struct channel_batch *b, struct json_object *o, const char *key)
 }
 
 struct json_object *
+channel_member(struct json_object *o, const char *key)
+{
+	struct json_object *v = NULL;
+
+	if (json_object_is_type(o, json_type_object))
+		json_object_object_get_ex(o, key, &v);
+	return v;
+}
+
+struct json_object *
 channel_obj(struct json_object *o, const char *key)
 {
-	struct json_object *v;
+	struct json_object *v = channel_member(o, key);
 
-	if (o == NULL || !json_object_object_get_ex(o, key, &v) ||
-	    !json_object_is_type(v, json_type_object))
-		return NULL;
-	return v;
+	return json_object_is_type(v, json_type_object) ? v : NULL;
+}
+
+struct json_object *
+channel_array(struct json_object *o, const char *key)
+{
+	struct json_object *v = channel_member(o, key);
+
+	return json_object_is_type(v, json_type_array) ? v : NULL;
+}
+
+bool
+channel_degrees(struct json_object *o, const char *key, double max, double *out)
+{
+	struct json_object *v = channel_member(o, key);
+
+	if (!json_object_is_type(v, json_type_double) &&
+	    !json_object_is_type(v, json_type_int))
+		return false;
+	*out = json_object_get_double(v);
+	return isfinite(*out) && fabs(*out) <= max;
+}
+
+int64_t
+channel_size(const char *text)
+{
+	size_t n;
+
+	if (text == NULL || (n = strlen(text)) == 0 || n > 18 ||
+	    text[strspn(text, "0123456789")] != '\0')
+		return -1;
+	return strtoll(text, NULL, 10);
 }
 
 int64_t

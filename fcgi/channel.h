@@ -468,8 +468,25 @@ const char *channel_text(
 const char *channel_some(
     struct channel_batch *b, struct json_object *o, const char *key);
 
-/* channel_obj(o, key): the member if it is an object, else NULL. */
+/*
+ * channel_member(o, key): the member ${key}; NULL where there is none, it is
+ * null, or ${o} is no object.
+ * channel_obj(o, key) / channel_array(o, key): the same, NULL too when it is no
+ * object / no array.
+ */
+struct json_object *channel_member(struct json_object *o, const char *key);
 struct json_object *channel_obj(struct json_object *o, const char *key);
+struct json_object *channel_array(struct json_object *o, const char *key);
+
+/*
+ * channel_degrees(o, key, max, out): member ${key} if it is a number from
+ * -${max} to ${max}.
+ */
+bool channel_degrees(
+    struct json_object *o, const char *key, double max, double *out);
+
+/* channel_size(text): the bytes that these digits say; -1: no such number. */
+int64_t channel_size(const char *text);
 
 /* channel_time(text): ms from seconds or ms in digits; 0: none. */
 int64_t channel_time(const char *text);

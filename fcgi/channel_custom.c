@@ -4,7 +4,6 @@
  * is posted to them the same way, under an idempotency key.  What is wrong
  * with an event is said by naming its member.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,16 +107,6 @@ struct custom_event {
 	const char *fault; /* the member at fault */
 };
 
-static struct json_object *
-member(struct json_object *o, const char *key)
-{
-	struct json_object *v = NULL;
-
-	if (json_object_is_type(o, json_type_object))
-		json_object_object_get_ex(o, key, &v);
-	return v;
-}
-
 static void
 fault(struct custom_event *ev, const char *name)
 {
@@ -132,7 +121,7 @@ id_read(struct custom_event *ev, struct json_object *o, const char *key,
 {
 	const char *t;
 
-	if (!required && member(o, key) == NULL)
+	if (!required && channel_member(o, key) == NULL)
 		return NULL;
 	t = json_object_is_type(o, json_type_object)
 		? channel_text(ev->b, o, key)
@@ -149,7 +138,7 @@ static const char *
 text_read(struct custom_event *ev, struct json_object *o, const char *key,
     const char *name)
 {
-	struct json_object *v = member(o, key);
+	struct json_object *v = channel_member(o, key);
 	const char *t;
 
 	if (v == NULL)
@@ -175,28 +164,16 @@ url_read(struct custom_event *ev, struct json_object *o, const char *key,
 	return t;
 }
 
-static bool
-degrees(struct json_object *o, const char *key, double max, double *out)
-{
-	struct json_object *v = member(o, key);
-
-	if (!json_object_is_type(v, json_type_double) &&
-	    !json_object_is_type(v, json_type_int))
-		return false;
-	*out = json_object_get_double(v);
-	return isfinite(*out) && fabs(*out) <= max;
-}
-
 static void
 place_read(
     struct custom_event *ev, struct json_object *msg, struct channel_item *it)
 {
-	struct json_object *o = member(msg, "location");
+	struct json_object *o = channel_member(msg, "location");
 
 	if (o == NULL)
 		return;
-	it->located =
-	    degrees(o, "lat", 90, &it->lat) && degrees(o, "lon", 180, &it->lon);
+	it->located = channel_degrees(o, "lat", 90, &it->lat) &&
+		      channel_degrees(o, "lon", 180, &it->lon);
 	if (!it->located)
 		fault(ev, "message.location");
 }
@@ -230,7 +207,7 @@ static void
 medium_read(
     struct custom_event *ev, struct json_object *o, struct channel_item *it)
 {
-	struct json_object *size = member(o, "size");
+	struct json_object *size = channel_member(o, "size");
 
 	it->media_url = url_read(ev, o, "url", "message.media.url");
 	if (it->media_url == NULL)
@@ -262,7 +239,7 @@ static void
 head_read(
     struct custom_event *ev, struct json_object *msg, struct channel_item *it)
 {
-	struct json_object *user = member(ev->root, "user");
+	struct json_object *user = channel_member(ev->root, "user");
 	const char *kind;
 
 	it->op = CHANNEL_MESSAGE;
@@ -291,8 +268,8 @@ head_read(
 static void
 message_read(struct custom_event *ev, const char *conversation)
 {
-	struct json_object *msg = member(ev->root, "message");
-	struct json_object *list = member(msg, "media");
+	struct json_object *msg = channel_member(ev->root, "message");
+	struct json_object *list = channel_member(msg, "media");
 	struct channel_item head = { .conversation = conversation }, *it;
 	size_t n = 0;
 
@@ -325,7 +302,7 @@ message_read(struct custom_event *ev, const char *conversation)
 static void
 status_read(struct custom_event *ev, const char *conversation)
 {
-	struct json_object *list = member(ev->root, "message_ids");
+	struct json_object *list = channel_member(ev->root, "message_ids");
 	const char *status = text_read(ev, ev->root, "status", "status");
 	struct channel_item *it;
 	size_t n;

@@ -3,7 +3,6 @@
  * A push carries a key, so a repeated one is taken once; an answer by the
  * token of an event is free of charge, but has no key.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,30 +120,6 @@ source_read(struct line_event *ev)
 	}
 }
 
-static bool
-degrees(struct json_object *o, const char *key, double max, double *out)
-{
-	struct json_object *v;
-
-	if (!json_object_object_get_ex(o, key, &v) ||
-	    (!json_object_is_type(v, json_type_double) &&
-		!json_object_is_type(v, json_type_int)))
-		return false;
-	*out = json_object_get_double(v);
-	return isfinite(*out) && fabs(*out) <= max;
-}
-
-static int64_t
-byte_size(const char *text)
-{
-	size_t n;
-
-	if (text == NULL || (n = strlen(text)) == 0 || n > 18 ||
-	    text[strspn(text, "0123456789")] != '\0')
-		return -1;
-	return strtoll(text, NULL, 10);
-}
-
 /* A picture, film or sound: at LINE's, or somewhere else on the web. */
 static void
 media_read(
@@ -169,8 +144,8 @@ location_read(const struct line_event *ev, struct channel_item *it)
 	const char *title = channel_some(ev->b, ev->message, "title");
 	const char *address = channel_some(ev->b, ev->message, "address");
 
-	it->located = degrees(ev->message, "latitude", 90, &it->lat) &&
-		      degrees(ev->message, "longitude", 180, &it->lon);
+	it->located = channel_degrees(ev->message, "latitude", 90, &it->lat) &&
+		      channel_degrees(ev->message, "longitude", 180, &it->lon);
 	it->kind = it->located ? "location" : "unsupported";
 	if (title != NULL && address != NULL)
 		it->text =
@@ -227,7 +202,7 @@ message_read(const struct line_event *ev)
 		media_read(ev, it, "file");
 		it->name = channel_some(ev->b, ev->message, "fileName");
 		it->size =
-		    byte_size(channel_text(ev->b, ev->message, "fileSize"));
+		    channel_size(channel_text(ev->b, ev->message, "fileSize"));
 	} else if (strcmp(type, "location") == 0) {
 		location_read(ev, it);
 	} else if (strcmp(type, "sticker") == 0) {
@@ -342,8 +317,7 @@ line_parse(const struct channel_account *ac, const struct channel_hook *hook,
 	to = channel_text(b, b->root, "destination");
 	if (to == NULL ||
 	    strcmp(to, channel_conf(ac, "line_bot_user_id")) != 0 ||
-	    !json_object_object_get_ex(b->root, "events", &events) ||
-	    !json_object_is_type(events, json_type_array)) {
+	    (events = channel_array(b->root, "events")) == NULL) {
 		b->skipped++;
 		return 0;
 	}
@@ -555,8 +529,7 @@ words_read(struct channel_batch *b, struct channel_result *rs)
 
 	if (said == NULL)
 		return;
-	if (json_object_object_get_ex(b->root, "details", &list) &&
-	    json_object_is_type(list, json_type_array) &&
+	if ((list = channel_array(b->root, "details")) != NULL &&
 	    json_object_array_length(list) > 0) {
 		list = json_object_array_get_idx(list, 0);
 		if (json_object_is_type(list, json_type_object))
@@ -577,9 +550,7 @@ sent_read(struct channel_batch *b, struct channel_result *rs)
 
 	rs->cls = CHANNEL_SENT;
 	rs->message[0] = '\0';
-	if (b->root == NULL ||
-	    !json_object_object_get_ex(b->root, "sentMessages", &list) ||
-	    !json_object_is_type(list, json_type_array) ||
+	if ((list = channel_array(b->root, "sentMessages")) == NULL ||
 	    json_object_array_length(list) == 0)
 		return;
 	first = json_object_array_get_idx(list, 0);
@@ -695,7 +666,7 @@ line_refreshed(const struct channel_account *ac, const struct http_answer *an,
 	if (an->end == HTTP_ANSWERED && an->status == 200 &&
 	    channel_json(an->body.data, an->body.len, &b.root) == 0 &&
 	    (token = channel_some(&b, b.root, "access_token")) != NULL) {
-		life_s = byte_size(channel_text(&b, b.root, "expires_in"));
+		life_s = channel_size(channel_text(&b, b.root, "expires_in"));
 		set = json_object_new_object();
 		json_put_str(set, "line_channel_token", token);
 		snprintf(at, sizeof(at), "%lld",

@@ -3,7 +3,6 @@
  * a webhook, the way to an entry, the address of a request, the form of a
  * refusal.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,26 +39,11 @@ meta_account(const struct channel_account *ac)
 struct json_object *
 meta_at(struct json_object *o, const char *key, size_t i)
 {
-	struct json_object *list;
+	struct json_object *list = channel_array(o, key);
 
-	if (o == NULL || !json_object_object_get_ex(o, key, &list) ||
-	    !json_object_is_type(list, json_type_array) ||
-	    i >= json_object_array_length(list))
+	if (list == NULL || i >= json_object_array_length(list))
 		return NULL;
 	return json_object_array_get_idx(list, i);
-}
-
-bool
-meta_degrees(struct json_object *o, const char *key, double max, double *out)
-{
-	struct json_object *v;
-
-	if (o == NULL || !json_object_object_get_ex(o, key, &v) ||
-	    (!json_object_is_type(v, json_type_double) &&
-		!json_object_is_type(v, json_type_int)))
-		return false;
-	*out = json_object_get_double(v);
-	return isfinite(*out) && fabs(*out) <= max;
 }
 
 /* --- webhooks in --- */
@@ -169,8 +153,7 @@ meta_entries(const struct channel_account *ac, const struct channel_hook *hook,
 		if (!json_object_is_type(envelope, json_type_object) ||
 		    (what = channel_text(b, envelope, "object")) == NULL ||
 		    strcmp(what, object) != 0 ||
-		    !json_object_object_get_ex(envelope, "entry", &entries) ||
-		    !json_object_is_type(entries, json_type_array)) {
+		    (entries = channel_array(envelope, "entry")) == NULL) {
 			b->skipped++;
 			continue;
 		}

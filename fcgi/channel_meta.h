@@ -38,10 +38,6 @@ const char *meta_account(const struct channel_account *ac);
 /* meta_at(o, key, i): the i-th element of the list ${key}; NULL past it. */
 struct json_object *meta_at(struct json_object *o, const char *key, size_t i);
 
-/* meta_degrees(o, key, max, out): a coordinate within +-${max}. */
-bool meta_degrees(
-    struct json_object *o, const char *key, double max, double *out);
-
 /* Of struct channel. */
 int meta_handshake(
     const struct channel_account *ac, const char *query, struct buf *out);

@@ -84,16 +84,6 @@ media_kind(const char *type)
 	return NULL;
 }
 
-static bool
-has_sticker_id(struct json_object *payload)
-{
-	struct json_object *v;
-
-	return payload != NULL &&
-	       json_object_object_get_ex(payload, "sticker_id", &v) &&
-	       v != NULL;
-}
-
 /* Whether one of the attachments is called a sticker. */
 static bool
 sticker_in(const struct meta_event *ev, struct json_object *message)
@@ -119,14 +109,15 @@ attachment_read(const struct meta_event *ev, struct json_object *o,
 	if (strcmp(type, "location") == 0) {
 		where = channel_obj(payload, "coordinates");
 		it->kind = "location";
-		it->located = meta_degrees(where, "lat", 90, &it->lat) &&
-			      meta_degrees(where, "long", 180, &it->lon);
+		it->located = channel_degrees(where, "lat", 90, &it->lat) &&
+			      channel_degrees(where, "long", 180, &it->lon);
 		it->text = channel_some(ev->b, o, "title");
 		return it->located;
 	}
 	if ((it->kind = media_kind(type)) == NULL)
 		return false;
-	if (strcmp(type, "image") == 0 && has_sticker_id(payload))
+	if (strcmp(type, "image") == 0 &&
+	    channel_member(payload, "sticker_id") != NULL)
 		it->kind = "sticker";
 	it->media_url = channel_some(ev->b, payload, "url");
 	return it->media_url != NULL;
@@ -206,7 +197,8 @@ message_rows(const struct meta_event *ev, struct json_object *message,
 		if (type == NULL)
 			continue;
 		if (sticker && strcmp(type, "image") == 0 &&
-		    has_sticker_id(channel_obj(o, "payload")))
+		    channel_member(channel_obj(o, "payload"), "sticker_id") !=
+			NULL)
 			continue;
 		if (!attachment_read(ev, o, type, &media)) {
 			if (words == NULL)
@@ -293,7 +285,7 @@ receipt_read(
     struct meta_event *ev, struct json_object *receipt, const char *status)
 {
 	const char *id = channel_some(ev->b, receipt, "mid");
-	struct json_object *list = NULL;
+	struct json_object *list = channel_array(receipt, "mids");
 	struct channel_item *it;
 	const char **ids = NULL;
 	size_t n = 0, max;
@@ -302,9 +294,6 @@ receipt_read(
 		ev->b->skipped++;
 		return;
 	}
-	if (json_object_object_get_ex(receipt, "mids", &list) &&
-	    !json_object_is_type(list, json_type_array))
-		list = NULL;
 	max = (list != NULL ? json_object_array_length(list) : 0) + 1;
 	if ((ids = calloc(max, sizeof(*ids))) == NULL) {
 		ev->b->err = 1;
@@ -414,8 +403,7 @@ page_entry(const struct channel_account *ac, const struct channel_hook *hook,
 		return;
 	}
 	for (size_t k = 0; k < 2; k++) {
-		if (!json_object_object_get_ex(entry, lists[k], &list) ||
-		    !json_object_is_type(list, json_type_array))
+		if ((list = channel_array(entry, lists[k])) == NULL)
 			continue;
 		for (size_t i = 0;
 		     i < json_object_array_length(list) && !b->err; i++) {

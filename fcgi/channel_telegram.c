@@ -3,7 +3,6 @@
  * part of every address, so no address is ever put into a text or a log.  A
  * message's number counts within its chat only: here it is "CHAT:NUMBER".
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,16 +91,6 @@ struct update {
 	int64_t now_ms;
 };
 
-static struct json_object *
-member(struct json_object *o, const char *key)
-{
-	struct json_object *v = NULL;
-
-	if (json_object_is_type(o, json_type_object))
-		json_object_object_get_ex(o, key, &v);
-	return v;
-}
-
 static struct channel_item *
 item_new(const struct update *u, enum channel_op op)
 {
@@ -157,17 +146,6 @@ from_read(
 	it->user_name = person_name(u->b, from);
 }
 
-static int64_t
-byte_size(const char *text)
-{
-	size_t n;
-
-	if (text == NULL || (n = strlen(text)) == 0 || n > 18 ||
-	    text[strspn(text, "0123456789")] != '\0')
-		return -1;
-	return strtoll(text, NULL, 10);
-}
-
 /* A file: its handle and what is stated of it; false: it has none. */
 static bool
 file_read(
@@ -180,7 +158,7 @@ file_read(
 	it->media_ref = channel_batch_printf(u->b, REF "%s", id);
 	it->mime = channel_some(u->b, o, "mime_type");
 	it->name = channel_some(u->b, o, "file_name");
-	it->size = byte_size(channel_text(u->b, o, "file_size"));
+	it->size = channel_size(channel_text(u->b, o, "file_size"));
 	return true;
 }
 
@@ -191,30 +169,18 @@ photo_best(struct json_object *list)
 	struct json_object *best = NULL, *o;
 	double area, most = -1;
 
-	if (!json_object_is_type(list, json_type_array))
+	if (list == NULL)
 		return NULL;
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		o = json_object_array_get_idx(list, i);
-		area = json_object_get_double(member(o, "width")) *
-		       json_object_get_double(member(o, "height"));
+		area = json_object_get_double(channel_member(o, "width")) *
+		       json_object_get_double(channel_member(o, "height"));
 		if (area > most) {
 			most = area;
 			best = o;
 		}
 	}
 	return best;
-}
-
-static bool
-degrees(struct json_object *o, const char *key, double max, double *out)
-{
-	struct json_object *v = member(o, key);
-
-	if (!json_object_is_type(v, json_type_double) &&
-	    !json_object_is_type(v, json_type_int))
-		return false;
-	*out = json_object_get_double(v);
-	return isfinite(*out) && fabs(*out) <= max;
 }
 
 /* A place, its name and address where it is a venue. */
@@ -229,8 +195,8 @@ place_read(
 
 	if (o == NULL)
 		o = channel_obj(venue, "location");
-	it->located = degrees(o, "latitude", 90, &it->lat) &&
-		      degrees(o, "longitude", 180, &it->lon);
+	it->located = channel_degrees(o, "latitude", 90, &it->lat) &&
+		      channel_degrees(o, "longitude", 180, &it->lon);
 	if (title != NULL && address != NULL)
 		it->text = channel_batch_printf(u->b, "%s\n%s", title, address);
 	else
@@ -274,13 +240,14 @@ content_read(
 	it->kind = "text";
 	if ((it->text = channel_some(u->b, msg, "text")) != NULL)
 		return;
-	if (member(msg, "location") != NULL || member(msg, "venue") != NULL) {
+	if (channel_member(msg, "location") != NULL ||
+	    channel_member(msg, "venue") != NULL) {
 		it->kind = place_read(u, msg, it) ? "location" : "unsupported";
 		return;
 	}
 	it->text = channel_some(u->b, msg, "caption");
 	it->kind = "image";
-	if (file_read(u, photo_best(member(msg, "photo")), it))
+	if (file_read(u, photo_best(channel_array(msg, "photo")), it))
 		return;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		struct json_object *o = channel_obj(msg, files[i][0]);
@@ -315,7 +282,7 @@ is_service(struct json_object *msg)
 		"video_chat_participants_invited", "connected_website" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (member(msg, names[i]) != NULL)
+		if (channel_member(msg, names[i]) != NULL)
 			return true;
 	return false;
 }
@@ -381,11 +348,11 @@ static const char *
 button_label(const struct update *u, struct json_object *msg, const char *data)
 {
 	struct json_object *rows =
-	    member(channel_obj(msg, "reply_markup"), "inline_keyboard");
+	    channel_array(channel_obj(msg, "reply_markup"), "inline_keyboard");
 	struct json_object *row, *o;
 	const char *t;
 
-	if (!json_object_is_type(rows, json_type_array))
+	if (rows == NULL)
 		return NULL;
 	for (size_t i = 0; i < json_object_array_length(rows); i++) {
 		row = json_object_array_get_idx(rows, i);
@@ -570,7 +537,7 @@ number_here(const char *name, const char *chat)
 static const char *
 text_of(struct json_object *o, const char *key)
 {
-	struct json_object *v = member(o, key);
+	struct json_object *v = channel_member(o, key);
 
 	return json_object_is_type(v, json_type_string)
 		   ? json_object_get_string(v)
@@ -852,13 +819,13 @@ answer_read(const struct channel_account *ac, const struct http_answer *an,
 	snprintf(rs->code, sizeof(rs->code), "http %ld", an->status);
 	if (channel_json(an->body.data, an->body.len, &b->root) == -1) {
 		classify(an->status, false, rs);
-	} else if (ok = member(b->root, "ok"), is_true(ok)) {
+	} else if (ok = channel_member(b->root, "ok"), is_true(ok)) {
 		rs->cls = an->status == 200 ? CHANNEL_SENT : CHANNEL_UNKNOWN;
 	} else {
 		bool told = json_object_is_type(ok, json_type_boolean);
 		long status = an->status;
 
-		wait_s = byte_size(channel_text(b, b->root, "error_code"));
+		wait_s = channel_size(channel_text(b, b->root, "error_code"));
 		if (told && wait_s >= 400 && wait_s < 600)
 			status = (long)wait_s;
 		classify(status, told, rs);
@@ -866,7 +833,7 @@ answer_read(const struct channel_account *ac, const struct http_answer *an,
 		t = channel_text(b, b->root, "description");
 		if (t != NULL)
 			words_copy(ac, t, rs);
-		wait_s = byte_size(channel_text(
+		wait_s = channel_size(channel_text(
 		    b, channel_obj(b->root, "parameters"), "retry_after"));
 		if (rs->cls == CHANNEL_RETRY && wait_s > 0)
 			rs->wait_s = wait_s;

@@ -180,8 +180,7 @@ template_text(const struct tiktok_event *ev, struct json_object *o)
 	buf_init(&b, TEXT_ROOM);
 	if (t != NULL)
 		buf_puts(&b, t);
-	if (o != NULL && json_object_object_get_ex(o, "buttons", &list) &&
-	    json_object_is_type(list, json_type_array))
+	if ((list = channel_array(o, "buttons")) != NULL)
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
 			one = json_object_array_get_idx(list, i);
 			if (!json_object_is_type(one, json_type_object) ||
@@ -976,10 +975,7 @@ tiktok_profiled(const struct channel_account *ac, const struct http_answer *an,
 		data = channel_obj(b.root, "data");
 		if (code != 0)
 			cls = asked_class(code_class(ac, code));
-		else if (data != NULL &&
-			 json_object_object_get_ex(
-			     data, "participants", &list) &&
-			 json_object_is_type(list, json_type_array) &&
+		else if ((list = channel_array(data, "participants")) != NULL &&
 			 participant_read(&b, list, user, pf))
 			cls = CHANNEL_SENT;
 		else

@@ -103,8 +103,8 @@ location_read(
 	const char *name = channel_some(ch->b, o, "name");
 	const char *address = channel_some(ch->b, o, "address");
 
-	it->located = meta_degrees(o, "latitude", 90, &it->lat) &&
-		      meta_degrees(o, "longitude", 180, &it->lon);
+	it->located = channel_degrees(o, "latitude", 90, &it->lat) &&
+		      channel_degrees(o, "longitude", 180, &it->lon);
 	if (it->located)
 		it->kind = "location";
 	it->text = name != NULL && address != NULL
@@ -260,10 +260,9 @@ static void
 each(const struct wa_change *ch, const char *key,
     void (*read)(const struct wa_change *ch, struct json_object *o))
 {
-	struct json_object *list;
+	struct json_object *list = channel_array(ch->value, key);
 
-	if (!json_object_object_get_ex(ch->value, key, &list) ||
-	    !json_object_is_type(list, json_type_array))
+	if (list == NULL)
 		return;
 	for (size_t i = 0; i < json_object_array_length(list) && !ch->b->err;
 	     i++) {
@@ -310,10 +309,9 @@ whatsapp_entry(const struct channel_account *ac,
     struct json_object *entry)
 {
 	struct wa_change ch = { .ac = ac, .b = b, .now_ms = hook->now_ms };
-	struct json_object *list;
+	struct json_object *list = channel_array(entry, "changes");
 
-	if (!json_object_object_get_ex(entry, "changes", &list) ||
-	    !json_object_is_type(list, json_type_array)) {
+	if (list == NULL) {
 		b->skipped++;
 		return;
 	}

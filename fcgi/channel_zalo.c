@@ -193,38 +193,17 @@ media_kind(const char *type)
 static bool
 degrees(struct json_object *o, const char *key, double max, double *out)
 {
-	struct json_object *v;
+	struct json_object *v = channel_member(o, key);
 	const char *text;
 	char *end;
 
-	if (o == NULL || !json_object_object_get_ex(o, key, &v) || v == NULL)
+	if (!json_object_is_type(v, json_type_string))
+		return channel_degrees(o, key, max, out);
+	text = json_object_get_string(v);
+	if (*text == '\0' || text[strspn(text, "+-.0123456789eE")] != '\0')
 		return false;
-	if (json_object_is_type(v, json_type_string)) {
-		text = json_object_get_string(v);
-		if (*text == '\0' ||
-		    text[strspn(text, "+-.0123456789eE")] != '\0')
-			return false;
-		*out = strtod(text, &end);
-		if (*end != '\0')
-			return false;
-	} else if (json_object_is_type(v, json_type_double) ||
-		   json_object_is_type(v, json_type_int)) {
-		*out = json_object_get_double(v);
-	} else {
-		return false;
-	}
-	return isfinite(*out) && fabs(*out) <= max;
-}
-
-static int64_t
-byte_size(const char *text)
-{
-	size_t n;
-
-	if (text == NULL || (n = strlen(text)) == 0 || n > 18 ||
-	    text[strspn(text, "0123456789")] != '\0')
-		return -1;
-	return strtoll(text, NULL, 10);
+	*out = strtod(text, &end);
+	return *end == '\0' && isfinite(*out) && fabs(*out) <= max;
 }
 
 /* Fill the media of ${it} from an attachment; false: there is none in it. */
@@ -252,7 +231,7 @@ attachment_read(const struct zalo_event *ev, struct channel_item *it,
 		    channel_batch_printf(ev->b, "zalo-sticker:%s", id);
 	if (strcmp(type, "file") == 0) {
 		it->name = channel_some(ev->b, payload, "name");
-		it->size = byte_size(channel_text(ev->b, payload, "size"));
+		it->size = channel_size(channel_text(ev->b, payload, "size"));
 	}
 	return it->media_url != NULL || it->media_ref != NULL;
 }
@@ -261,12 +240,11 @@ attachment_read(const struct zalo_event *ev, struct channel_item *it,
 static struct json_object *
 attachment_at(const struct zalo_event *ev, size_t i, const char **type)
 {
-	struct json_object *list, *o;
+	struct json_object *list = channel_array(ev->message, "attachments");
+	struct json_object *o;
 
 	*type = NULL;
-	if (!json_object_object_get_ex(ev->message, "attachments", &list) ||
-	    !json_object_is_type(list, json_type_array) ||
-	    i >= json_object_array_length(list))
+	if (list == NULL || i >= json_object_array_length(list))
 		return NULL;
 	o = json_object_array_get_idx(list, i);
 	if (!json_object_is_type(o, json_type_object))
@@ -425,8 +403,7 @@ receipt_read(const struct zalo_event *ev, const char *status)
 		}
 		return;
 	}
-	if (json_object_object_get_ex(ev->message, "msg_ids", &list) &&
-	    json_object_is_type(list, json_type_array))
+	if ((list = channel_array(ev->message, "msg_ids")) != NULL)
 		n = json_object_array_length(list);
 	one = channel_some(ev->b, ev->message, "msg_id");
 	if ((it = item_new(ev, CHANNEL_STATUS)) == NULL)
@@ -901,7 +878,7 @@ zalo_refreshed(const struct channel_account *ac, const struct http_answer *an,
 	expires = channel_text(&b, b.root, "expires_in");
 	if (access == NULL)
 		goto out;
-	life_s = byte_size(expires);
+	life_s = channel_size(expires);
 	set = json_object_new_object();
 	json_put_str(set, "zalo_access_token", access);
 	json_put_str(set, "zalo_refresh_token", refresh != NULL ? refresh : "");
