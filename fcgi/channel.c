@@ -648,6 +648,15 @@ channel_url(const struct channel_account *ac, const char *base,
 	buf_puts(&rq->url, path);
 }
 
+int
+channel_body(struct http_request *rq, struct json_object *o)
+{
+	http_request_header(rq, "Content-Type", "application/json");
+	json_write(o, &rq->body);
+	json_object_put(o);
+	return rq->url.err || rq->headers.err || rq->body.err ? -1 : 0;
+}
+
 void
 channel_form(struct buf *b, const char *name, const char *value)
 {

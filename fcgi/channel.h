@@ -520,6 +520,9 @@ void channel_copy(char *dst, size_t size, const char *src, size_t len);
 void channel_url(const struct channel_account *ac, const char *base,
     const char *path, struct http_request *rq);
 
+/* channel_body(rq, o): ${o}, taken, as the JSON body.  0; -1: ${rq} is bad. */
+int channel_body(struct http_request *rq, struct json_object *o);
+
 /* channel_form(b, name, value): append a field of a form's body. */
 void channel_form(struct buf *b, const char *name, const char *value);
 

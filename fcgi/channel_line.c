@@ -356,15 +356,6 @@ api_request(const struct channel_account *ac, const char *base,
 	http_request_header(rq, "Authorization", bearer);
 }
 
-static int
-json_request(struct json_object *o, struct http_request *rq)
-{
-	http_request_header(rq, "Content-Type", "application/json");
-	json_write(o, &rq->body);
-	json_object_put(o);
-	return rq->url.err || rq->headers.err || rq->body.err ? -1 : 0;
-}
-
 /*
  * Whether this try answers with the token of the customer's last event.  Only
  * the first one: an earlier push may have arrived, and has the key.
@@ -503,7 +494,7 @@ line_send(const struct channel_account *ac, const struct channel_out *out,
 		http_request_header(rq, "X-Line-Retry-Key", out->uuid);
 	}
 	json_put(root, "messages", list);
-	if (json_request(root, rq) == -1)
+	if (channel_body(rq, root) == -1)
 		return -1;
 	return reply ? 2 : 0;
 }
@@ -703,7 +694,7 @@ line_act(const struct channel_account *ac, const struct channel_act *act,
 		return 0;
 	}
 	api_request(ac, "line_api_base", path, rq);
-	return json_request(o, rq) == 0 ? 1 : 0;
+	return channel_body(rq, o) == 0 ? 1 : 0;
 }
 
 /* Films and sounds are made ready first, which may take a while. */

@@ -212,15 +212,6 @@ meta_bearer(const struct channel_account *ac, struct http_request *rq)
 	buf_fini(&b);
 }
 
-int
-meta_body(struct http_request *rq, struct json_object *o)
-{
-	http_request_header(rq, "Content-Type", "application/json");
-	json_write(o, &rq->body);
-	json_object_put(o);
-	return rq->url.err || rq->headers.err || rq->body.err ? -1 : 0;
-}
-
 /* --- answers --- */
 
 /* A member as a number; false when it is none. */

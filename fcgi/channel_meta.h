@@ -67,9 +67,6 @@ void meta_query_token(
     const struct channel_account *ac, struct http_request *rq, char sep);
 void meta_bearer(const struct channel_account *ac, struct http_request *rq);
 
-/* meta_body(rq, o): ${o}, taken, as the JSON body.  0, or -1: ${rq} is bad. */
-int meta_body(struct http_request *rq, struct json_object *o);
-
 /*
  * meta_refused(ac, an, rules, n, rs, b):
  * Whether ${an} is anything but a success, with its class in ${rs}.  Else

@@ -533,7 +533,7 @@ send_request(const struct channel_account *ac, struct json_object *root,
 
 	meta_url(ac, rq, *from != '\0' ? from : meta_account(ac), "messages");
 	meta_query_token(ac, rq, '?');
-	return meta_body(rq, root);
+	return channel_body(rq, root);
 }
 
 int

@@ -503,10 +503,7 @@ method_request(const struct channel_account *ac, struct http_request *rq,
 
 	rq->method = "POST";
 	buf_puts(&rq->url, method);
-	http_request_header(rq, "Content-Type", "application/json");
-	json_write(o, &rq->body);
-	json_object_put(o);
-	return good && !rq->url.err && !rq->headers.err && !rq->body.err;
+	return channel_body(rq, o) == 0 && good;
 }
 
 /* A number as such: chats and messages have them. */

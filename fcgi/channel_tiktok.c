@@ -403,15 +403,6 @@ api_request(
 	    rq, "Access-Token", channel_conf(ac, "tiktok_access_token"));
 }
 
-static int
-json_request(struct json_object *o, struct http_request *rq)
-{
-	http_request_header(rq, "Content-Type", "application/json");
-	json_write(o, &rq->body);
-	json_object_put(o);
-	return rq->url.err || rq->headers.err || rq->body.err ? -1 : 0;
-}
-
 /* A message of that type to the conversation; its content is to be added. */
 static struct json_object *
 message_json(const struct channel_account *ac, const char *conversation,
@@ -487,7 +478,7 @@ text_request(const struct channel_account *ac, const struct channel_out *out,
 			json_put(o, "referenced_message_info", quote);
 		}
 		api_request(ac, API "/business/message/send/", rq);
-		rc = json_request(o, rq);
+		rc = channel_body(rq, o);
 	}
 	buf_fini(&b);
 	return rc;
@@ -509,7 +500,7 @@ tiktok_send(const struct channel_account *ac, const struct channel_out *out,
 		json_put_str(image, "media_id", out->handle);
 		json_put(o, "image", image);
 		api_request(ac, API "/business/message/send/", rq);
-		return json_request(o, rq);
+		return channel_body(rq, o);
 	}
 	api_request(ac, API "/business/message/media/upload/", rq);
 	http_request_field(
@@ -744,7 +735,7 @@ tiktok_refresh(const struct channel_account *ac, struct http_request *rq)
 	json_put_str(o, "client_secret", channel_conf(ac, "tiktok_app_secret"));
 	json_put_str(o, "grant_type", "refresh_token");
 	json_put_str(o, "refresh_token", token);
-	return json_request(o, rq) == 0 ? 1 : 0;
+	return channel_body(rq, o) == 0 ? 1 : 0;
 }
 
 /* A length of time in seconds, as its end in ms; "0" when not told. */
@@ -811,7 +802,7 @@ tiktok_act(const struct channel_account *ac, const struct channel_act *act,
 	json_put_str(o, "sender_action",
 	    act->what == CHANNEL_TYPING ? "TYPING" : "MARK_READ");
 	api_request(ac, API "/business/message/send/", rq);
-	return json_request(o, rq) == 0 ? 1 : 0;
+	return channel_body(rq, o) == 0 ? 1 : 0;
 }
 
 static int
@@ -839,7 +830,7 @@ tiktok_media(const struct channel_account *ac, const struct channel_media *md,
 	json_put_str(o, "media_type",
 	    strcmp(md->kind, "video") == 0 ? "VIDEO" : "IMAGE");
 	api_request(ac, API "/business/message/media/download/", rq);
-	return json_request(o, rq) == 0 ? 1 : 0;
+	return channel_body(rq, o) == 0 ? 1 : 0;
 }
 
 /*
@@ -1003,7 +994,7 @@ tiktok_probe(
 	o = json_object_new_object();
 	json_put_str(o, "app_id", channel_conf(ac, "tiktok_app_id"));
 	json_put_str(o, "access_token", token);
-	return json_request(o, rq) == 0 ? 1 : 0;
+	return channel_body(rq, o) == 0 ? 1 : 0;
 }
 
 static void

@@ -499,7 +499,7 @@ post(const struct channel_account *ac, struct json_object *root,
 {
 	meta_url(ac, rq, meta_account(ac), "messages");
 	meta_bearer(ac, rq);
-	return meta_body(rq, root);
+	return channel_body(rq, root);
 }
 
 static int
