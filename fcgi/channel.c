@@ -704,6 +704,18 @@ channel_paste(const struct channel *ch, const char *webhook,
 }
 
 void
+channel_face(
+    struct channel_profile *pf, const char *name, const char *avatar_url)
+{
+	if (name != NULL)
+		channel_copy(pf->name, sizeof(pf->name), name, strlen(name));
+	if (avatar_url != NULL && strncmp(avatar_url, "https://", 8) == 0 &&
+	    strlen(avatar_url) < sizeof(pf->avatar_url))
+		channel_copy(pf->avatar_url, sizeof(pf->avatar_url), avatar_url,
+		    strlen(avatar_url));
+}
+
+void
 channel_named(struct channel_batch *b, struct json_object *o, const char *id,
     const char *name, struct channel_result *rs)
 {

@@ -542,6 +542,14 @@ struct channel_reply channel_always_open(const struct channel_account *ac,
     int64_t last_inbound_at, int64_t sent_since, int64_t now_ms);
 
 /*
+ * channel_face(pf, name, avatar_url):
+ * What profiled() tells; NULL: not told.  An address that is not of https or
+ * too long is none.
+ */
+void channel_face(
+    struct channel_profile *pf, const char *name, const char *avatar_url);
+
+/*
  * channel_named(b, o, id, name, rs): what probed() tells, from two members of
  * ${o}; without ${id} UNKNOWN: that was no answer.
  */

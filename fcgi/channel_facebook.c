@@ -64,9 +64,7 @@ facebook_profiled(const struct channel_account *ac,
 		    first != NULL ? first : "",
 		    first != NULL && last != NULL ? " " : "",
 		    last != NULL ? last : "");
-		if (name != NULL)
-			channel_copy(
-			    pf->name, sizeof(pf->name), name, strlen(name));
+		channel_face(pf, name, NULL);
 	}
 	channel_batch_fini(&b);
 	return cls;

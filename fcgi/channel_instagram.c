@@ -63,9 +63,7 @@ instagram_profiled(const struct channel_account *ac,
 	if (cls == CHANNEL_SENT) {
 		if ((name = channel_some(&b, b.root, "name")) == NULL)
 			name = channel_some(&b, b.root, "username");
-		if (name != NULL)
-			channel_copy(
-			    pf->name, sizeof(pf->name), name, strlen(name));
+		channel_face(pf, name, NULL);
 	}
 	channel_batch_fini(&b);
 	return cls;

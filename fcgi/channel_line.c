@@ -795,12 +795,7 @@ line_profiled(const struct channel_account *ac, const struct http_answer *an,
 	if (channel_json(an->body.data, an->body.len, &b.root) == 0 &&
 	    (t = channel_some(&b, b.root, "displayName")) != NULL) {
 		cls = CHANNEL_SENT;
-		channel_copy(pf->name, sizeof(pf->name), t, strlen(t));
-		t = channel_some(&b, b.root, "pictureUrl");
-		if (t != NULL && strncmp(t, "https://", 8) == 0 &&
-		    strlen(t) < sizeof(pf->avatar_url))
-			channel_copy(pf->avatar_url, sizeof(pf->avatar_url), t,
-			    strlen(t));
+		channel_face(pf, t, channel_some(&b, b.root, "pictureUrl"));
 	}
 	channel_batch_fini(&b);
 	return cls;

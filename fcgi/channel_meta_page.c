@@ -643,7 +643,6 @@ meta_page_profiled(const struct channel_account *ac,
     struct channel_profile *pf)
 {
 	struct channel_result rs;
-	const char *url;
 
 	memset(pf, 0, sizeof(*pf));
 	if (meta_refused(ac, an, page_rules, PAGE_RULES, &rs, b)) {
@@ -652,11 +651,7 @@ meta_page_profiled(const struct channel_account *ac,
 			rs.cls = CHANNEL_PERMANENT;
 		return rs.cls;
 	}
-	url = channel_some(b, b->root, "profile_pic");
-	if (url != NULL && strncmp(url, "https://", 8) == 0 &&
-	    strlen(url) < sizeof(pf->avatar_url))
-		channel_copy(
-		    pf->avatar_url, sizeof(pf->avatar_url), url, strlen(url));
+	channel_face(pf, NULL, channel_some(b, b->root, "profile_pic"));
 	return CHANNEL_SENT;
 }
 

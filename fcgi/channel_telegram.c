@@ -966,13 +966,12 @@ telegram_profiled(const struct channel_account *ac,
 {
 	struct channel_result rs;
 	struct channel_batch b;
-	const char *t;
 
 	memset(pf, 0, sizeof(*pf));
 	answer_read(ac, an, &b, &rs);
-	if (rs.cls == CHANNEL_SENT &&
-	    (t = person_name(&b, channel_obj(b.root, "result"))) != NULL)
-		channel_copy(pf->name, sizeof(pf->name), t, strlen(t));
+	if (rs.cls == CHANNEL_SENT)
+		channel_face(
+		    pf, person_name(&b, channel_obj(b.root, "result")), NULL);
 	channel_batch_fini(&b);
 	return rs.cls;
 }

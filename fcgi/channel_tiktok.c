@@ -927,8 +927,8 @@ static bool
 participant_read(struct channel_batch *b, struct json_object *list,
     const char *user, struct channel_profile *pf)
 {
-	const char *id, *t;
 	struct json_object *one;
+	const char *id;
 
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		one = json_object_array_get_idx(list, i);
@@ -936,14 +936,8 @@ participant_read(struct channel_batch *b, struct json_object *list,
 		    (id = channel_some(b, one, "id")) == NULL || user == NULL ||
 		    strcmp(id, user) != 0)
 			continue;
-		t = channel_some(b, one, "display_name");
-		if (t != NULL)
-			channel_copy(pf->name, sizeof(pf->name), t, strlen(t));
-		t = channel_some(b, one, "profile_image");
-		if (t != NULL && strncmp(t, "https://", 8) == 0 &&
-		    strlen(t) < sizeof(pf->avatar_url))
-			channel_copy(pf->avatar_url, sizeof(pf->avatar_url), t,
-			    strlen(t));
+		channel_face(pf, channel_some(b, one, "display_name"),
+		    channel_some(b, one, "profile_image"));
 		return true;
 	}
 	return false;

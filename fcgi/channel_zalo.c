@@ -922,7 +922,7 @@ zalo_profiled(const struct channel_account *ac, const struct http_answer *an,
 	struct channel_result rs;
 	struct channel_batch b;
 	struct json_object *data;
-	const char *t;
+	const char *url;
 
 	memset(pf, 0, sizeof(*pf));
 	zalo_answer(ac, &out, an, &rs);
@@ -931,15 +931,10 @@ zalo_profiled(const struct channel_account *ac, const struct http_answer *an,
 	channel_batch_init(&b);
 	if (channel_json(an->body.data, an->body.len, &b.root) == 0) {
 		data = channel_obj(b.root, "data");
-		if ((t = channel_some(&b, data, "display_name")) != NULL)
-			channel_copy(pf->name, sizeof(pf->name), t, strlen(t));
-		t = channel_some(&b, channel_obj(data, "avatars"), "240");
-		if (t == NULL)
-			t = channel_some(&b, data, "avatar");
-		if (t != NULL && strncmp(t, "https://", 8) == 0 &&
-		    strlen(t) < sizeof(pf->avatar_url))
-			channel_copy(pf->avatar_url, sizeof(pf->avatar_url), t,
-			    strlen(t));
+		url = channel_some(&b, channel_obj(data, "avatars"), "240");
+		if (url == NULL)
+			url = channel_some(&b, data, "avatar");
+		channel_face(pf, channel_some(&b, data, "display_name"), url);
 	}
 	channel_batch_fini(&b);
 	return CHANNEL_SENT;
