@@ -246,10 +246,8 @@ ask_drop(struct store *st, int64_t id)
 {
 	static const char sql[] =
 	    "UPDATE bot_asks SET state = 'dropped' WHERE id = :id";
-	sqlite3_stmt *q = store_stmt(st, sql);
 
-	bind_int(q, ":id", id);
-	return step_done(st, q);
+	return step_id(st, sql, id);
 }
 
 void

@@ -280,11 +280,8 @@ store_channel_delete(struct store *st, int64_t id)
 	q = store_stmt(st, sql);
 	bind_int(q, ":id", id);
 	bind_int(q, ":now", store_now(st));
-	if ((rc = step_changed(st, q)) == STORE_DONE) {
-		q = store_stmt(st, bot_sql);
-		bind_int(q, ":id", id);
-		rc = step_done(st, q);
-	}
+	if ((rc = step_changed(st, q)) == STORE_DONE)
+		rc = step_id(st, bot_sql, id);
 	return store_end(st, rc);
 }
 

@@ -191,10 +191,8 @@ customer_fold(struct store *st, int64_t id)
 	    "UPDATE customers SET fold = fold(name || ' ' ||"
 	    " coalesce(phone, '') || ' ' || coalesce(email, ''))"
 	    " WHERE id = :id";
-	sqlite3_stmt *q = store_stmt(st, sql);
 
-	bind_int(q, ":id", id);
-	return step_done(st, q);
+	return step_id(st, sql, id);
 }
 
 static void
@@ -344,14 +342,9 @@ customer_delete(struct store *st, const struct who *who, int64_t id)
 	bind_int(q, ":now", store_now(st));
 	if ((rc = step_changed(st, q)) != STORE_DONE)
 		return rc;
-	q = store_stmt(st, identity_sql);
-	bind_int(q, ":id", id);
-	if (step_done(st, q) != STORE_DONE)
-		return STORE_FAILED;
 	/* Who writes again is somebody new, in a thread of its own. */
-	q = store_stmt(st, thread_sql);
-	bind_int(q, ":id", id);
-	if (step_done(st, q) != STORE_DONE ||
+	if (step_id(st, identity_sql, id) != STORE_DONE ||
+	    step_id(st, thread_sql, id) != STORE_DONE ||
 	    store_session_end_customer(st, id, 0) == STORE_FAILED)
 		return STORE_FAILED;
 	o = json_object_new_object();

@@ -89,11 +89,14 @@ void bind_json(sqlite3_stmt *q, const char *name, struct json_object *o);
  * store_begin fails: it would be deferred.
  * step_done(st, q): run to its end: 1, or -1; then stmt_end.
  * step_changed(st, q): the same, but 0 if it changed no row.
+ * step_id(st, sql, id): step_done of store_stmt(st, sql) with its :id, which
+ * is all it asks for.
  * step_int(st, q, v): first column of the first row: 1, 0, -1; then stmt_end.
  */
 int step_row(struct store *st, sqlite3_stmt *q);
 int step_done(struct store *st, sqlite3_stmt *q);
 int step_changed(struct store *st, sqlite3_stmt *q);
+int step_id(struct store *st, const char *sql, int64_t id);
 int step_int(struct store *st, sqlite3_stmt *q, int64_t *v);
 void stmt_end(sqlite3_stmt *q); /* reset, and forget what was bound */
 

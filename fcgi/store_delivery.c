@@ -278,9 +278,7 @@ claim_reply_token(struct store *st, struct delivery *d)
 		return STORE_FAILED;
 	if (d->reply_token[0] == '\0')
 		return STORE_DONE;
-	q = store_stmt(st, used_sql);
-	bind_int(q, ":id", id);
-	return step_done(st, q);
+	return step_id(st, used_sql, id);
 }
 
 static int

@@ -769,15 +769,11 @@ purge_upto(struct store *st, int64_t id, int64_t *done)
 	static const char del_sql[] = "DELETE FROM events WHERE id <= :id";
 	static const char floor_sql[] =
 	    "UPDATE log_state SET floor = max(floor, :id)";
-	sqlite3_stmt *q = store_stmt(st, del_sql);
 
-	bind_int(q, ":id", id);
-	if (step_done(st, q) != 1)
+	if (step_id(st, del_sql, id) != 1)
 		return STORE_FAILED;
 	*done = store_changes(st);
-	q = store_stmt(st, floor_sql);
-	bind_int(q, ":id", id);
-	return step_done(st, q);
+	return step_id(st, floor_sql, id);
 }
 
 int

@@ -41,10 +41,9 @@ types_set(struct store *st, int64_t id, struct json_object *types)
 	static const char sql[] =
 	    "INSERT OR IGNORE INTO webhook_types (webhook_id, type)"
 	    " VALUES (:id, :type)";
-	sqlite3_stmt *q = store_stmt(st, gone);
+	sqlite3_stmt *q;
 
-	bind_int(q, ":id", id);
-	if (step_done(st, q) != 1)
+	if (step_id(st, gone, id) != 1)
 		return STORE_FAILED;
 	for (size_t i = 0; i < json_object_array_length(types); i++) {
 		q = store_stmt(st, sql);

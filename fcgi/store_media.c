@@ -477,10 +477,8 @@ fetch_remove(struct store *st, int64_t message)
 {
 	static const char sql[] =
 	    "DELETE FROM media_fetches WHERE message_id = :id";
-	sqlite3_stmt *q = store_stmt(st, sql);
 
-	bind_int(q, ":id", message);
-	return step_done(st, q);
+	return step_id(st, sql, message);
 }
 
 int

@@ -1053,24 +1053,12 @@ delete_rows(struct store *st, const struct message_row *m, const char *by)
 	bind_str(q, ":by", by);
 	if (step_done(st, q) != 1)
 		return STORE_FAILED;
-	q = store_stmt(st, edits_sql);
-	bind_int(q, ":id", m->id);
-	if (step_done(st, q) != 1)
+	if (step_id(st, edits_sql, m->id) != 1 ||
+	    step_id(st, files_sql, m->id) != 1 ||
+	    step_id(st, fetch_sql, m->id) != 1)
 		return STORE_FAILED;
-	q = store_stmt(st, files_sql);
-	bind_int(q, ":id", m->id);
-	if (step_done(st, q) != 1)
+	if (m->inbox != 0 && step_id(st, inbox_sql, m->inbox) != 1)
 		return STORE_FAILED;
-	q = store_stmt(st, fetch_sql);
-	bind_int(q, ":id", m->id);
-	if (step_done(st, q) != 1)
-		return STORE_FAILED;
-	if (m->inbox != 0) {
-		q = store_stmt(st, inbox_sql);
-		bind_int(q, ":id", m->inbox);
-		if (step_done(st, q) != 1)
-			return STORE_FAILED;
-	}
 	q = store_stmt(st, delivery_sql);
 	bind_int(q, ":id", m->id);
 	bind_int(q, ":now", store_now(st));
@@ -1150,9 +1138,7 @@ message_forget(struct store *st, int64_t id)
 	bind_int(q, ":id", id);
 	if (step_done(st, q) != STORE_DONE)
 		return STORE_FAILED;
-	q = store_stmt(st, sql);
-	bind_int(q, ":id", id);
-	return step_done(st, q);
+	return step_id(st, sql, id);
 }
 
 int

@@ -100,14 +100,11 @@ read_seen(struct store *st, const struct who *who, const struct conversation *c)
 	static const char sql[] =
 	    "INSERT INTO seen_marks (conversation_id) VALUES (:id)"
 	    " ON CONFLICT DO NOTHING";
-	sqlite3_stmt *q;
 
 	if (who->kind != WHO_USER || c->channel == 0 ||
 	    c->platform[0] == '\0' || strcmp(c->platform, "web") == 0)
 		return STORE_DONE;
-	q = store_stmt(st, sql);
-	bind_int(q, ":id", c->id);
-	return step_done(st, q);
+	return step_id(st, sql, c->id);
 }
 
 static int

@@ -145,6 +145,15 @@ step_changed(struct store *st, sqlite3_stmt *q)
 }
 
 int
+step_id(struct store *st, const char *sql, int64_t id)
+{
+	sqlite3_stmt *q = store_stmt(st, sql);
+
+	bind_int(q, ":id", id);
+	return step_done(st, q);
+}
+
+int
 step_int(struct store *st, sqlite3_stmt *q, int64_t *v)
 {
 	int rc = step_row(st, q);
