@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { enter } from './lib/pages.js';
 import { startZalo } from '../standin/zalo.js';
 
 const HOUR = 3600_000, APP = '7', OA = '8', SECRET = 'signs';
@@ -64,11 +65,7 @@ const allowPaid = (on) => p.cli('channel', 'set', '--id', channel,
 
 // A browser where that agent is logged in.
 async function inbox(page) {
-  const { email, password } = p.logins.find((x) => x.role === 'agent');
-  await page.goto(p.url + '/inbox');
-  await page.fill('#email', email);
-  await page.fill('#password', password);
-  await page.click('#submit');
+  await enter(page, p, 'agent', '/inbox');
   await page.waitForSelector('#rows');
   return page;
 }

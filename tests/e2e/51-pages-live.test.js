@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { enter } from './lib/pages.js';
 
 let p, browser;
 const errors = [];
@@ -39,11 +40,7 @@ async function visitor(text, name) {
 
 async function agent(who = 'agent') {
 	const page = await fresh();
-	const { email, password } = p.logins.find((x) => x.role === who);
-	await page.goto(p.url + '/inbox');
-	await page.fill('#email', email);
-	await page.fill('#password', password);
-	await page.click('#submit');
+	await enter(page, p, who, '/inbox');
 	await connected(page);
 	return page;
 }

@@ -1,39 +1,25 @@
 // The admin's page about the live connections: by forms and links alone, in
 // three languages, for nobody else; it says so where pushd is not there.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { eachLook, enter, picture, readsWell } from './lib/pages.js';
 import { ask } from './lib/raw.js';
 
-// PARLEY_SHOTS=folder leaves pictures there.
-const shots = process.env.PARLEY_SHOTS;
 let p, browser;
 
 before(async () => {
 	p = await start();
 	browser = await launch();
-	if (shots)
-		mkdirSync(shots, { recursive: true });
 });
 after(async () => {
 	await browser?.close();
 	await p?.stop();
 });
 
-async function login(who, o) {
-	const page = await plain(browser, o);
-	const { email, password } = p.logins.find((x) => x.role === who);
-	await page.goto(`${p.url}/login`);
-	await page.fill('#email', email);
-	await page.fill('#password', password);
-	await page.click('#submit');
-	return page;
-}
+const login = async (who, o) => enter(await plain(browser, o), p, who);
 const figure = async (page, id) => (await page.locator(`#${id} dd`).textContent()).trim();
-const locale = async (admin, to) =>
-	assert.equal((await admin.patch('/api/me', { locale: to })).status, 200);
 
 test('an admin reads how the live connections are, without a script', async () => {
 	const admin = await p.agent('admin');
@@ -85,29 +71,15 @@ test('an admin reads how the live connections are, without a script', async () =
 test('it reads so in each language, wide and narrow', async () => {
 	const admin = await p.agent('admin');
 	const heads = { vi: 'Kết nối trực tiếp', th: 'การเชื่อมต่อสด', en: 'Live connections' };
-	for (const [lang, title] of Object.entries(heads)) {
-		await locale(admin, lang);
-		for (const viewport of [{ width: 1280, height: 900 }, { width: 360, height: 740 }]) {
-			const page = await login('admin', { viewport,
-				colorScheme: viewport.width < 500 && lang === 'th' ? 'dark' : 'light' });
-			await page.goto(`${p.url}/settings/push`);
-			assert.equal(await page.locator('h1').textContent(), title);
-			assert.equal(await page.locator('html').getAttribute('lang'), lang);
-			// No text is missing, and nothing is wider than the window.
-			for (const t of await page.locator('dt, h2, .notice, .since').allTextContents())
-				assert.ok(t.trim().length > 0);
-			assert.ok(await page.evaluate(() => {
-				const m = document.getElementById('main');
-				return m.scrollWidth <= m.clientWidth &&
-					document.documentElement.scrollWidth <= window.innerWidth;
-			}), `${lang} at ${viewport.width}`);
-			if (shots)
-				await page.screenshot({ path: `${shots}/push-${lang}-${viewport.width}.png`,
-					fullPage: true });
-			await page.context().close();
-		}
-	}
-	await locale(admin, 'vi');
+	await eachLook(admin, async (lang, viewport, colorScheme) => {
+		const page = await login('admin', { viewport, colorScheme });
+		await page.goto(`${p.url}/settings/push`);
+		assert.equal(await page.locator('h1').textContent(), heads[lang]);
+		assert.equal(await page.locator('html').getAttribute('lang'), lang);
+		await readsWell(page, 'dt, h2, .notice, .since', `${lang} at ${viewport.width}`);
+		await picture(page, `push-${lang}-${viewport.width}`, true);
+		await page.context().close();
+	});
 });
 
 test('with a script its times are those of the reader’s clock', async () => {

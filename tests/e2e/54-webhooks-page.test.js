@@ -1,37 +1,25 @@
 // The admin's pages about outgoing webhooks: by forms alone, in three languages,
 // for nobody else.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { eachLook, enter, picture, readsWell } from './lib/pages.js';
 import { startHook } from '../standin/hook.js';
 
-// PARLEY_SHOTS=folder leaves pictures there.
-const shots = process.env.PARLEY_SHOTS;
 let p, browser;
 
 before(async () => {
 	p = await start({ conf: { fetch_http: 'on', fetch_networks: '127.0.0.1',
 		backoff_percent: 1 } });
 	browser = await launch();
-	if (shots)
-		mkdirSync(shots, { recursive: true });
 });
 after(async () => {
 	await browser?.close();
 	await p?.stop();
 });
 
-async function login(who, o) {
-	const page = await plain(browser, o);
-	const { email, password } = p.logins.find((x) => x.role === who);
-	await page.goto(`${p.url}/login`);
-	await page.fill('#email', email);
-	await page.fill('#password', password);
-	await page.click('#submit');
-	return page;
-}
+const login = async (who, o) => enter(await plain(browser, o), p, who);
 
 test('an admin sets one up, tests it, sends again, switches it off, removes it', async (t) => {
 	const to = await startHook();
@@ -87,8 +75,7 @@ test('an admin sets one up, tests it, sends again, switches it off, removes it',
 	});
 	const bad = page.locator('#attempts li:has(.pill.bad)');
 	assert.match(await bad.locator('.said').textContent(), /<script>alert\(1\)<\/script>/);
-	if (shots)
-		await page.screenshot({ path: `${shots}/webhook.png`, fullPage: true });
+	await picture(page, 'webhook', true);
 	await bad.locator('button').click();
 	await to.until(() => to.calls.filter((c) => c.body.data.content === 'hi').length === 3);
 
@@ -135,32 +122,20 @@ test('they read so in each language, wide and narrow', async () => {
 		url: 'https://hooks.example.com/in', types: ['new_message', 'note'] })).json;
 	await admin.post(`/api/webhooks/${made.id}/test`, {});
 	const heads = { vi: 'Webhook', th: 'เว็บฮุก', en: 'Webhooks' };
-	for (const [lang, title] of Object.entries(heads)) {
-		assert.equal((await admin.patch('/api/me', { locale: lang })).status, 200);
-		for (const viewport of [{ width: 1280, height: 900 }, { width: 360, height: 740 }]) {
-			const page = await login('admin', { viewport,
-				colorScheme: viewport.width < 500 && lang === 'th' ? 'dark' : 'light' });
-			for (const [path, name] of [['', 'webhooks'], [`/${made.id}`, 'webhook']]) {
-				await page.goto(`${p.url}/settings/webhooks${path}`);
-				if (path === '')
-					assert.equal(await page.locator('h1').textContent(), title);
-				for (const s of await page.locator('summary').all())
-					await s.click();
-				for (const x of await page.locator('dt, h2, legend, label, button, summary, .hint')
-					.allTextContents())
-					assert.ok(x.trim().length > 0);
-				assert.ok(await page.evaluate(() => {
-					const m = document.getElementById('main');
-					return m.scrollWidth <= m.clientWidth &&
-						document.documentElement.scrollWidth <= window.innerWidth;
-				}), `${name} ${lang} at ${viewport.width}`);
-				if (shots)
-					await page.screenshot({ path: `${shots}/${name}-${lang}-${viewport.width}.png`,
-						fullPage: true });
-			}
-			await page.context().close();
+	await eachLook(admin, async (lang, viewport, colorScheme) => {
+		const page = await login('admin', { viewport, colorScheme });
+		for (const [path, name] of [['', 'webhooks'], [`/${made.id}`, 'webhook']]) {
+			await page.goto(`${p.url}/settings/webhooks${path}`);
+			if (path === '')
+				assert.equal(await page.locator('h1').textContent(), heads[lang]);
+			for (const s of await page.locator('summary').all())
+				await s.click();
+			await readsWell(page, 'dt, h2, legend, label, button, summary, .hint',
+				`${name} ${lang} at ${viewport.width}`);
+			await picture(page, `${name}-${lang}-${viewport.width}`, true);
 		}
-	}
+		await page.context().close();
+	});
 });
 
 test('a form that is sent twice acts once', async (t) => {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, openShadows } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { enter } from './lib/pages.js';
 
 const MARK = /Robo · trả lời tự động/;
 let p, browser;
@@ -19,11 +20,7 @@ after(async () => {
 async function inbox(id, options = {}) {
 	const context = await browser.newContext({ locale: 'vi-VN', ...options });
 	const page = await context.newPage();
-	const { email, password } = p.logins.find((x) => x.role === 'admin');
-	await page.goto(`${p.url}/login`);
-	await page.fill('#email', email);
-	await page.fill('#password', password);
-	await page.click('#submit');
+	await enter(page, p, 'admin');
 	await page.goto(`${p.url}/inbox/${id}`);
 	return page;
 }

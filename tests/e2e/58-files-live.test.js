@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, openShadows } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { enter } from './lib/pages.js';
 import { pdf, png } from './lib/files.js';
 
 let p, browser;
@@ -44,11 +45,7 @@ async function visitor(name, options) {
 
 async function agent(name) {
 	const page = await fresh();
-	const { email, password } = p.logins.find((x) => x.role === 'agent');
-	await page.goto(p.url + '/inbox');
-	await page.fill('#email', email);
-	await page.fill('#password', password);
-	await page.click('#submit');
+	await enter(page, p, 'agent', '/inbox');
 	await connected(page);
 	await page.locator('#rows .row', { hasText: name }).locator('a').click();
 	await page.waitForSelector('#log');

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { enter } from './lib/pages.js';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -29,11 +30,7 @@ async function pair(t, p, scripts, name) {
 	await v.waitForSelector('#log');
 
 	const a = await window(t, scripts);
-	const { email, password } = p.logins.find((x) => x.role === 'agent');
-	await a.goto(`${p.url}/inbox`);
-	await a.fill('#email', email);
-	await a.fill('#password', password);
-	await a.click('#submit');
+	await enter(a, p, 'agent', '/inbox');
 	await a.waitForSelector('#rows');
 	await a.locator('#rows .row', { hasText: name }).locator('a').click();
 	await a.waitForSelector('#log');

@@ -2,15 +2,13 @@
 // tried out, changed, switched off and removed; what is wrong is said where it
 // is, and nothing typed is lost.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { eachLook, enter, picture, readsWell } from './lib/pages.js';
 import { startAssistant } from '../standin/assistant.js';
 import { startShopbot } from '../standin/shopbot.js';
 
-// PARLEY_SHOTS=folder leaves pictures there.
-const shots = process.env.PARLEY_SHOTS;
 const LIST = '/settings/bots';
 let p, browser, admin, api, model, robot;
 
@@ -21,8 +19,6 @@ before(async () => {
 		launch(), startAssistant(), startShopbot()]);
 	admin = await login('admin');
 	api = await p.agent('admin');
-	if (shots)
-		mkdirSync(shots, { recursive: true });
 });
 after(async () => {
 	await browser?.close();
@@ -31,15 +27,7 @@ after(async () => {
 	await robot?.close();
 });
 
-async function enter(page, who) {
-	const { email, password } = p.logins.find((x) => x.role === who);
-	await page.goto(`${p.url}/login`);
-	await page.fill('#email', email);
-	await page.fill('#password', password);
-	await page.click('#submit');
-	return page;
-}
-const login = async (who, o) => enter(await plain(browser, o), who);
+const login = async (who, o) => enter(await plain(browser, o), p, who);
 const number = (page) => new URL(page.url()).pathname.match(/(\d+)$/)[1];
 const told = async (id) => (await api.get(`/api/bots/${id}`)).json;
 const path = (page) => new URL(page.url()).pathname;
@@ -313,7 +301,7 @@ test('what is wrong is said at its field, and nothing is lost or stored', async 
 test('with a script, what is being asked shows its answer by itself', async () => {
 	const id = (await api.get('/api/bots')).json.items.find((b) => b.kind === 'http').id;
 	await api.patch(`/api/bots/${id}`, { calls_max: 0, secrets: { secret: robot.secret } });
-	const page = await enter(await (await browser.newContext()).newPage(), 'admin');
+	const page = await enter(await (await browser.newContext()).newPage(), p, 'admin');
 	await page.waitForURL(/inbox/);
 	await page.goto(`${p.url}${LIST}/${id}`);
 	await page.fill('#message', 'live');
@@ -330,37 +318,21 @@ test('it reads so in each language, wide and narrow', async () => {
 	for (const b of items)
 		pages[b.kind] = `${LIST}/${b.id}`;
 	pages.delete = `${LIST}/${items[0].id}/delete`;
-	for (const [lang, title] of Object.entries(heads)) {
-		assert.equal((await api.patch('/api/me', { locale: lang })).status, 200);
-		for (const viewport of [{ width: 1280, height: 900 }, { width: 360, height: 740 }]) {
-			const dark = viewport.width < 500 && lang === 'th';
-			await admin.setViewportSize(viewport);
-			await admin.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });
-			for (const [name, to] of Object.entries(pages)) {
-				await admin.goto(p.url + to);
-				assert.equal(await admin.textContent('#tab-bots'), title);
-				await admin.evaluate(() => document.querySelectorAll('.rule')
-					.forEach((r) => { r.open = true; }));
-				for (const t of await admin.locator('#channels label').allTextContents())
-					assert.doesNotMatch(t.trim(), /^(.+)\s+\1$/);
-				for (const t of await admin.locator('h1, h2, dt, legend, .hint, .button, ' +
-					'label, option').allTextContents())
-					assert.ok(t.trim().length > 0, `${name} in ${lang}`);
-				assert.ok(await admin.evaluate(() => {
-					const m = document.getElementById('main');
-					return m.scrollWidth <= m.clientWidth &&
-						document.documentElement.scrollWidth <= window.innerWidth;
-				}), `${name} in ${lang} at ${viewport.width}`);
-				if (shots)
-					await admin.locator('#main').evaluate((m) => {
-						document.querySelector('.app').style.height =
-							`${m.scrollHeight + 80}px`;
-					}).then(() => admin.screenshot({ fullPage: true,
-						path: `${shots}/bots-${name}-${lang}-${viewport.width}.png` }));
-			}
+	await eachLook(api, async (lang, viewport, colorScheme) => {
+		await admin.setViewportSize(viewport);
+		await admin.emulateMedia({ colorScheme });
+		for (const [name, to] of Object.entries(pages)) {
+			await admin.goto(p.url + to);
+			assert.equal(await admin.textContent('#tab-bots'), heads[lang]);
+			await admin.evaluate(() => document.querySelectorAll('.rule')
+				.forEach((r) => { r.open = true; }));
+			for (const t of await admin.locator('#channels label').allTextContents())
+				assert.doesNotMatch(t.trim(), /^(.+)\s+\1$/);
+			await readsWell(admin, 'h1, h2, dt, legend, .hint, .button, label, option',
+				`${name} in ${lang} at ${viewport.width}`);
+			await picture(admin, `bots-${name}-${lang}-${viewport.width}`, true);
 		}
-	}
-	assert.equal((await api.patch('/api/me', { locale: 'vi' })).status, 200);
+	});
 });
 
 test('nobody else sees or does any of it', async () => {

@@ -1,13 +1,11 @@
 // A bot in the inbox: what it writes is marked as a bot's, whoever reads sees
 // that it answers, takes over and gives back; without a script and live.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { launch, plain } from './lib/chromium.js';
 import { start, until } from './lib/harness.js';
+import { enter, picture } from './lib/pages.js';
 
-// PARLEY_SHOTS=folder leaves pictures there.
-const shots = process.env.PARLEY_SHOTS;
 let p, browser, api;
 
 before(async () => {
@@ -18,24 +16,12 @@ before(async () => {
 	const made = await api.post('/api/bots', { name: 'Robo', kind: 'rules', channels: [web.id],
 		config: { rules: [{ keywords: ['giá'], reply: 'Mười nghìn.' }], fallback: 'Chờ nhé.' } });
 	assert.equal(made.status, 201);
-	if (shots)
-		mkdirSync(shots, { recursive: true });
 });
 after(async () => {
 	await browser?.close();
 	await p?.stop();
 });
 
-async function enter(page, who) {
-	const { email, password } = p.logins.find((x) => x.role === who);
-	await page.goto(`${p.url}/login`);
-	await page.fill('#email', email);
-	await page.fill('#password', password);
-	await page.click('#submit');
-	return page;
-}
-const picture = async (page, name) => shots &&
-	page.screenshot({ path: `${shots}/inbox-${name}.png` });
 
 // What the bot has said there, oldest first.
 const said = async (id) => (await api.get(`/api/conversations/${id}/messages`)).json.items
@@ -47,7 +33,7 @@ test('without a script: marked, taken over, given back', async () => {
 	const id = lan.conversation_id;
 	assert.equal((await lan.send(id, 'giá bao nhiêu?')).status, 201);
 	await answered(id, 1);
-	const page = await enter(await plain(browser), 'agent');
+	const page = await enter(await plain(browser), p, 'agent');
 	await page.goto(`${p.url}/inbox/${id}`);
 	assert.match(await page.textContent('#bot-line'), /Robo đang trả lời ở đây/);
 	const words = page.locator('#log .msg.us[data-sender^="bot:"]');
@@ -56,19 +42,19 @@ test('without a script: marked, taken over, given back', async () => {
 	assert.ok(await words.locator('.bot-mark').isVisible());
 	assert.equal(await page.locator('#log .msg.them .bot-mark:visible').count(), 0);
 	assert.equal((await page.locator(`#c${id} .mark`).textContent()).trim(), 'Bot:');
-	await picture(page, 'nojs-active');
+	await picture(page, 'inbox-nojs-active');
 
 	await page.click('#take-over');
 	assert.equal(await page.locator('#take-over').count(), 0);
 	assert.match(await page.textContent('#bot-line'), /Robo im lặng ở đây: nhân viên đang trả lời/);
 	assert.equal((await lan.send(id, 'giá?')).status, 201);
 	await page.setViewportSize({ width: 390, height: 780 });
-	await picture(page, 'nojs-narrow');
+	await picture(page, 'inbox-nojs-narrow');
 	assert.ok(await page.evaluate(() =>
 		document.documentElement.scrollWidth <= window.innerWidth));
 	await page.click('#give-back');
 	assert.equal(await page.locator('#take-over').count(), 1);
-	await picture(page, 'nojs-narrow-active');
+	await picture(page, 'inbox-nojs-narrow-active');
 	assert.equal((await lan.send(id, 'còn hàng không?')).status, 201);
 	await answered(id, 2);
 	assert.deepEqual(await said(id), ['Mười nghìn.', 'Chờ nhé.']);
@@ -85,7 +71,7 @@ test('live: its words arrive marked, and the line follows who answers', async ()
 	const id = minh.conversation_id;
 	assert.equal((await minh.send(id, 'xin chào')).status, 201);
 	await answered(id, 1);
-	const page = await enter(await (await browser.newContext()).newPage(), 'agent');
+	const page = await enter(await (await browser.newContext()).newPage(), p, 'agent');
 	await page.waitForURL(/inbox/);
 	await page.goto(`${p.url}/inbox/${id}`);
 	await page.waitForSelector('body[data-state="connected"]');
@@ -96,7 +82,7 @@ test('live: its words arrive marked, and the line follows who answers', async ()
 	await until(() => page.evaluate((c) =>
 		document.querySelector(`${c} .mark`)?.textContent.trim() === 'Bot:', `#c${id}`),
 	undefined, 'the mark of a bot');
-	await picture(page, 'live-active');
+	await picture(page, 'inbox-live-active');
 
 	// An agent's answer silences it, another's word brings it back.
 	await page.fill('#content', 'Tôi đây');
@@ -110,7 +96,7 @@ test('live: its words arrive marked, and the line follows who answers', async ()
 	const { bot } = (await api.get(`/api/conversations/${id}`)).json;
 	assert.deepEqual([bot.state, bot.reason], ['handed_over', 'agent']);
 	await page.setViewportSize({ width: 390, height: 780 });
-	await picture(page, 'live-narrow');
+	await picture(page, 'inbox-live-narrow');
 	await page.context().close();
 
 	// Where no bot is, no line is shown, and nothing can be given back.
@@ -125,7 +111,7 @@ test('what one types is not lost when one takes over', async () => {
 	const id = an.conversation_id;
 	assert.equal((await an.send(id, 'xin chào')).status, 201);
 	await answered(id, 1);
-	const page = await enter(await (await browser.newContext()).newPage(), 'agent');
+	const page = await enter(await (await browser.newContext()).newPage(), p, 'agent');
 	await page.waitForURL(/inbox/);
 	await page.goto(`${p.url}/inbox/${id}`);
 	await page.waitForSelector('html.live');
