@@ -12,6 +12,7 @@
 #include "id.h"
 #include "json.h"
 #include "p_chat.h"
+#include "p_draft.h"
 #include "p_view.h"
 #include "p_words.h"
 #include "rate.h"
@@ -29,14 +30,6 @@
 
 #define MESSAGES 50
 #define KEY_BYTES_MIN 32 /* a form's key is also the seed of the link */
-
-/* What the visitor wrote, when a page has to come back with it. */
-struct draft {
-	const char *text;  /* "" none */
-	const char *key;   /* to send it under again, or NULL */
-	const char *error; /* code, or NULL */
-	bool newer;
-};
 
 /* A conversation being visited. */
 struct visit {
@@ -462,14 +455,7 @@ visit_show(struct req *rq, struct rsp *rs, int status, const struct visit *vs,
 	json_put_bool(v.model, "by_link", rq->id[0] == 0);
 	json_put_str(v.model, "token", known);
 	json_put(v.model, "blank", words_blank_message());
-	if (d->key != NULL)
-		json_put_str(v.model, "key", d->key);
-	else
-		view_key(&v, "key");
-	json_put_str(v.model, "text", d->text);
-	json_put_bool(v.model, "newer", d->newer);
-	if (d->error != NULL)
-		json_put_str(v.model, "error", d->error);
+	draft_put(&v, d);
 	if (d->text[0] == '\0' && req_query(rq, "before", NULL) == NULL) {
 		snprintf(path, sizeof(path), "/chat/%s", rq->arg[0]);
 		view_refresh(&v, path, "", active_at);
@@ -523,65 +509,19 @@ visit_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	struct message m = { 0 };
 	struct draft d = { .text = "" };
 	struct visit vs;
-	char hash[TOKEN_HASH_SIZE];
-	int rc, status;
+	int status;
 
 	if ((status = visit_find(rq, rs, &vs)) != 0)
 		return status;
 	m.conversation = vs.conversation;
-	m.content = req_opt(rq, "content", 65536, "");
-	m.client_id =
-	    req_str(rq, "key", 1, (size_t)rq->cf->client_id_bytes_max);
-	if (m.content == NULL || m.client_id == NULL)
-		return h_invalid(rq, rs);
-	if (req_id(rq, "seen", &m.seen) != 1)
-		m.seen = 0;
-	m.content = view_content(rq, m.content, &m.content_len);
-	if (m.content == NULL)
-		return rsp_error(rs, 503, "busy", NULL);
-	d.text = m.content;
-	d.error = view_content_fault(rq, m.content, m.content_len);
-	if (keep != NULL && m.content_len == 0)
-		d.error = NULL;
-	if (d.error != NULL)
-		return visit_show(rq, rs, 422, &vs, &d);
-	if (rate_take(rq, RATE_USER_MESSAGE, 0) != 0 ||
-	    rate_take(rq, RATE_CONVERSATION, m.conversation) != 0) {
-		d.error = "rate_limited";
-		return visit_show(rq, rs, 429, &vs, &d);
+	if ((status = draft_read(rq, rs, keep, &m, &d)) == 0) {
+		if (req_id(rq, "seen", &m.seen) != 1)
+			m.seen = 0;
+		status = draft_send(rq, rs, keep, &m, &d);
 	}
-
-	if (keep != NULL) {
-		if ((status = keep(rq, rs, &m.files, &m.nfiles)) != 0)
-			return status;
-		/* The files are others each time, the key is not. */
-		token_hash(m.client_id, strlen(m.client_id), hash);
-		m.hash = hash;
-	}
-
-	rc = store_message_add(rq->st, &rq->who, &m);
-	message_fini(&m);
-	switch (rc) {
-	case STORE_DONE:
-	case STORE_REPEATED:
+	if (status == 0)
 		return back_to(rq, rs);
-	case STORE_NEWER:
-		d.newer = true;
-		return visit_show(rq, rs, 409, &vs, &d);
-	case STORE_CONFLICT:
-		d.error = "idempotency_conflict";
-		return visit_show(rq, rs, 409, &vs, &d);
-	case STORE_FAILED:
-		d.error = h_trouble(rq);
-		d.key = m.client_id;
-		break;
-	default:
-		break;
-	}
-	/* It can be sent again later, the same text under the same key. */
-	if (d.error != NULL && keep == NULL)
-		return visit_show(rq, rs, 503, &vs, &d);
-	return h_refuse(rq, rs, rc);
+	return draft_back(&d) ? visit_show(rq, rs, status, &vs, &d) : status;
 }
 
 int

@@ -10,17 +10,16 @@
 #include "id.h"
 #include "json.h"
 #include "p_card.h"
+#include "p_draft.h"
 #include "p_inbox.h"
 #include "p_view.h"
 #include "p_words.h"
-#include "rate.h"
 #include "store_conversation.h"
 #include "store_customer.h"
 #include "store_event.h"
 #include "store_message.h"
 #include "store_read.h"
 #include "store_user.h"
-#include "token.h"
 
 #define ROWS 50
 #define MESSAGES 50
@@ -33,15 +32,6 @@ static const char *const filters[] = { "open", "mine", "unassigned", "closed",
 /* The last one only where it is so: it wants a time, which scripts give. */
 static const char *const statuses[] = { "open", "pending", "closed",
 	"snoozed" };
-
-/* What the reader of a conversation wrote, when the page has to come back. */
-struct draft {
-	const char *text; /* "" none */
-	bool note;
-	const char *key;   /* to send it under again, or NULL */
-	const char *error; /* code, or NULL */
-	bool newer;        /* others wrote in the meantime */
-};
 
 /* Which list is asked for: ${q} "" none. */
 static void
@@ -440,21 +430,6 @@ conversation_read(
 	return rc;
 }
 
-static void
-put_draft(struct view *v, const struct draft *d)
-{
-	if (d->key != NULL)
-		json_put_str(v->model, "key", d->key);
-	else
-		view_key(v, "key");
-	view_key(v, "key_quick");
-	json_put_str(v->model, "text", d->text);
-	json_put_bool(v->model, "as_note", d->note);
-	json_put_bool(v->model, "newer", d->newer);
-	if (d->error != NULL)
-		json_put_str(v->model, "error", d->error);
-}
-
 static int
 conversation_show(
     struct req *rq, struct rsp *rs, int status, const struct draft *d)
@@ -493,7 +468,9 @@ conversation_show(
 	view_title(&v, name);
 	json_put(v.model, "conversation", conversation);
 	json_put(v.model, "blank", words_blank_message());
-	put_draft(&v, d);
+	draft_put(&v, d);
+	json_put_bool(v.model, "as_note", d->note);
+	view_key(&v, "key_quick");
 
 	/* No refreshing under a draft, nor away from older messages. */
 	if (d->text[0] == '\0' && req_query(rq, "before", NULL) == NULL) {
@@ -551,67 +528,21 @@ inbox_post_with(struct req *rq, struct rsp *rs, post_file *keep)
 	const char *type = req_form(rq, "type", NULL);
 	struct message m = { .conversation = rq->id[0] };
 	struct draft d = { .text = "" };
-	char hash[TOKEN_HASH_SIZE];
 	int rc, status;
 
-	m.content = req_opt(rq, "content", 65536, "");
-	m.client_id =
-	    req_str(rq, "key", 1, (size_t)rq->cf->client_id_bytes_max);
-	if (m.content == NULL || m.client_id == NULL)
-		return h_invalid(rq, rs);
-	if (req_id(rq, "seen", &m.seen) != 1)
-		m.seen = req_form(rq, "seen", NULL) != NULL ? 1 : 0;
-	m.note = type != NULL && strcmp(type, "note") == 0;
-	m.content = view_content(rq, m.content, &m.content_len);
-	if (m.content == NULL)
-		return rsp_error(rs, 503, "busy", NULL);
-	d.text = m.content;
-	d.note = m.note;
-	d.error = view_content_fault(rq, m.content, m.content_len);
-	if (keep != NULL && m.content_len == 0)
-		d.error = NULL;
-	if (d.error != NULL)
-		return conversation_show(rq, rs, 422, &d);
-	if (rate_take(rq, RATE_USER_MESSAGE, 0) != 0 ||
-	    rate_take(rq, RATE_CONVERSATION, m.conversation) != 0) {
-		d.error = "rate_limited";
-		return conversation_show(rq, rs, 429, &d);
+	m.note = d.note = type != NULL && strcmp(type, "note") == 0;
+	if ((status = draft_read(rq, rs, keep, &m, &d)) == 0) {
+		if (req_id(rq, "seen", &m.seen) != 1)
+			m.seen = req_form(rq, "seen", NULL) != NULL ? 1 : 0;
+		rc = store_conversation_may(rq->st, &rq->who, m.conversation,
+		    m.note ? MAY_NOTE : MAY_WRITE, NULL);
+		if (rc != STORE_DONE)
+			return h_refuse(rq, rs, rc);
+		status = draft_send(rq, rs, keep, &m, &d);
 	}
-
-	rc = store_conversation_may(rq->st, &rq->who, m.conversation,
-	    m.note ? MAY_NOTE : MAY_WRITE, NULL);
-	if (rc != STORE_DONE)
-		return h_refuse(rq, rs, rc);
-	if (keep != NULL) {
-		if ((status = keep(rq, rs, &m.files, &m.nfiles)) != 0)
-			return status;
-		/* The files are others each time, the key is not. */
-		token_hash(m.client_id, strlen(m.client_id), hash);
-		m.hash = hash;
-	}
-
-	rc = store_message_add(rq->st, &rq->who, &m);
-	message_fini(&m);
-	switch (rc) {
-	case STORE_DONE:
-	case STORE_REPEATED:
+	if (status == 0)
 		return back_to(rq, rs, rq->id[0]);
-	case STORE_NEWER:
-		d.newer = true;
-		return conversation_show(rq, rs, 409, &d);
-	case STORE_CONFLICT:
-		d.error = "idempotency_conflict";
-		return conversation_show(rq, rs, 409, &d);
-	case STORE_FAILED:
-		d.error = h_trouble(rq);
-		d.key = m.client_id;
-		break;
-	default:
-		break;
-	}
-	if (d.error != NULL && keep == NULL)
-		return conversation_show(rq, rs, 503, &d);
-	return h_refuse(rq, rs, rc);
+	return draft_back(&d) ? conversation_show(rq, rs, status, &d) : status;
 }
 
 int
