@@ -971,3 +971,26 @@ json_pick(struct json_object *o, const char *const *keys)
 			json_put(out, *keys, json_object_get(v));
 	return out;
 }
+
+struct json_object *
+json_over(struct json_object *o, struct json_object *change)
+{
+	struct json_object *out = json_object_new_object();
+
+	if (o != NULL) {
+		json_object_object_foreach(o, key, v)
+		{
+			json_put(out, key, json_object_get(v));
+		}
+	}
+	if (change != NULL) {
+		json_object_object_foreach(change, name, w)
+		{
+			if (w == NULL)
+				json_object_object_del(out, name);
+			else
+				json_put(out, name, json_object_get(w));
+		}
+	}
+	return out;
+}

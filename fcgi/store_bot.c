@@ -43,30 +43,6 @@ bot_fini(struct bot *b)
 
 /* ---- changing ----------------------------------------------------------- */
 
-/* Members of ${change} over those of ${o}; a null takes one away; new. */
-static struct json_object *
-json_over(struct json_object *o, struct json_object *change)
-{
-	struct json_object *out = json_object_new_object();
-
-	if (o != NULL) {
-		json_object_object_foreach(o, key, v)
-		{
-			json_put(out, key, json_object_get(v));
-		}
-	}
-	if (change != NULL) {
-		json_object_object_foreach(change, name, w)
-		{
-			if (w == NULL)
-				json_object_object_del(out, name);
-			else
-				json_put(out, name, json_object_get(w));
-		}
-	}
-	return out;
-}
-
 /* Give the channel to the bot, if it is one and no other bot has it. */
 static int
 channel_take(struct store *st, int64_t bot, int64_t channel)

@@ -24,15 +24,6 @@ member(const struct lh_entry *e)
 	return (struct json_object *)(uintptr_t)e->v;
 }
 
-static void
-json_merge(struct json_object *into, struct json_object *from)
-{
-	struct lh_entry *e = json_object_get_object(from)->head;
-
-	for (; e != NULL; e = e->next)
-		json_put(into, member_key(e), json_object_get(member(e)));
-}
-
 int
 store_channel_get(struct store *st, int64_t id, struct channel_row *c)
 {
@@ -53,11 +44,7 @@ store_channel_get(struct store *st, int64_t id, struct channel_row *c)
 		col_copy(q, 5, c->state_text, sizeof c->state_text);
 		c->config = col_json(q, 6);
 		c->secrets = col_json(q, 7);
-		c->all = json_object_new_object();
-		if (c->config != NULL)
-			json_merge(c->all, c->config);
-		if (c->secrets != NULL)
-			json_merge(c->all, c->secrets);
+		c->all = json_over(c->config, c->secrets);
 	}
 	stmt_end(q);
 	return rc;
@@ -151,26 +138,6 @@ store_channel_add(struct store *st, const char *platform, const char *name,
 	return store_end(st, rc);
 }
 
-/* Members of change go over those of o; a null takes one away. */
-static struct json_object *
-json_patch(struct json_object *o, struct json_object *change)
-{
-	struct json_object *out = json_object_new_object();
-	struct lh_entry *e;
-
-	if (o != NULL)
-		json_merge(out, o);
-	if (change == NULL)
-		return out;
-	for (e = json_object_get_object(change)->head; e != NULL; e = e->next)
-		if (member(e) == NULL)
-			json_object_object_del(out, member_key(e));
-		else
-			json_put(
-			    out, member_key(e), json_object_get(member(e)));
-	return out;
-}
-
 static int
 channel_write(struct store *st, const struct channel_row *c, const char *name,
     struct json_object *config, struct json_object *secrets)
@@ -180,8 +147,8 @@ channel_write(struct store *st, const struct channel_row *c, const char *name,
 	    " config = :config, secrets = :secrets, hold_until = 0,"
 	    " updated_at = :now"
 	    " WHERE id = :id";
-	struct json_object *cf = json_patch(c->config, config);
-	struct json_object *sc = json_patch(c->secrets, secrets);
+	struct json_object *cf = json_over(c->config, config);
+	struct json_object *sc = json_over(c->secrets, secrets);
 	sqlite3_stmt *q = store_stmt(st, sql);
 	int rc;
 

@@ -231,6 +231,12 @@ int bot_put(struct store *st, struct json_object *o, int64_t conversation,
 /* json_pick(o, keys): returns new the members named, NULL ends the list. */
 struct json_object *json_pick(struct json_object *o, const char *const *keys);
 /*
+ * json_over(o, change): returns new the members of ${change} over those of
+ * ${o}; a null takes one away.  Either may be NULL.
+ */
+struct json_object *json_over(
+    struct json_object *o, struct json_object *change);
+/*
  * tags_set(st, customer, id, names): ${names} are the tags of the customer, or
  * else the conversation, ${id}; 1 or -1.
  */
