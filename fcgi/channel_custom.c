@@ -12,6 +12,7 @@
 
 #include "channel.h"
 #include "json.h"
+#include "token.h"
 
 #define ID_MAX 255 /* bytes of a name of theirs */
 #define MEDIA_MAX 64
@@ -45,21 +46,6 @@ custom_check(const struct channel_account *ac, const char **key)
 
 /* --- the signature --- */
 
-static void
-mac_make(const char *secret, const char *time, const char *body, size_t len,
-    unsigned char mac[crypto_auth_hmacsha256_BYTES])
-{
-	crypto_auth_hmacsha256_state h;
-
-	crypto_auth_hmacsha256_init(
-	    &h, (const unsigned char *)secret, strlen(secret));
-	crypto_auth_hmacsha256_update(
-	    &h, (const unsigned char *)time, strlen(time));
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)".", 1);
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)body, len);
-	crypto_auth_hmacsha256_final(&h, mac);
-}
-
 /* The signed time in ms, or -1. */
 static int64_t
 signed_ms(const char *text)
@@ -83,13 +69,13 @@ custom_verify(const struct channel_account *ac, const struct channel_hook *hook)
 	const char *sig = hook->header(hook->arg, "X-Parley-Signature");
 	int64_t tolerance_s =
 	    channel_conf_int(ac, "custom_sig_tolerance_s", 1, TOLERANCE_MAX_S);
-	unsigned char mac[crypto_auth_hmacsha256_BYTES];
+	unsigned char mac[TOKEN_MAC_BYTES];
 	int64_t at;
 
 	if (*secret == '\0' || time == NULL || sig == NULL ||
 	    strncmp(sig, "v1=", 3) != 0 || (at = signed_ms(time)) == -1)
 		return CHANNEL_FORGED;
-	mac_make(secret, time, hook->body, hook->len, mac);
+	token_hmac_at(secret, time, strlen(time), hook->body, hook->len, mac);
 	if (!channel_hex_equal(sig + 3, strlen(sig + 3), mac, sizeof(mac)))
 		return CHANNEL_FORGED;
 	if (at < hook->now_ms - 1000 * tolerance_s ||
@@ -421,13 +407,14 @@ signed_request(const struct channel_account *ac, struct json_object *root,
     int64_t now_ms, struct http_request *rq)
 {
 	const char *secret = channel_conf(ac, "custom_secret");
-	char time[24], sig[3 + 2 * crypto_auth_hmacsha256_BYTES + 1] = "v1=";
-	unsigned char mac[crypto_auth_hmacsha256_BYTES];
+	char time[24], sig[3 + 2 * TOKEN_MAC_BYTES + 1] = "v1=";
+	unsigned char mac[TOKEN_MAC_BYTES];
 
 	json_write(root, &rq->body);
 	json_object_put(root);
 	snprintf(time, sizeof(time), "%lld", (long long)(now_ms / 1000));
-	mac_make(secret, time, rq->body.data, rq->body.len, mac);
+	token_hmac_at(
+	    secret, time, strlen(time), rq->body.data, rq->body.len, mac);
 	sodium_bin2hex(sig + 3, sizeof(sig) - 3, mac, sizeof(mac));
 	rq->method = "POST";
 	buf_puts(&rq->url, channel_conf(ac, "custom_out_url"));

@@ -12,6 +12,7 @@
 
 #include "channel.h"
 #include "json.h"
+#include "token.h"
 
 #define REPLY_MS 30000 /* so old a reply token is still worth a try */
 #define RATE_WAIT_S 10
@@ -48,8 +49,7 @@ line_verify(const struct channel_account *ac, const struct channel_hook *hook)
 {
 	const char *secret = channel_conf(ac, "line_channel_secret");
 	const char *v = hook->header(hook->arg, "X-Line-Signature");
-	unsigned char mac[crypto_auth_hmacsha256_BYTES], got[sizeof(mac)];
-	crypto_auth_hmacsha256_state h;
+	unsigned char mac[TOKEN_MAC_BYTES], got[sizeof(mac)];
 	size_t len, n;
 
 	if (v == NULL || *secret == '\0')
@@ -61,11 +61,7 @@ line_verify(const struct channel_account *ac, const struct channel_hook *hook)
 		sodium_base64_VARIANT_ORIGINAL) != 0 ||
 	    n != sizeof(got))
 		return CHANNEL_FORGED;
-	crypto_auth_hmacsha256_init(
-	    &h, (const unsigned char *)secret, strlen(secret));
-	crypto_auth_hmacsha256_update(
-	    &h, (const unsigned char *)hook->body, hook->len);
-	crypto_auth_hmacsha256_final(&h, mac);
+	token_hmac(secret, strlen(secret), hook->body, hook->len, mac);
 	return sodium_memcmp(got, mac, sizeof(mac)) == 0 ? CHANNEL_GOOD
 							 : CHANNEL_FORGED;
 }

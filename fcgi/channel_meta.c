@@ -12,6 +12,7 @@
 #include "channel_meta.h"
 #include "json.h"
 #include "req.h"
+#include "token.h"
 
 #define HANDSHAKE_MAX 4096 /* bytes of a handshake's query */
 #define HANDSHAKE_FIELDS_MAX 16
@@ -107,8 +108,7 @@ meta_verify(const struct channel_account *ac, const struct channel_hook *hook)
 {
 	const char *secret = meta_conf(ac, "app_secret");
 	const char *v = hook->header(hook->arg, "X-Hub-Signature-256");
-	unsigned char mac[crypto_auth_hmacsha256_BYTES];
-	crypto_auth_hmacsha256_state h;
+	unsigned char mac[TOKEN_MAC_BYTES];
 	size_t n;
 
 	if (v == NULL || *secret == '\0')
@@ -120,11 +120,7 @@ meta_verify(const struct channel_account *ac, const struct channel_hook *hook)
 	n = strspn(v, "0123456789abcdefABCDEF");
 	if (v[n + strspn(v + n, " \t")] != '\0')
 		return CHANNEL_FORGED;
-	crypto_auth_hmacsha256_init(
-	    &h, (const unsigned char *)secret, strlen(secret));
-	crypto_auth_hmacsha256_update(
-	    &h, (const unsigned char *)hook->body, hook->len);
-	crypto_auth_hmacsha256_final(&h, mac);
+	token_hmac(secret, strlen(secret), hook->body, hook->len, mac);
 	return channel_hex_equal(v, n, mac, sizeof(mac)) ? CHANNEL_GOOD
 							 : CHANNEL_FORGED;
 }

@@ -9,10 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include <sodium.h>
-
 #include "channel.h"
 #include "json.h"
+#include "token.h"
 
 #define HOUR_MS (INT64_C(3600) * 1000)
 #define OPEN_MS (48 * HOUR_MS) /* after the customer's last message */
@@ -102,8 +101,7 @@ tiktok_verify(const struct channel_account *ac, const struct channel_hook *hook)
 	    hook->header(hook->arg, channel_conf(ac, "tiktok_sig_header"));
 	int64_t tolerance_s =
 	    channel_conf_int(ac, "tiktok_sig_tolerance_s", 0, TOLERANCE_MAX_S);
-	unsigned char mac[crypto_auth_hmacsha256_BYTES];
-	crypto_auth_hmacsha256_state h;
+	unsigned char mac[TOKEN_MAC_BYTES];
 	const char *t = NULL, *s = NULL;
 	size_t tlen, slen;
 	char digits[16];
@@ -115,13 +113,7 @@ tiktok_verify(const struct channel_account *ac, const struct channel_hook *hook)
 	if (tlen == 0 || slen == 0 || tlen > 12 ||
 	    strspn(t, "0123456789") < tlen)
 		return CHANNEL_FORGED;
-	crypto_auth_hmacsha256_init(
-	    &h, (const unsigned char *)secret, strlen(secret));
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)t, tlen);
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)".", 1);
-	crypto_auth_hmacsha256_update(
-	    &h, (const unsigned char *)hook->body, hook->len);
-	crypto_auth_hmacsha256_final(&h, mac);
+	token_hmac_at(secret, t, tlen, hook->body, hook->len, mac);
 	if (!channel_hex_equal(s, slen, mac, sizeof(mac)))
 		return CHANNEL_FORGED;
 	memcpy(digits, t, tlen);

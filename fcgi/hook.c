@@ -19,6 +19,7 @@
 #include "fetch_url.h"
 #include "json.h"
 #include "log.h"
+#include "token.h"
 #include "utf8.h"
 
 #define HOOKS_AT_ONCE 100 /* webhooks looked at in one turn */
@@ -147,16 +148,9 @@ void
 hook_sign(const char *secret, const char *time, const char *body, size_t len,
     char out[HOOK_SIGN_SIZE])
 {
-	unsigned char mac[crypto_auth_hmacsha256_BYTES];
-	crypto_auth_hmacsha256_state h;
+	unsigned char mac[TOKEN_MAC_BYTES];
 
-	crypto_auth_hmacsha256_init(
-	    &h, (const unsigned char *)secret, strlen(secret));
-	crypto_auth_hmacsha256_update(
-	    &h, (const unsigned char *)time, strlen(time));
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)".", 1);
-	crypto_auth_hmacsha256_update(&h, (const unsigned char *)body, len);
-	crypto_auth_hmacsha256_final(&h, mac);
+	token_hmac_at(secret, time, strlen(time), body, len, mac);
 	memcpy(out, "v1=", sizeof("v1="));
 	sodium_bin2hex(out + 3, HOOK_SIGN_SIZE - 3, mac, sizeof(mac));
 }

@@ -165,6 +165,20 @@ token_hmac(const void *key, size_t klen, const void *p, size_t len,
 	(void)crypto_auth_hmacsha256_final(&st, mac);
 }
 
+void
+token_hmac_at(const char *secret, const char *time, size_t tlen, const void *p,
+    size_t len, unsigned char mac[TOKEN_MAC_BYTES])
+{
+	crypto_auth_hmacsha256_state st;
+
+	hmac_begin(&st, secret, strlen(secret));
+	(void)crypto_auth_hmacsha256_update(
+	    &st, (const unsigned char *)time, tlen);
+	(void)crypto_auth_hmacsha256_update(&st, (const unsigned char *)".", 1);
+	(void)crypto_auth_hmacsha256_update(&st, p, len);
+	(void)crypto_auth_hmacsha256_final(&st, mac);
+}
+
 /*
  * The state of an HMAC whose key was derived for ${use}, ready for the text:
  * deriving it anew each time would cost more than the proof itself.

@@ -26,9 +26,15 @@ void token_hash(const void *p, size_t len, char out[TOKEN_HASH_SIZE]);
 /* token_equal(a, alen, b, blen): compare in constant time (for one length). */
 bool token_equal(const void *a, size_t alen, const void *b, size_t blen);
 
-/* token_hmac(key, klen, p, len, mac): HMAC-SHA-256. */
+/*
+ * token_hmac(key, klen, p, len, mac): HMAC-SHA-256.
+ * token_hmac_at(secret, time, tlen, p, len, mac): the same of the time, a dot
+ * and the body, as webhooks are signed.
+ */
 void token_hmac(const void *key, size_t klen, const void *p, size_t len,
     unsigned char mac[TOKEN_MAC_BYTES]);
+void token_hmac_at(const char *secret, const char *time, size_t tlen,
+    const void *p, size_t len, unsigned char mac[TOKEN_MAC_BYTES]);
 
 /*
  * token_mac(cf, use, p, len, out):
