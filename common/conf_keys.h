@@ -189,7 +189,7 @@ K(socket_rooms_max,	NUM,	"200", 1, 10000, P, 0, "conversations joined on a socke
 K(socket_acks_max,	NUM,	"16", 1, 1000, P, 0, "unanswered requests of a socket")
 K(socket_attachments_max, NUM,	"10", 0, 100, P, 0, "binary attachments of a Socket.IO packet")
 K(queue_bytes_max,	NUM,	"1048576", 4096, 67108864, P, 0, "queued for one reader")
-K(unsent_bytes_max,	NUM,	"8192", 4096, 67108864, P, 0, "of them given to the kernel before it can send them")
+K(unsent_bytes_max,	NUM,	"8192", 4096, 67108864, P, 0, "of them given to the kernel before it can send them, and a segment")
 K(progress_s_max,	NUM,	"30", 1, 600, F|P, 0, "no progress while reading or writing")
 K(ring_events_max,	NUM,	"10000", 10, 1000000, P, 0, "recent events pushd keeps to answer resumes")
 K(keepalive_s,		NUM,	"15", 1, 25, P, 0, "between keep-alives of a stream")

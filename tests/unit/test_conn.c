@@ -3,11 +3,14 @@
  * to the next.
  */
 #include <setjmp.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -250,6 +253,49 @@ test_given_slow(void **state)
 	ev_loop_destroy(loop);
 }
 
+/* Of what a client does not read the kernel gets little. */
+static void
+test_unsent(void **state)
+{
+	static struct conf cf;
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	struct ev_loop *loop = ev_loop_new(0);
+	const int fds[] = { socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
+		-1 };
+	int client = socket(AF_INET, SOCK_STREAM, 0), unsent = 0, i;
+	struct conns all;
+	struct conn *c = NULL;
+	socklen_t len = sizeof(at);
+
+	(void)state;
+	cf.connections_max = 10;
+	cf.queue_bytes_max = 64 << 20;
+	cf.progress_s_max = 10;
+	cf.unsent_bytes_max = 8192;
+	assert_int_equal(conns_init(&all, loop, &cf, paths), 0);
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(bind(fds[0], (struct sockaddr *)&at, len), 0);
+	assert_int_equal(listen(fds[0], 1), 0);
+	assert_int_equal(getsockname(fds[0], (struct sockaddr *)&at, &len), 0);
+	assert_int_equal(conns_adopt_listener(&all, "127.0.0.1:0", fds), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&at, len), 0);
+	while (all.n == 0)
+		ev_run(loop, EVRUN_ONCE);
+	for (i = 0; c == NULL; i++)
+		c = all.at[i].c;
+	for (i = 0; i < 20000 && !c->blocked; i++) {
+		give(&all, c->fd, text, 1000);
+		conns_settle(&all);
+	}
+	assert_true(c->blocked);
+	assert_int_equal(ioctl(c->fd, SIOCOUTQNSD, &unsent), 0);
+	/* ... and fills the segment that it is at. */
+	assert_in_range(unsent, 1, 8192 + 65536);
+	conns_fini(&all);
+	close(client);
+	ev_loop_destroy(loop);
+}
+
 /* Who is due in one second has its turn, but not all in one of the loop's. */
 static void
 test_ticks(void **state)
@@ -302,6 +348,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_given),
 		cmocka_unit_test(test_given_slow),
+		cmocka_unit_test(test_unsent),
 		cmocka_unit_test(test_last_bytes),
 		cmocka_unit_test(test_ticks),
 	};
