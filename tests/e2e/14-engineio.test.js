@@ -440,6 +440,53 @@ describe('the upgrade', () => {
 		d.close();
 	});
 
+	it('may overtake a POST, which is heard, or is the end', async () => {
+		for (const whole of [true, false]) {
+			const { sid } = await handshake(p);
+			const c = await raw(p);
+			c.write(`POST /engine.io/?${query(4, 'polling', sid)} HTTP/1.1\r\nHost: a\r\n` +
+				'Content-Length: 6\r\n\r\n4lat');
+			await arrived(p);
+			const s = await new Socket(p, { sid }).opened;
+			assert.equal(await s.send('2probe').next(), '3probe');
+			assert.equal(await s.send('5').send('4now').data(), '4now');
+			if (whole) {
+				c.write('e!');
+				await c.gone();
+				assert.equal(answer(c.text).body, 'ok');
+				assert.equal(await s.data(), '4late!');
+			}
+			c.close();
+			if (!whole)
+				assert.equal(await s.closed, 1001);
+			s.close();
+		}
+	});
+
+	for (const [name, connect] of [['4', io], ['2', io2]])
+		it(`loses and doubles nothing: socket.io-client ${name}`, async () => {
+			// At whatever moment of it each says its first.
+			await Promise.all([0, 1, 2, 3, 4].map(async (ms) => {
+				const s = connect(p.url, { forceNew: true, reconnection: false });
+				const got = [], want = [];
+				s.on('message-back', (n) => got.push(n));
+				await new Promise((ok, no) => {
+					s.on('connect', ok);
+					s.on('connect_error', no);
+				});
+				await pause(ms);
+				const over = () => s.io.engine.transport.name === 'websocket';
+				for (let after = 0; after < 50; after += over()) {
+					want.push(want.length);
+					s.emit('message', want.at(-1));
+					await pause(0);
+				}
+				await until(() => got.length >= want.length);
+				assert.deepEqual(got, want);
+				s.disconnect();
+			}));
+		});
+
 	it('that fails leaves the polling session as it was', async () => {
 		const { sid } = await handshake(p);
 		for (const m of ['abc', '5', '2', '4hi', '1']) {

@@ -74,6 +74,8 @@ class Client {
 	}
 }
 
+// Who answers pushd.
+const apis = ['push-api-1', 'push-api-2'];
 const servers = {};
 let p;
 before(async () => {
@@ -202,6 +204,29 @@ describe('who it is', { timeout: 300_000 }, () => {
 			headers: { cookie: agent.cookie, origin: 'https://evil.example' } });
 		assert.equal(r.status, 403);
 		assert.equal(JSON.parse(r.text).code, 4);
+	});
+
+	it('is found out while the transport changes', async () => {
+		const d = { url: direct(p) }, o = { path: '/socket.io/' };
+		const kim = await p.customer('Kim');
+		const { sid } = await handshake(d, o);
+		let s, said;
+		apis.forEach((n) => assert.ok(p.kill(n, 'SIGSTOP')));
+		try {
+			said = post(d, sid, `40${JSON.stringify({ token: kim.token })}`, o);
+			await arrived(d);
+			s = await new Socket(d, { ...o, sid }).opened;
+			assert.equal(await s.send('2probe').next(), '3probe');
+			s.send('5').send(`421["join_conversation","${kim.conversation_id}"]`);
+			await arrived(d);
+			assert.deepEqual(s.got, []);
+		} finally {
+			apis.forEach((n) => p.kill(n, 'SIGCONT'));
+		}
+		assert.equal((await said).text, 'ok');
+		assert.match(await s.data(), /^40\{/);
+		await until(() => s.got.some((m) => m.startsWith('431[{"success":true')));
+		s.close();
 	});
 
 	it('owns its session id', async () => {
@@ -531,8 +556,6 @@ describe('coming back', { timeout: 300_000 }, () => {
 		await until(() => a.states.includes('transport close'));
 		s.close();
 	});
-
-	const apis = ['push-api-1', 'push-api-2'];
 
 	it('finds all though it was cut while it came back', async () => {
 		const d = { url: direct(p) };
