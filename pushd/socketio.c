@@ -172,7 +172,8 @@ join_next(struct socketio *s)
 	unsigned most =
 	    (unsigned)push_of_session(s)->cf.socket_acks_max / 2 + 1;
 
-	while (!is_over(s) && s->back == b && b->joining < most &&
+	/* After one that fails it is not who it was: it joins them itself. */
+	while (!is_over(s) && s->back == b && !b->failed && b->joining < most &&
 	       b->at < b->rooms.len) {
 		snprintf(a.name, sizeof(a.name), "%s", b->rooms.data + b->at);
 		b->at += strlen(b->rooms.data + b->at) + 1;

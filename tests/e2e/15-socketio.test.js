@@ -639,9 +639,25 @@ describe('coming back', { timeout: 300_000 }, () => {
 		const a = client(p.url, { token: mai.token });
 		await a.ready();
 		const m = { id: 'slow', conversationId: conv, content: 'slow' };
+		// One that was in many conversations.
+		const b = client(p.url, { token: mai.token });
+		await b.ready();
+		for (let i = 0; i < 30; i++) {
+			const { conversation_id: id } = await p.customer(`C${i}`);
+			assert.equal((await b.ask('join_conversation', id)).success, true);
+		}
+		const { offset } = await b.until((e) => e.offset);
+		const pid = b.socket._pid;
+		cut(b);
+		b.close();
+		const timeouts = async () => Number(/^parley_push_backend_timeouts_total (\d+)/m
+			.exec(await (await fetch(`${direct(p)}/metrics`)).text())[1]);
+		const before = await timeouts();
 		let behind;
 		apis.forEach((n) => assert.ok(p.kill(n, 'SIGSTOP')));
 		try {
+			const back = await socket({ url: direct(p) }, { path: '/socket.io/' });
+			back.send(`40${JSON.stringify({ token: mai.token, pid, offset })}`);
 			const slow = a.ask('send_message', m);
 			behind = Array.from({ length: 15 }, (_, i) =>
 				a.ask('send_message', conv, `behind ${i}`));
@@ -649,6 +665,10 @@ describe('coming back', { timeout: 300_000 }, () => {
 			const r = await slow;
 			assert.deepEqual([r.success, r.code, r.clientId], [false, 'busy', 'slow']);
 			assert.ok(r.retry_after > 0);
+			// It does not ask for each of them in vain.
+			assert.notEqual(JSON.parse((await back.data()).slice(2)).pid, pid);
+			assert.ok(await timeouts() - before < 25);
+			back.close();
 		} finally {
 			apis.forEach((n) => p.kill(n, 'SIGCONT'));
 		}
