@@ -237,23 +237,31 @@ internal_post_join(struct req *rq, struct rsp *rs)
 }
 
 /*
- * POST /internal/presence    {"items":[{"ref","status":"online"|"offline"}]}
- * 200 {}: stored and announced.  Whoever goes may have logged out before: a
- * reference that has ended still goes offline.  422 invalid: items.
+ * POST /internal/presence    {"items":[{"ref","status":"online"|"offline"}],
+ *	"began": ms?, "settled": true?}
+ * 200 {"more": whether "settled" is to be said again}: stored and announced.
+ * Whoever goes may have logged out before: a reference that has ended still
+ * goes offline.  With "began", before the items: a pushd that knows of nobody
+ * began then; with "settled", behind them: who is not back goes offline.  422
+ * invalid: items.
  */
 int
 internal_post_presence(struct req *rq, struct rsp *rs)
 {
-	struct json_object *a = NULL, *item;
+	struct json_object *a = NULL, *item, *out;
+	bool on, settled = false;
 	const char *ref, *status;
+	int64_t began = 0;
 	struct who who;
 	struct ref r;
 	size_t i;
-	bool on;
 	int rc;
 
 	if ((rc = read_items(rq, rs, IDENTIFY_ITEMS_MAX, &a)) != 0)
 		return rc;
+	if (json_get_int(rq->json, "began", &began) == 1 &&
+	    store_presence_forget(rq->st, began) == STORE_FAILED)
+		return h_refuse(rq, rs, STORE_FAILED);
 	for (i = 0; i < json_object_array_length(a); i++) {
 		item = json_object_array_get_idx(a, i);
 		ref = text_of(item, "ref");
@@ -271,7 +279,14 @@ internal_post_presence(struct req *rq, struct rsp *rs)
 		if (rc == STORE_FAILED)
 			return h_refuse(rq, rs, rc);
 	}
-	return rsp_json(rs, 200, json_object_new_object());
+	rc = STORE_NONE;
+	if (json_get_bool(rq->json, "settled", &settled) == 1 && settled)
+		rc = store_presence_settle(rq->st);
+	if (rc == STORE_FAILED)
+		return h_refuse(rq, rs, rc);
+	out = json_object_new_object();
+	json_put_bool(out, "more", rc == STORE_DONE);
+	return rsp_json(rs, 200, out);
 }
 
 /* Puts what one buffer of JSON holds under ${key} into another. */

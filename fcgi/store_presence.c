@@ -325,7 +325,8 @@ store_presence(struct store *st, const struct who *who, const int64_t *ids,
 
 /* The next one to go offline: who, or none. */
 static int
-expire_next(struct store *st, int64_t quiet_ms, struct who *who)
+expire_next(
+    struct store *st, int64_t quiet_at, int64_t lost_at, struct who *who)
 {
 	static const char user_sql[] =
 	    "SELECT p.user_id FROM user_presence p"
@@ -337,19 +338,18 @@ expire_next(struct store *st, int64_t quiet_ms, struct who *who)
 	    " WHERE status <> 'offline' AND last_seen_at < :quiet"
 	    " AND (connected = 0 OR last_seen_at < :lost)"
 	    " AND deleted_at IS NULL LIMIT 1";
-	int64_t now = store_now(st);
 	sqlite3_stmt *q = store_stmt(st, user_sql);
 	int rc;
 
 	who->kind = WHO_USER;
-	bind_int(q, ":quiet", now - quiet_ms);
-	bind_int(q, ":lost", now - LOST_TIMES * quiet_ms);
+	bind_int(q, ":quiet", quiet_at);
+	bind_int(q, ":lost", lost_at);
 	if ((rc = step_int(st, q, &who->id)) != 0)
 		return rc;
 	who->kind = WHO_CUSTOMER;
 	q = store_stmt(st, customer_sql);
-	bind_int(q, ":quiet", now - quiet_ms);
-	bind_int(q, ":lost", now - LOST_TIMES * quiet_ms);
+	bind_int(q, ":quiet", quiet_at);
+	bind_int(q, ":lost", lost_at);
 	return step_int(st, q, &who->id);
 }
 
@@ -365,23 +365,68 @@ expire_one(struct store *st, const struct who *who)
 	return here_apply(st, who, false, false, seen);
 }
 
-int
-store_presence_expire(struct store *st, int64_t quiet_ms)
+/* Some of those whose last sign was before these times. */
+static int
+expire(struct store *st, int64_t quiet_at, int64_t lost_at)
 {
 	struct who who = { 0 };
 	int rc, n;
 
 	/* Mostly there is nobody: that needs no lock. */
-	if ((rc = expire_next(st, quiet_ms, &who)) != STORE_DONE)
+	if ((rc = expire_next(st, quiet_at, lost_at, &who)) != STORE_DONE)
 		return rc;
 	if (store_begin(st) == -1)
 		return STORE_FAILED;
 	for (n = 0; n < BATCH; n++) {
-		if ((rc = expire_next(st, quiet_ms, &who)) != STORE_DONE ||
+		rc = expire_next(st, quiet_at, lost_at, &who);
+		if (rc != STORE_DONE ||
 		    (rc = expire_one(st, &who)) != STORE_DONE)
 			break;
 	}
 	return store_end(st, rc == STORE_NONE && n > 0 ? STORE_DONE : rc);
+}
+
+int
+store_presence_expire(struct store *st, int64_t quiet_ms)
+{
+	int64_t now = store_now(st);
+
+	return expire(st, now - quiet_ms, now - LOST_TIMES * quiet_ms);
+}
+
+int
+store_presence_settle(struct store *st)
+{
+	return expire(st, INT64_MAX, 0);
+}
+
+static int
+forget_streams(struct store *st, int64_t began_ms)
+{
+	static const char user_sql[] =
+	    "UPDATE user_presence INDEXED BY user_presence_here"
+	    " SET connected = 0 WHERE status <> 'offline'"
+	    " AND coalesce((SELECT u.last_seen_at FROM users u"
+	    "  WHERE u.id = user_presence.user_id), 0) < :began";
+	static const char customer_sql[] =
+	    "UPDATE customers INDEXED BY customers_here SET connected = 0"
+	    " WHERE status <> 'offline' AND last_seen_at < :began";
+	sqlite3_stmt *q = store_stmt(st, user_sql);
+
+	bind_int(q, ":began", began_ms);
+	if (step_done(st, q) != STORE_DONE)
+		return STORE_FAILED;
+	q = store_stmt(st, customer_sql);
+	bind_int(q, ":began", began_ms);
+	return step_done(st, q);
+}
+
+int
+store_presence_forget(struct store *st, int64_t began_ms)
+{
+	if (store_begin(st) == -1)
+		return STORE_FAILED;
+	return store_end(st, forget_streams(st, began_ms));
 }
 
 /* ---- typing ------------------------------------------------------------- */

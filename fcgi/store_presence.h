@@ -43,6 +43,16 @@ int store_presence(struct store *st, const struct who *who, const int64_t *ids,
 int store_presence_expire(struct store *st, int64_t quiet_ms);
 
 /*
+ * store_presence_forget(st, began_ms), store_presence_settle(st):
+ * A pushd began at ${began_ms} that knows of nobody: streams that were there
+ * before are forgotten, and nobody is told.  Who is back has said so when it
+ * settles: who is here then and holds no stream goes offline, at most 100 at
+ * once.  STORE_NONE: nobody.
+ */
+int store_presence_forget(struct store *st, int64_t began_ms);
+int store_presence_settle(struct store *st);
+
+/*
  * store_typing_set(st, who, conversation, on, until_ms, name, size):
  * Ephemeral: no event, no id; kept for those who poll until ${until_ms}.
  * Checks the right to see the conversation.  ${name} gets what the others

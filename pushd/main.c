@@ -334,6 +334,7 @@ start_sockets(
 		return -1;
 	if (listen_at(p, addrs, n) == -1 || handover_listen(h, door) == -1)
 		return -1;
+	presence_begin(&p->presence, !took);
 	return took ? handover_go(h) : 0;
 }
 

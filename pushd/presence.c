@@ -2,7 +2,9 @@
  * presence.c: who is here, told to api.fcgi in batches.
  *
  * An account is an entry here from its first connection until "offline" has
- * been taken in.  What was not taken in is told again.
+ * been taken in.  What was not taken in is told again.  Who was connected to a
+ * pushd that ended without a word has no entry: api.fcgi is told that we began,
+ * and, when those who live have come back, that the others are gone.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,11 @@
 #include "log.h"
 #include "presence.h"
 
-enum { AGAIN_MS = 1000, NEWS_BYTES_MAX = 65536 };
+enum {
+	AGAIN_MS = 1000,
+	RETURN_TIMES = 12, /* of the grace: clients wait before they try */
+	NEWS_BYTES_MAX = 65536
+};
 
 struct presence_one {
 	struct presence_one *next_dirty;
@@ -109,16 +115,101 @@ on_answer(void *arg, const struct backend_answer *a)
 	p->nasked = 0;
 }
 
+/* POST it; 0, or -1 if that cannot be.  Takes ${root}. */
+static int
+post(struct presence *p, struct json_object *root, backend_fn *fn)
+{
+	struct buf b;
+
+	buf_init(&b, NEWS_BYTES_MAX);
+	json_write(root, &b);
+	json_object_put(root);
+	if (!b.err)
+		p->call = backend_call(p->backend, BACKEND_WHO, "POST",
+		    "/internal/presence", NULL, NULL, b.data, b.len, fn, p);
+	buf_fini(&b);
+	return p->call == NULL ? -1 : 0;
+}
+
+/* --- those of before us --- */
+
+static void
+wait_for_others(struct presence *p)
+{
+	p->others = PRESENCE_RETURNS;
+	p->return_until =
+	    clock_mono_ms() + (long long)RETURN_TIMES * p->grace_ms;
+}
+
+static void
+on_others(void *arg, const struct backend_answer *a)
+{
+	struct presence *p = arg;
+	struct json_object *root = NULL;
+	bool more = false;
+	const char *why;
+
+	p->call = NULL;
+	if (a->status == 0 || a->status >= 500) {
+		log_warn("presence status=%d", a->status);
+		p->wait_until = clock_mono_ms() + AGAIN_MS;
+		return;
+	}
+	if (p->others == PRESENCE_BEGIN) {
+		wait_for_others(p);
+		return;
+	}
+	if (json_parse(a->body, a->body_len, JSON_DEPTH_MAX, 1000,
+		NEWS_BYTES_MAX, &root, &why) == 0)
+		json_get_bool(root, "more", &more);
+	json_object_put(root);
+	if (!more)
+		p->others = PRESENCE_NONE;
+}
+
+static void
+tell_of_others(struct presence *p)
+{
+	struct json_object *root = json_object_new_object();
+
+	json_put(root, "items", json_object_new_array());
+	if (p->others == PRESENCE_BEGIN)
+		json_put_int(root, "began", p->began_ms);
+	else
+		json_put_bool(root, "settled", true);
+	if (post(p, root, on_others) == -1)
+		on_others(p, &(struct backend_answer){ .why = "memory" });
+}
+
+void
+presence_begin(struct presence *p, int alone)
+{
+	p->began_ms = clock_now_ms();
+	wait_for_others(p);
+	if (alone)
+		p->others = PRESENCE_BEGIN;
+}
+
+/* --- those who are or were here --- */
+
 /* Tell the first hundred of those who changed. */
 static void
 tell(struct presence *p)
 {
 	struct json_object *root, *items, *item;
 	struct presence_one *o;
-	struct buf b;
+	long long now = clock_mono_ms();
 
-	if (p->call != NULL || p->dirty == NULL ||
-	    clock_mono_ms() < p->wait_until)
+	if (p->call != NULL || now < p->wait_until)
+		return;
+	/* That we began is told before ours, that others are gone after. */
+	if (p->others == PRESENCE_BEGIN ||
+	    (p->others == PRESENCE_RETURNS && now >= p->return_until &&
+		p->dirty == NULL)) {
+		tell_of_others(p);
+		return;
+	}
+	if (p->dirty == NULL)
 		return;
 	root = json_object_new_object();
 	items = json_object_new_array();
@@ -128,8 +219,11 @@ tell(struct presence *p)
 		if (p->dirty == NULL)
 			p->dirty_end = &p->dirty;
 		o->in_dirty = 0;
-		if (o->want == o->told)
+		if (o->want == o->told) {
+			if (o->want == 0)
+				drop(p, o);
 			continue;
+		}
 		o->asked = o->want;
 		p->asked[p->nasked++] = o;
 		item = json_object_new_object();
@@ -137,16 +231,10 @@ tell(struct presence *p)
 		json_put_str(item, "status", o->want ? "online" : "offline");
 		json_object_array_add(items, item);
 	}
-	buf_init(&b, NEWS_BYTES_MAX);
-	json_write(root, &b);
-	json_object_put(root);
-	if (p->nasked > 0 && !b.err)
-		p->call = backend_call(p->backend, BACKEND_WHO, "POST",
-		    "/internal/presence", NULL, NULL, b.data, b.len, on_answer,
-		    p);
-	if (p->nasked > 0 && p->call == NULL)
+	if (p->nasked == 0)
+		json_object_put(root);
+	else if (post(p, root, on_answer) == -1)
 		on_answer(p, &(struct backend_answer){ .why = "memory" });
-	buf_fini(&b);
 }
 
 static void

@@ -15,6 +15,13 @@
 
 struct presence_one;
 
+/* Those of before us whom nobody here knows of. */
+enum presence_others {
+	PRESENCE_NONE,    /* there are none any more */
+	PRESENCE_BEGIN,   /* api.fcgi is to be told that we know of nobody */
+	PRESENCE_RETURNS, /* they may come back, until ${return_until} */
+};
+
 struct presence {
 	struct ev_loop *loop;
 	struct backend *backend;
@@ -26,12 +33,22 @@ struct presence {
 	size_t nasked;
 	int grace_ms;
 	long long wait_until; /* monotonic ms: after a failure */
+	enum presence_others others;
+	long long return_until; /* monotonic ms */
+	int64_t began_ms;
 	ev_timer timer;
 };
 
 void presence_init(struct presence *p, struct ev_loop *loop,
     struct backend *backend, int grace_ms);
 void presence_fini(struct presence *p);
+
+/*
+ * presence_begin(p, alone):
+ * Nobody is here yet, and (${alone}) no other pushd says who was: who was here
+ * by what api.fcgi knows, and does not come back in time, is gone.
+ */
+void presence_begin(struct presence *p, int alone);
 
 /*
  * presence_up(p, account, ref):

@@ -824,7 +824,7 @@ test('the API as CGI', async (t) => {
     refused(await replay(`ref=${k.ref}&after=1&bytes=0`), 422, 'invalid', 'bytes');
 
     assert.deepEqual((await b.ask('POST', '/internal/presence',
-      { items: [{ ref: a.ref, status: 'online' }] })).json, {});
+      { items: [{ ref: a.ref, status: 'online' }] })).json, { more: false });
     const there = async () => (await ask('GET', `/api/presence?users=${agent.id}`, admin))
       .json.items[0].status;
     assert.notEqual(await there(), 'offline');

@@ -1,5 +1,6 @@
 // Who is there on a host without pushd: whoever polls or loads pages, until
-// silent for presence_quiet_s; as plain CGI, with a worker and without.
+// silent for presence_quiet_s; as plain CGI, with a worker and without.  And
+// with pushd, when that ends without a word.
 
 import test from 'node:test';
 import assert from 'node:assert/strict';
@@ -172,4 +173,38 @@ test('with pushd it is pushd\'s business', async (t) => {
   await pause(2500);
   await b.p.cli('work', '--once', { env: { PARLEY_PRESENCE_QUIET_S: '2' } });
   assert.equal(await status(), 'online');
+});
+
+test('who was there when pushd was killed, and is not back, is gone', async (t) => {
+  const p = await start({ conf: { presence_grace_ms: 400 } });
+  t.after(() => p.stop());
+  const agents = p.logins.filter((l) => l.role === 'agent');
+  const mai = await p.bearer(agents[0].email), som = await p.bearer(agents[1].email);
+  const lan = await p.visitor({ name: 'Lan' });
+  const { id } = (await som.get('/api/me')).json;
+  const status = async (who) =>
+    (await mai.get(`/api/presence?users=${who}`)).json.items[0].status;
+  const customer = async () =>
+    (await mai.get(`/api/customers/${lan.customer_id}`)).json.status;
+  const watch = await mai.sse();
+  for (const who of [som, lan])
+    await who.sse();
+  await until(async () => await status(id) === 'online' && await customer() === 'online');
+  const was = p.pid('pushd');
+  p.kill('pushd');
+  await until(() => p.pid('pushd') !== was && p.pid('pushd') > 0);
+  // One comes back, two do not.
+  const back = await until(async () => {
+    const c = await mai.sse({ cursor: watch.cursor }).catch(() => null);
+    return c?.until('connected').then(() => c, () => null);
+  });
+  const gone = (type, key, who) => back.until((e) => e.type === type &&
+    e.data[key] === who && e.data.status === 'offline');
+  await gone('presence_update', 'user_id', id);
+  await gone('customer_status', 'customer_id', lan.customer_id);
+  assert.equal(await status(id), 'offline');
+  assert.equal(await customer(), 'offline');
+  const me = (await mai.get('/api/me')).json.id;
+  await until(async () => await status(me) === 'online', undefined, 'who is back');
+  back.close();
 });

@@ -464,6 +464,37 @@ test_presence_many(void **state)
 	assert_int_equal(store_presence_expire(f->st, 90000), STORE_NONE);
 }
 
+/* A pushd ended without a word: who tells the next one of a stream is here. */
+static void
+test_presence_anew(void **state)
+{
+	struct fixture *f = *state;
+	size_t sent;
+
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, true), STORE_DONE);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->other, true), STORE_DONE);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->customer, true), STORE_DONE);
+	assert_int_equal(store_presence_settle(f->st), STORE_NONE);
+	store_set_now(f->st, NOW + 10);
+	sent = f->sent;
+	assert_int_equal(store_presence_forget(f->st, NOW + 5), STORE_DONE);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, true), STORE_DONE);
+	/* It was said before, and came late: who is back stays. */
+	assert_int_equal(store_presence_forget(f->st, NOW + 5), STORE_DONE);
+	assert_int_equal(f->sent, sent);
+	assert_int_equal(store_presence_settle(f->st), STORE_DONE);
+	assert_int_equal(f->sent, sent + 2);
+	assert_int_equal(store_presence_settle(f->st), STORE_NONE);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->agent, true), STORE_REPEATED);
+	assert_int_equal(
+	    store_presence_connected(f->st, &f->other, true), STORE_DONE);
+}
+
 static void
 test_typing(void **state)
 {
@@ -526,6 +557,7 @@ main(void)
 		STORE_TEST(test_identities),
 		STORE_TEST(test_presence),
 		STORE_TEST(test_presence_many),
+		STORE_TEST(test_presence_anew),
 		STORE_TEST(test_typing),
 	};
 
