@@ -63,7 +63,7 @@ move_as_is(struct json_object *to, const char *name, struct json_object *from,
 		json_put(to, name, json_object_get(v));
 }
 
-/* A time, if it is there: ISO, or where times are numbers as it is. */
+/* A time, if it is there, as ISO. */
 static void
 move_time(struct json_object *to, const char *name, const struct from *from,
     const char *key)

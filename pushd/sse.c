@@ -25,7 +25,7 @@ struct sse_open {
 	struct ident_wait *wait;
 	struct replay *replay;
 	int64_t cursor;
-	int head_only, greeted, begun;
+	int head_only, greeted;
 	char cors[1024];
 };
 
@@ -351,9 +351,33 @@ refuse(struct sse *s, int status, const char *code, const char *error)
 	snprintf(headers, sizeof(headers), "%s%s", s->open->cors,
 	    status == 401   ? "WWW-Authenticate: Bearer\r\n"
 	    : status == 429 ? PUSH_TOO_MANY
-	    : status == 503 ? "Retry-After: 2\r\n"
 			    : "");
 	conn_error(s->c, head_only, status, headers, code, error);
+}
+
+/* Say when to come back, and end. */
+static void
+send_back(struct sse *s, unsigned ms, const char *why)
+{
+	char text[48];
+	int n = snprintf(text, sizeof(text), "retry: %u\n\n", ms);
+
+	conn_write(s->c, text, (size_t)n);
+	conn_end(s->c, why);
+}
+
+/*
+ * Nobody could say who it is.  EventSource gives up for good on any status but
+ * 200, so it gets a stream with nothing but when to come back.
+ */
+static void
+put_off(struct sse *s)
+{
+	send_head(s);
+	if (s->open->head_only)
+		conn_end(s->c, "identity");
+	else
+		send_back(s, 2000 + conn_jitter(4000), "identity");
 }
 
 static void
@@ -365,6 +389,10 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 	uint32_t life = (uint32_t)p->cf.stream_life_s;
 
 	s->open->wait = NULL;
+	if (id == NULL && status == 503) {
+		put_off(s);
+		return;
+	}
 	if (id == NULL) {
 		refuse(s, status, code, error);
 		return;
@@ -544,7 +572,7 @@ sse_tick(struct conn *c)
 	struct sse *s = c->t;
 
 	if (s->use.ident == NULL) {
-		conn_end(c, "identity"); /* nobody could say who it is */
+		put_off(s);
 		return 0;
 	}
 	if (c->all->now_s >= c->life_s) {
@@ -568,17 +596,13 @@ static void
 sse_bye(struct conn *c, unsigned back_s)
 {
 	struct sse *s = c->t;
-	char text[48];
-	int n;
 
 	if (s->batch != NULL)
 		batch_flush(s);
-	if (s->use.ident != NULL) {
-		n = snprintf(text, sizeof(text), "retry: %u\n\n",
-		    back_s * 1000 + conn_jitter(1000));
-		conn_write(c, text, (size_t)n);
-	}
-	conn_end(c, "drain");
+	if (s->use.ident == NULL)
+		put_off(s); /* it is still being asked who it is */
+	else
+		send_back(s, back_s * 1000 + conn_jitter(1000), "drain");
 }
 
 static void

@@ -598,7 +598,9 @@ ws_tick(struct conn *c)
 	}
 	if (w->echo)
 		return 60;
-	if (w->live.state != LIVE_IN) {
+	if (w->live.state == LIVE_ASKING)
+		return 1; /* it has said who it is: we have to find out */
+	if (w->live.state == LIVE_NOBODY) {
 		ws_close(w, 1008, "no authentication");
 		return 0;
 	}

@@ -199,13 +199,35 @@ describe('RFC 6455', { timeout: 300_000 }, () => {
 	});
 
 	it('wants to know who it is in time', async () => {
-		const q = await start({ conf: { ...rates, login_wait_s: 2 } });
+		const q = await start({ conf: { ...rates, login_wait_s: 2, push_pool: 3 } });
 		try {
 			const t = Date.now();
 			const c = await socket(q);
 			assert.equal(await closeCode(c), 1008);
 			assert.ok(Date.now() - t > 1000, 'not at once');
 			c.close();
+			// Said in time, and it cannot be found out: no fault of its own.
+			const names = [1, 2, 3].map((n) => `push-api-${n}`);
+			const who = await q.bearer();
+			const bearer = `Authorization: Bearer ${who.token}\r\n`;
+			names.forEach((n) => assert.ok(q.kill(n, 'SIGSTOP')));
+			try {
+				const d = await socket(q, { along: frame(JSON.stringify(
+					{ type: 'auth', token: who.token })) });
+				const get = (path) => ask(q, `GET ${path} HTTP/1.1\r\nHost: a\r\n${bearer}\r\n`);
+				const [sse, poll, code] = await Promise.all([get('/api/events/stream'),
+					get('/api/events/longpoll'), closeCode(d)]);
+				assert.equal(code, 1011);
+				// An EventSource would give up for good.
+				assert.equal(sse.status, 200);
+				assert.match(sse.headers['content-type'], /^text\/event-stream/);
+				assert.match(sse.body, /^(retry: \d+\n\n)+$/);
+				assert.equal(poll.status, 503);
+				assert.equal(poll.headers['retry-after'], '2');
+				d.close();
+			} finally {
+				names.forEach((n) => q.kill(n, 'SIGCONT'));
+			}
 		} finally {
 			await q.stop();
 		}
