@@ -145,11 +145,14 @@ live_may(struct live *v, const struct about *a)
 		return 1;
 	gain = (now - v->credit_s) * (uint32_t)p->cf.user_message_rate_max *
 	       COMMANDS_PER_MESSAGE;
+	if (v->credit_s != now)
+		v->over = 0;
 	v->credit_s = now;
-	v->credit =
-	    (uint16_t)(v->credit + gain > COMMANDS_BURST ? COMMANDS_BURST
-							 : v->credit + gain);
+	gain += v->credit;
+	v->credit = (gain > COMMANDS_BURST ? COMMANDS_BURST : gain) & 0x7f;
 	if (v->credit == 0) {
+		if (v->over < LIVE_OVER_MAX)
+			v->over++;
 		live_error(v, a, "rate_limited", "Too many messages", 1);
 		return 0;
 	}
@@ -601,7 +604,7 @@ live_adopt(struct live *v, struct carry_in *in)
 	v->cursor = carry_get_int(in, PUSH_BAD, INT64_MAX);
 	v->sent_id = carry_get_int(in, 0, INT64_MAX);
 	v->credit_s = (uint32_t)carry_get_num(in, UINT32_MAX);
-	v->credit = (uint16_t)carry_get_num(in, COMMANDS_BURST);
+	v->credit = carry_get_num(in, COMMANDS_BURST) & 0x7f;
 	v->all = carry_get_num(in, 1) & 1;
 	v->caught_up = carry_get_num(in, 1) & 1;
 	v->told = carry_get_num(in, 1) & 1;

@@ -33,7 +33,10 @@ struct live_words {
 	enum dialect all;     /* ... when it asked for every event */
 	int members; /* hears groups that it is a member of, unjoined */
 
-	/* A message of the client.  NULL: the transport reads it itself. */
+	/*
+	 * A message of the client; ${p} is NULL of one that is no text.  NULL:
+	 * the transport reads it itself.
+	 */
 	void (*text)(struct live *v, const char *p, size_t len);
 
 	/* It is somebody now, or (${again}) said so once more. */
@@ -107,17 +110,18 @@ struct live {
 	int64_t cursor;         /* the client's, where joins begin */
 	int64_t sent_id;        /* the newest event id it was sent */
 	uint32_t credit_s;
-	uint16_t credit;    /* commands it may give at once */
-	uint16_t state : 2; /* enum live_state */
-	uint16_t all : 1;   /* it asked for every event, under its own name */
-	uint16_t caught_up : 1; /* ... with what it missed before it came */
-	uint16_t told : 1;      /* ... and whether its cursor was good */
-	uint16_t bare : 1;      /* it was sent events without their ids */
-	uint16_t unlimited : 1;
-	uint16_t keeps : 1;   /* it keeps a cursor, whatever it showed */
-	uint16_t adopted : 1; /* from another pushd; not gone on with yet */
-	uint16_t waits : 1;   /* it is joining what it had joined; live_start */
-	uint16_t whole : 1;   /* ... and has: what it missed is all there is */
+	uint32_t credit : 7;    /* commands it may give at once */
+	uint32_t over : 10;     /* those refused in this second */
+	uint32_t state : 2;     /* enum live_state */
+	uint32_t all : 1;       /* it asked for every event, by its own name */
+	uint32_t caught_up : 1; /* ... with what it missed before it came */
+	uint32_t told : 1;      /* ... and whether its cursor was good */
+	uint32_t bare : 1;      /* it was sent events without their ids */
+	uint32_t unlimited : 1;
+	uint32_t keeps : 1;   /* it keeps a cursor, whatever it showed */
+	uint32_t adopted : 1; /* from another pushd; not gone on with yet */
+	uint32_t waits : 1;   /* it is joining what it had joined; live_start */
+	uint32_t whole : 1;   /* ... and has: what it missed is all there is */
 };
 
 /* live_init(v, host, unlimited): of the zeroed ${v}. */
@@ -160,8 +164,10 @@ int live_cookie(struct live *v, struct ident *id);
 /*
  * live_may(v, a):
  * Count a message of the client's; 0, with an error said, if there are too
- * many of them.
+ * many of them.  To refuse them costs something too: ${v}->over at
+ * LIVE_OVER_MAX, the client should go.
  */
+enum { LIVE_OVER_MAX = 1000 };
 int live_may(struct live *v, const struct about *a);
 
 /* live_is_in(v, a): whether it is somebody; 0 with an error said. */

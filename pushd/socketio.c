@@ -20,9 +20,8 @@
 #include "words.h"
 
 enum {
-	FULL = 4,        /* of queue_bytes_max */
-	OVER_MAX = 1000, /* events in a second that are refused, no more */
-	TRIES_MAX = 5    /* of CONNECT, by nobody */
+	FULL = 4,     /* of queue_bytes_max */
+	TRIES_MAX = 5 /* of CONNECT, by nobody */
 };
 
 /* While CONNECT is not answered. */
@@ -316,16 +315,10 @@ remember(struct socketio *s)
 	buf_fini(&rooms);
 }
 
-/* To refuse an event costs something too. */
 void
 socketio_over(struct socketio *s)
 {
-	uint32_t now_s = s->sio.eio.all->conns->now_s;
-
-	if (s->over_s != now_s)
-		s->over = 0;
-	s->over_s = now_s;
-	if (s->over++ >= OVER_MAX && !is_over(s))
+	if (s->live.over == LIVE_OVER_MAX && !is_over(s))
 		host_close(&s->live, 1008, "too many messages");
 }
 
@@ -452,13 +445,14 @@ static void
 begin_again(struct socketio *s)
 {
 	uint32_t credit_s = s->live.credit_s;
-	uint16_t credit = s->live.credit;
+	uint32_t credit = s->live.credit, over = s->live.over;
 
 	s->leaves = 0;
 	live_fini(&s->live);
 	begin(s);
 	s->live.credit_s = credit_s;
-	s->live.credit = credit;
+	s->live.credit = credit & 0x7f;
+	s->live.over = over & 0x3ff;
 }
 
 static void

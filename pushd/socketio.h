@@ -29,8 +29,6 @@ struct socketio {
 	struct socketio_back *back; /* CONNECT is not answered yet, or NULL */
 	char pid[SIOPAST_PID];      /* by which it may come back */
 	uint32_t active_s;          /* when it last said something */
-	uint32_t over_s;            /* when it said too much */
-	uint16_t over;              /* ... and how much in that second */
 	uint8_t bad;                /* what its handshake showed is nobody's */
 	uint8_t named;              /* its handshake showed who it is */
 	uint8_t bye;                /* it said that it goes */
@@ -75,7 +73,7 @@ void socketio_resumed(struct socketio *s, int good, int64_t cursor);
 /* socketio_refused(s, message): CONNECT said who it is, and is not. */
 void socketio_refused(struct socketio *s, const char *message);
 
-/* socketio_over(s): it said more than it may.  May end it. */
+/* socketio_over(s): an event was refused, perhaps one too many.  May end it. */
 void socketio_over(struct socketio *s);
 
 /* socketio_joined(s, good): it is where it was, or may not be any more. */

@@ -314,8 +314,6 @@ on_object(struct live *v, struct json_object *root)
 		o = payload;
 	if (strcmp(type, "ping") == 0)
 		say(v, "pong", json_object_new_object(), 0);
-	else if (!live_may(v, NULL))
-		return;
 	else if (strcmp(type, "auth") == 0)
 		do_auth(v, root, o);
 	else
@@ -325,8 +323,19 @@ on_object(struct live *v, struct json_object *root)
 static void
 hear(struct live *v, const char *p, size_t len)
 {
-	struct json_object *root = words_parse(v, p, len);
+	struct json_object *root;
 
+	/* Whatever it is: before any work is done for it. */
+	if (!live_may(v, NULL)) {
+		if (v->over == LIVE_OVER_MAX)
+			v->host->close(v, 1008, "too many messages");
+		return;
+	}
+	if (p == NULL) {
+		say_error(v, NULL, "binary", "Messages are text", 0);
+		return;
+	}
+	root = words_parse(v, p, len);
 	if (root != NULL)
 		on_object(v, root);
 	json_object_put(root);

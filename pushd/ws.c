@@ -461,8 +461,7 @@ on_data(struct ws *w, const struct wsframe_got *got)
 
 	if (got->opcode == WS_BINARY && !w->echo) {
 		if (got->fin)
-			w->live.host->words->error(
-			    &w->live, NULL, "binary", "Messages are text", 0);
+			w->live.host->words->text(&w->live, NULL, 0);
 		return;
 	}
 	if (b == NULL && got->fin) {

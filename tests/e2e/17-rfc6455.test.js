@@ -419,6 +419,23 @@ describe('a WebSocket in service', { timeout: 300_000 }, () => {
 		c.close();
 	});
 
+	it('bears no flood of what costs it more than a ping', async () => {
+		const text = (o) => frame(JSON.stringify(o));
+		for (const [what, f] of [['ping', text({ type: 'ping' })], ['no JSON', frame('{')],
+			['binary', bin('x')], ['strangers', text({ type: 'join_conversation' })]]) {
+			const c = await socket(p);
+			const lot = Buffer.concat(Array(500).fill(f));
+			for (let i = 0; i < 1000 && !c.ended; i++) {
+				c.write(lot);
+				await new Promise(setImmediate);
+			}
+			assert.equal(await closeCode(c), 1008, what);
+			// What is within its rate was answered.
+			assert.ok(frames(c.bytes).filter((x) => x.opcode === TEXT).length > 100);
+			c.close();
+		}
+	});
+
 	it('makes the handshake that the RFC shows', async () => {
 		const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 		const text = upgrade().replace(/Sec-WebSocket-Key: .*\r\n/, key);
