@@ -57,6 +57,10 @@ class Live {
 	}
 }
 
+// A message that is stored, also where the disk is busy.
+const stored = (who, room, text) =>
+	until(async () => (await who.send(room, text)).status === 201);
+
 const live = async (p, token, o) => {
 	const c = await new Live(p, token, o).open;
 	await c.until((m) => m.type === 'auth_success' || m.type === 'auth_error');
@@ -533,7 +537,7 @@ describe('the live dialect', { timeout: 300_000 }, () => {
 		const v = await p.visitor({ name: 'Behind' });
 		const room = v.conversation_id;
 		for (let i = 0; i < 1100; i += 20)
-			await Promise.all([...Array(20).keys()].map((n) => v.send(room, `late ${i + n}`)));
+			await Promise.all([...Array(20).keys()].map((n) => stored(v, room, `late ${i + n}`)));
 		for (let turn = 0; turn < 3; turn++) {
 			const a = await new Live(p, som.token, { auth: { cursor: start } }).open;
 			a.say('join_conversation', { conversationId: room });
@@ -557,7 +561,7 @@ describe('the live dialect', { timeout: 300_000 }, () => {
 		const v = await p.visitor({ name: 'Owed' });
 		const room = v.conversation_id;
 		for (let i = 0; i < 1100; i += 20)
-			await Promise.all([...Array(20).keys()].map((n) => v.send(room, `owed ${i + n}`)));
+			await Promise.all([...Array(20).keys()].map((n) => stored(v, room, `owed ${i + n}`)));
 		const a = await new Live(p, som.token, { auth: { cursor: start } }).open;
 		a.say('join_conversation', { conversationId: conv, cursor: '' });
 		a.say('join_conversation', { conversationId: room });

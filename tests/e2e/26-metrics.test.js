@@ -158,10 +158,13 @@ describe('metrics', { timeout: 300_000 }, () => {
 		assert.ok(p.kill('pushd', 'SIGSTOP'));
 		try {
 			// As many as the sockets of those who send them hold, and more.
-			for (; n < 1000; n += 20)
+			while (n < 1000)
 				for (const r of await Promise.all([...Array(20).keys()].map((i) =>
-					customer.send(conv, `blind ${n + i}`))))
-					assert.equal(r.status, 201);
+					customer.send(conv, `blind ${n + i}`)))) {
+					// On a busy disk a turn may take too long.
+					assert.ok([201, 503].includes(r.status), r.text);
+					n += r.status === 201;
+				}
 		} finally {
 			p.kill('pushd', 'SIGCONT');
 		}
