@@ -87,7 +87,14 @@ describe('docs/protocols.md', { timeout: 300_000 }, () => {
 			times(r, text) > 0), 60_000, text).catch((e) => {
 			throw new Error(`${e.message}\n${all.map((r) => `${r.name}: ${r.out}`).join('')}`);
 		});
+		// What is typed before there is a connection is said when there is one.
+		for (const r of all)
+			r.child.stdin.write(`early from ${r.name}\n`);
 		await heard('connected');
+		const said = async () => (await lan.get(`/api/conversations/${conv}/messages?limit=100`))
+			.json.items.map((m) => m.content).reverse();
+		await until(async () => (await said()).filter((x) => x.startsWith('early')).length >=
+			all.length, 60_000, 'what was typed early');
 
 		for (const r of all) {
 			r.child.stdin.write(`this is ${r.name}\n`);
@@ -98,11 +105,15 @@ describe('docs/protocols.md', { timeout: 300_000 }, () => {
 
 		const pid = p.pid('pushd');
 		p.kill('pushd');
+		for (const r of all) // and so is what is typed while there is none
+			r.child.stdin.write(`meanwhile from ${r.name}\nin order from ${r.name}\n`);
 		await until(() => p.pid('pushd') !== pid, undefined, 'its end');
 		await lan.send(conv, 'Is anybody there?');
 		await heard('Lan: Is anybody there?');
 		await lan.send(conv, 'Good.');
 		await heard('Lan: Good.');
+		for (const r of all)
+			await heard(`: in order from ${r.name}`, r);
 		for (const r of all) {
 			for (const text of ['Lan: I am a customer', 'Lan: Is anybody', 'Lan: Good.',
 				...all.filter((x) => x !== r).map((x) => `: this is ${x.name}`)])
@@ -110,6 +121,13 @@ describe('docs/protocols.md', { timeout: 300_000 }, () => {
 			assert.equal(times(r, 'reset'), 0, r.out);
 			assert.match(r.out, /^\d{13,} Lan: Good\.$/m, 'with its cursor');
 			assert.equal(r.child.exitCode, null);
+		}
+		const texts = await said();
+		for (const r of all) {
+			const of = (what) => texts.flatMap((x, i) => x === `${what} from ${r.name}` ? i : []);
+			for (const what of ['early', 'meanwhile', 'in order'])
+				assert.equal(of(what).length, 1, `${what} from ${r.name}: ${texts}`);
+			assert.ok(of('meanwhile')[0] < of('in order')[0], `${r.name}: ${texts}`);
 		}
 	});
 
