@@ -208,7 +208,13 @@ error_json(struct rsp *rs, int status, const char *code, const char *field)
 {
 	const char *sentence = rsp_sentence(code);
 	struct buf *b = &rs->body;
+	char text[256];
 
+	if (field != NULL) {
+		snprintf(text, sizeof(text), "%.*s: %.60s",
+		    (int)strcspn(sentence, "."), sentence, field);
+		sentence = text;
+	}
 	buf_puts(b, "{\"success\":false,\"error\":");
 	json_write_str(b, sentence, strlen(sentence));
 	buf_puts(b, ",\"code\":");

@@ -36,9 +36,10 @@ int rsp_json(struct rsp *rs, int status, struct json_object *o);
 
 /*
  * rsp_error(rs, status, code, field):
- * Answer {"error","code","success":false} and "field" unless NULL, the
- * sentence from the table of rsp.c; on a ROUTE_PAGE route the same as
- * a page (401 there: a redirect to the log-in).  503 gets a Retry-After.
+ * Answer {"error","code","success":false}, the sentence from the table of
+ * rsp.c, and "field", which the sentence names then, unless NULL; on a
+ * ROUTE_PAGE route the same as a page (401 there: a redirect to the log-in).
+ * 503 gets a Retry-After.
  */
 int rsp_error(struct rsp *rs, int status, const char *code, const char *field);
 

@@ -79,6 +79,8 @@ test('the API as CGI', async (t) => {
     assert.equal(r.json.success, false);
     assert.equal(typeof r.json.error, 'string');
     assert.equal(r.json.field, field);
+    if (field)
+      assert.ok(r.json.error.includes(`: ${field}`), r.json.error);
     assert.equal(r.headers['x-content-type-options'], 'nosniff');
     assert.equal(r.headers['referrer-policy'], 'no-referrer');
     assert.match(r.headers['cache-control'], /no-store/);
