@@ -170,7 +170,6 @@ K(conversation_message_rate_max, NUM, "50", 1, 100000, F, 0, "messages of a conv
 K(conversation_new_per_min_max, NUM, "10", 1, 100000, F, 0, "new conversations from an address in a minute")
 K(typing_rate_max,	NUM,	"1", 1, 1000, F|P, 0, "typing signals per conversation and person")
 K(presence_rate_max,	NUM,	"1", 1, 1000, F|P, 0, "presence changes of a person")
-K(receipt_rate_max,	NUM,	"1", 1, 1000, F|P, 0, "read receipts per conversation and person")
 K(credential_request_rate_max, NUM, "50", 1, 1000000, F|P, 0, "requests of a credential")
 K(credential_request_burst_max, NUM, "100", 1, 1000000, F|P, 0, "at once")
 K(address_request_rate_max, NUM, "20", 1, 1000000, F|P, 0, "requests of an address without credential")

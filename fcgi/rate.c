@@ -206,10 +206,6 @@ rate_take(struct req *rq, enum rate_kind kind, int64_t id)
 		n = snprintf(key, sizeof(key), "p%s", who);
 		rate = cf->presence_rate_max;
 		break;
-	case RATE_RECEIPT:
-		n = snprintf(key, sizeof(key), "e%s.%lld", who, (long long)id);
-		rate = cf->receipt_rate_max;
-		break;
 	case RATE_WEBHOOK:
 		n = snprintf(key, sizeof(key), "w%lld", (long long)id);
 		rate = cf->webhook_rate_max;

@@ -22,7 +22,6 @@ enum rate_kind {
 	RATE_CONVERSATION_NEW, /* new conversations of an address */
 	RATE_TYPING,           /* typing in conversation ${id} */
 	RATE_PRESENCE,         /* presence changes of a person */
-	RATE_RECEIPT,          /* receipts in conversation ${id} */
 	RATE_WEBHOOK,          /* webhooks of channel ${id} */
 	RATE_WEBHOOK_FAILURE   /* webhooks without proof of an address */
 };

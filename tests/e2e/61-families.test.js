@@ -441,7 +441,7 @@ for (const way of ['straight', 'apache', 'lighttpd'])
 			p = await start({ web: way === 'straight' ? 'apache' : way, conf: {
 				user_message_rate_max: 1000, credential_request_rate_max: 1000,
 				credential_request_burst_max: 1000, presence_rate_max: 1000,
-				typing_rate_max: 1000, receipt_rate_max: 1000, presence_grace_ms: 300,
+				typing_rate_max: 1000, presence_grace_ms: 300,
 				// So that a web server soon sees who is gone.
 				keepalive_s: 1, longpoll_s_max: 1 } });
 			const people = [];
