@@ -211,3 +211,25 @@ test('a shop of another origin, not listed: said in the visitor\'s language',
     assert.equal(await page.getByRole('textbox',
       { name: 'Viết tin nhắn…' }).inputValue(), 'có ai không?');
   });
+
+test('what the server refuses is said in the visitor\'s language too',
+  async (t) => {
+    const p = await start();
+    t.after(() => p.stop());
+    const page = await visit(t, p);
+    const refuse = (path, status, code) => page.route(path, (route) =>
+      route.request().method() === 'POST' ? route.fulfill({ status,
+        json: { success: false, code, error: 'In the words of programs.' } }) :
+        route.continue());
+    await refuse('**/api/widget/session', 429, 'rate_limited');
+    await write(page, 'có ai không?');
+    await page.getByText('Hơi nhanh quá.').waitFor();
+    await page.unroute('**/api/widget/session');
+    await refuse('**/api/conversations/*/messages', 422, 'invalid');
+    await write(page, 'còn hàng không?');
+    await page.getByText('· Lỗi').waitFor();
+    assert.equal(await page.getByText('In the words').count(), 0);
+    await page.unroute('**/api/conversations/*/messages');
+    await page.getByRole('button', { name: 'Gửi lại' }).click();
+    await page.getByText('· Đã gửi').waitFor();
+  });

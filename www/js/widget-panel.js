@@ -22,6 +22,8 @@ const TEXTS = {
 		unread: (n) => `${n} tin chưa đọc`, us: 'Chúng tôi', you: 'Bạn', file: 'Tệp đính kèm',
 		bot: 'trả lời tự động',
 		attach: 'Đính kèm tệp', refused: 'Không gửi được tệp này', drop: 'Bỏ tệp này',
+		fast: 'Hơi nhanh quá. Vui lòng chờ một lát rồi thử lại.',
+		busy: 'Hệ thống đang bận. Vui lòng thử lại sau vài giây.',
 	},
 	th: {
 		title: 'แชทกับเรา', soon: 'โดยปกติเราตอบภายในไม่กี่นาที',
@@ -39,6 +41,8 @@ const TEXTS = {
 		unread: (n) => `ยังไม่ได้อ่าน ${n} ข้อความ`, us: 'เรา', you: 'คุณ', file: 'ไฟล์แนบ',
 		bot: 'ตอบอัตโนมัติ',
 		attach: 'แนบไฟล์', refused: 'ส่งไฟล์นี้ไม่ได้', drop: 'เอาไฟล์นี้ออก',
+		fast: 'เร็วเกินไป โปรดรอสักครู่แล้วลองใหม่',
+		busy: 'ขณะนี้มีผู้ใช้มาก โปรดลองใหม่ในไม่กี่วินาที',
 	},
 	en: {
 		title: 'Chat with us', soon: 'We usually answer within minutes',
@@ -56,6 +60,8 @@ const TEXTS = {
 		unread: (n) => `${n} unread`, us: 'Us', you: 'You', file: 'Attachment',
 		bot: 'automatic reply',
 		attach: 'Attach a file', refused: 'This file could not be sent', drop: 'Take away',
+		fast: 'That was too fast. Please wait a moment and try again.',
+		busy: 'Very busy right now. Please try again in a few seconds.',
 	},
 };
 
@@ -287,11 +293,10 @@ export function mount(ui) {
 		status(e, m.status);
 	}
 
-	function status(e, s, error) {
+	function status(e, s) {
 		e.state = s;
 		e.classList.toggle('bad', s === 'failed');
 		e.classList.toggle('wait', s === 'queued' || s === 'sending');
-		e.error = error;
 	}
 
 	/* Name above the first of a row by one person, time below the last. */
@@ -309,7 +314,7 @@ export function mount(ui) {
 			if (e.edited)
 				foot.push(t.edited);
 			if (!e.who && (e === last || e.state === 'failed') && t[e.state])
-				foot.push(e.state === 'failed' && e.error || t[e.state]);
+				foot.push(t[e.state]);
 			const line = foot.join(' · ');
 			if (e.line !== line) {
 				e.line = line;
@@ -417,9 +422,10 @@ export function mount(ui) {
 		const res = await api('POST', '/api/widget/session', null, {
 			name: name.value.trim() || undefined, locale: ui.lang,
 			page: location.origin + location.pathname });
-		const j = await res.json();
 		if (!res.ok)
-			throw Object.assign(new Error(j.error), { told: true });
+			throw Object.assign(new Error(res.status),
+			    { told: { 429: t.fast, 503: t.busy }[res.status] });
+		const j = await res.json();
 		save({ token: j.token, conversation: j.conversation.id,
 			customer: j.customer.id });
 		await resume();
@@ -562,7 +568,7 @@ export function mount(ui) {
 			} else if (e.state === 'queued' && el.state === 'failed') {
 				own.append(el);
 			}
-			status(el, e.state, e.error?.message);
+			status(el, e.state);
 		}, !el);
 	}
 
@@ -576,8 +582,8 @@ export function mount(ui) {
 			try {
 				await starting;
 			} catch (e) {
-				/* the server's words, not the browser's */
-				said('error', e.told && e.message);
+				/* the visitor's language, not the browser's */
+				said('error', e.told);
 			}
 			starting = null;
 			go.disabled = false;
