@@ -12,6 +12,7 @@
 
 #include <sodium.h>
 
+#include "addr.h"
 #include "clock.h"
 #include "ident.h"
 #include "json.h"
@@ -37,8 +38,10 @@ struct ident_ask {
 	struct ident *known;
 	struct ident_wait *waits;
 	struct ident_ask *prev, *next;
-	unsigned wanted; /* by so many of those who wait */
-	int in_line;     /* not on its way yet */
+	struct ident_rate *rate; /* of who asked first; NULL: unlimited */
+	unsigned wanted;         /* by so many of those who wait */
+	int in_line;             /* not on its way yet */
+	int limited;             /* nobody is asked */
 };
 
 /* A request on its way. */
@@ -408,6 +411,34 @@ remember(struct idents *x, const unsigned char *hash, struct ident *id)
 	id->until_s = now_s() + x->ttl_s;
 }
 
+/* --- addresses that show what is worth nothing --- */
+
+/*
+ * What is counted for the network of ${addr}, as of now.  Two of them may share
+ * a place, which the newer one takes: the limit may act late, never early.
+ */
+static struct ident_rate *
+rate_of(struct idents *x, const char *addr)
+{
+	char net[ADDR_TEXT_MAX];
+	uint32_t hash[crypto_generichash_BYTES_MIN / sizeof(uint32_t)];
+	uint32_t now = now_s();
+	struct ident_rate *r;
+	uint64_t over;
+
+	addr_net(addr, net);
+	crypto_generichash((unsigned char *)hash, sizeof(hash),
+	    (unsigned char *)net, strlen(net), x->key, sizeof(x->key));
+	r = &x->rates[hash[0] % IDENT_RATES];
+	if (r->net != hash[1])
+		*r = (struct ident_rate){ hash[1], 0, now };
+	over = (uint64_t)(now - r->since) *
+	       (uint64_t)x->cf->address_request_rate_max;
+	r->n = over < r->n ? r->n - (uint32_t)over : 0;
+	r->since = now;
+	return r;
+}
+
 /* --- questions --- */
 
 static void
@@ -523,6 +554,12 @@ ident_ask(
 			x->remembered++;
 		} else {
 			a->item = cred_item(cred);
+			a->rate = cred->unlimited || cred->addr == NULL
+				      ? NULL
+				      : rate_of(x, cred->addr);
+			a->limited =
+			    a->rate != NULL &&
+			    a->rate->n >= x->cf->address_request_burst_max;
 		}
 		ask_add(x, a);
 	}
@@ -600,6 +637,8 @@ ask_answer(
 		}
 	}
 	if (id == NULL) {
+		if (status != 503 && a->rate != NULL)
+			a->rate->n++;
 		ask_end(x, a, NULL,
 		    status == 403 || status == 503 ? (int)status : 401,
 		    status == 503 ? "busy" : code, error);
@@ -742,7 +781,7 @@ ask_new(struct idents *x)
 	end = &b->asks;
 	items = json_object_new_array();
 	while (b->n < IDENTIFY_ITEMS_MAX && (a = x->first) != NULL &&
-	       a->known == NULL) {
+	       a->known == NULL && !a->limited) {
 		ask_take(x, a);
 		*end = a;
 		end = &a->next;
@@ -795,6 +834,13 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	(void)revents;
 	ev_idle_stop(loop, &x->spin);
 	while ((a = x->first) != NULL) {
+		if (a->limited) {
+			ask_take(x, a);
+			x->limited++;
+			ask_end(x, a, NULL, 429, "rate_limited",
+			    "Too many requests");
+			continue;
+		}
 		if (a->known != NULL) {
 			ask_take(x, a);
 			if (a->known->gone) /* while this waited */
@@ -835,16 +881,15 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 
 int
 idents_init(struct idents *x, struct ev_loop *loop, struct backend *backend,
-    struct presence *presence, unsigned ttl_s, unsigned pool,
-    const int64_t *account_max)
+    struct presence *presence, const struct conf *cf)
 {
 	memset(x, 0, sizeof(*x));
 	x->loop = loop;
 	x->backend = backend;
 	x->presence = presence;
-	x->ttl_s = ttl_s;
-	x->inflight_max = pool > 1 ? pool - 1 : 1;
-	x->account_max = account_max;
+	x->ttl_s = (unsigned)cf->identity_s;
+	x->inflight_max = cf->push_pool > 1 ? (unsigned)cf->push_pool - 1 : 1;
+	x->cf = cf;
 	randombytes_buf(x->key, sizeof(x->key));
 	ev_prepare_init(&x->prepare, on_prepare);
 	x->prepare.data = x;
@@ -974,7 +1019,7 @@ ident_use(struct idents *x, struct ident *id, struct ident_use *use,
 		return;
 	if (a->n++ == 0)
 		presence_up(x->presence, a->key, id->ref);
-	if (!unlimited && a->n > *x->account_max)
+	if (!unlimited && a->n > x->cf->account_connections_max)
 		account_trim(a, use);
 }
 

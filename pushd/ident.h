@@ -14,11 +14,15 @@
 
 #include "backend.h"
 #include "carry.h"
+#include "conf.h"
 #include "hub.h"
 #include "presence.h"
 #include "table.h"
 
-enum { IDENT_HASH = 16 /* bytes of a credential's hash */ };
+enum {
+	IDENT_HASH = 16,    /* bytes of a credential's hash */
+	IDENT_RATES = 1024, /* addresses watched at once, a power of two */
+};
 
 /*
  * Somebody, with what follows from it; shared by all sessions of which the
@@ -79,6 +83,13 @@ struct ident_ops {
 	uint32_t (*idle_since)(struct ident_use *); /* monotonic seconds */
 };
 
+/* What came from an address and was worth nothing. */
+struct ident_rate {
+	uint32_t net;   /* hash of the network; another takes its place */
+	uint32_t n;     /* that still count, */
+	uint32_t since; /* ... as of then; monotonic seconds */
+};
+
 /* What a client shows.  Any may be NULL; all are copied. */
 struct ident_cred {
 	const char *authorization, *token, *session, *cookie;
@@ -86,9 +97,10 @@ struct ident_cred {
 	const char *origin, *host;
 	size_t origin_len, host_len;
 	const char *addr;
+	int unlimited; /* the limits of addresses are not for it */
 };
 
-/* Once: the identity (borrowed), or NULL and why: 401, 403, or 503. */
+/* Once: the identity (borrowed), or NULL and why: 401, 403, 429, or 503. */
 typedef void ident_fn(void *arg, struct ident *id, int status, const char *code,
     const char *error);
 
@@ -103,30 +115,32 @@ struct idents {
 	int64_t control_id; /* event of the newest change of a session */
 	unsigned inflight, inflight_max;
 	unsigned ttl_s;
-	const int64_t *account_max; /* connections of an account; a setting */
-	unsigned char key[32];      /* of the credentials' hashes */
+	const struct conf *cf;
+	unsigned char key[32]; /* of the hashes of credentials and networks */
+	struct ident_rate rates[IDENT_RATES];
 	ev_prepare prepare;
 	ev_idle spin; /* active while a question waits unseen */
 	ev_timer timer;
-	uint64_t asked, remembered, refused;
+	uint64_t asked, remembered, refused, limited;
 };
 
 struct ident_wait;
 
 /*
- * idents_init(x, loop, backend, presence, ttl_s, pool, account_max):
- * Nobody known.  An answer of ${backend} holds for ${ttl_s}; at most ${pool}
- * questions are under way.  Borrows all of it.  0, or -1 without memory.
+ * idents_init(x, loop, backend, presence, cf):
+ * Nobody known.  An answer of ${backend} holds for identity_s; at most
+ * push_pool questions are under way.  Borrows all of it.  0, or -1 without
+ * memory.
  */
 int idents_init(struct idents *x, struct ev_loop *loop, struct backend *backend,
-    struct presence *presence, unsigned ttl_s, unsigned pool,
-    const int64_t *account_max);
+    struct presence *presence, const struct conf *cf);
 void idents_fini(struct idents *x);
 
 /*
  * ident_ask(x, cred, fn, arg):
- * Ask who shows ${cred}.  ${fn} is called later, never from within.  Returns a
- * handle good until then, or NULL without memory.
+ * Ask who shows ${cred}.  ${fn} is called later, never from within.  Where too
+ * much of what its address shows has been worth nothing, nobody is asked of
+ * what is not known.  Returns a handle good until then, or NULL without memory.
  */
 struct ident_wait *ident_ask(
     struct idents *x, const struct ident_cred *cred, ident_fn *fn, void *arg);

@@ -178,7 +178,7 @@ on_auth(void *arg, struct ident *id, int status, const char *code,
 	v->state = LIVE_NOBODY;
 	if (id != NULL)
 		login(v, id, tag);
-	else if (status == 503)
+	else if (status == 429 || status == 503)
 		live_close(v, 1011, "try again retry=2000");
 	else
 		v->host->words->refused(v, tag, error);
@@ -201,7 +201,8 @@ auth_by_cookie(struct live *v, int64_t tag)
 void
 live_auth(struct live *v, int64_t tag, const char *text, size_t len)
 {
-	struct ident_cred cred = { .addr = v->host->addr(v) };
+	struct ident_cred cred = { .addr = v->host->addr(v),
+		.unlimited = v->unlimited };
 	struct live_work *w;
 	struct buf bearer;
 

@@ -364,9 +364,7 @@ start(struct push *p, const char *const *listens, int nlistens,
 		return -1;
 	presence_init(
 	    &p->presence, p->loop, p->backend, (int)p->cf.presence_grace_ms);
-	idents_init(&p->idents, p->loop, p->backend, &p->presence,
-	    (unsigned)p->cf.identity_s, (unsigned)p->cf.push_pool,
-	    &p->cf.account_connections_max);
+	idents_init(&p->idents, p->loop, p->backend, &p->presence, &p->cf);
 	p->replays.hub = &p->hub;
 	p->replays.backend = p->backend;
 	typing_init(

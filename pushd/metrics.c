@@ -455,6 +455,9 @@ put_identities(struct buf *b, const struct idents *x)
 	    "Credentials remembered.", x->remembered);
 	put(b, "identify_refused_total", "counter", "Credentials refused.",
 	    x->refused);
+	put(b, "identify_limited_total", "counter",
+	    "... unseen: too many from an address were worth nothing.",
+	    x->limited);
 }
 
 static void

@@ -42,6 +42,7 @@ push_cred(const struct conn *c, const struct request *rq,
 	cred->origin = http_field(h, rq->p, "Origin", &cred->origin_len);
 	cred->host = http_field(h, rq->p, "Host", &cred->host_len);
 	cred->addr = conn_addr(c);
+	cred->unlimited = c->unlimited;
 	if (push_of(c)->cf.url_tokens) {
 		if (http_query(h, rq->p, "token", token, PUSH_TOKEN_MAX) > 0)
 			cred->token = token;

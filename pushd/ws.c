@@ -293,9 +293,12 @@ on_upgrade(void *arg, struct ident *id, int status, const char *code,
 
 	w->more->open->wait = NULL;
 	conn_resume(c);
-	if (status == 403 || status == 503) {
+	if (status == 403 || status == 429 || status == 503) {
 		conn_error(c, 0, status,
-		    status == 503 ? "Retry-After: 2\r\n" : NULL, code, error);
+		    status == 429   ? PUSH_TOO_MANY
+		    : status == 503 ? "Retry-After: 2\r\n"
+				    : NULL,
+		    code, error);
 		return;
 	}
 	if (id != NULL && !push_may(c, id)) {

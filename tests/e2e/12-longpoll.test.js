@@ -429,6 +429,36 @@ describe('long poll, bounds', { timeout: 300_000 }, () => {
 		list.forEach((x) => x.close());
 	});
 
+	it('asks only so often who shows what is worth nothing', async () => {
+		const q = await start({ conf: { ...rates, address_request_rate_max: 1,
+			address_request_burst_max: 5 } });
+		try {
+			const known = await q.customer('Known');
+			const poll = (token) => ask(q, GET(`${LONG}?wait=0`,
+				`Authorization: Bearer ${token}\r\n`));
+			assert.equal((await poll(known.token)).status, 200);
+			let n = 0;
+			for (const path of [`${LONG}?wait=0`, '/api/events/stream']) {
+				const no = await until(async () => {
+					const r = await ask(q, GET(path,
+						`Authorization: Bearer none-${n++}\r\n`));
+					assert.ok([401, 429].includes(r.status), r.text);
+					return r.status === 429 && r;
+				});
+				assert.ok(n > 5, `${n} were looked at`);
+				assert.equal(no.headers['retry-after'], '1');
+				assert.equal(no.json.code, 'rate_limited');
+			}
+			// Whom one knows is not asked about; and it passes.
+			assert.equal((await poll(known.token)).status, 200);
+			await until(async () => (await poll('none-y')).status === 401);
+			const fresh = await q.customer('Fresh');
+			await until(async () => (await poll(fresh.token)).status === 200);
+		} finally {
+			await q.stop();
+		}
+	});
+
 	it('answers only so many requests of a credential', async () => {
 		const { cursor } = (await customer.get('/api/events/poll')).json;
 		writeFileSync(p.conf, readFileSync(p.conf, 'utf8')

@@ -782,7 +782,10 @@ begin(void **state)
 	p.replays.hub = &p.hub;
 	p.replays.backend = p.backend;
 	presence_init(&p.presence, p.loop, p.backend, 1000);
-	idents_init(&p.idents, p.loop, p.backend, &p.presence, 60, 2, &most);
+	p.cf.identity_s = 60;
+	p.cf.push_pool = 2;
+	p.cf.account_connections_max = most;
+	idents_init(&p.idents, p.loop, p.backend, &p.presence, &p.cf);
 	typing_init(&p.typing, p.loop, 1000, forget, NULL);
 	longpolls_init(&p.longpolls, p.loop);
 	siopast_init(&p.siopast, &most, &most, &most);

@@ -511,7 +511,10 @@ begin(void **state)
 	p.replays.hub = &p.hub;
 	presence_init(&p.presence, p.loop, NULL, 1000000);
 	p.presence.loop = p.loop;
-	idents_init(&p.idents, p.loop, NULL, &p.presence, 60, 4, &most);
+	p.cf.identity_s = 60;
+	p.cf.push_pool = 4;
+	p.cf.account_connections_max = most;
+	idents_init(&p.idents, p.loop, NULL, &p.presence, &p.cf);
 	longpolls_init(&p.longpolls, p.loop);
 	conns_init(&p.conns, p.loop, &p.cf, paths);
 	return 0;

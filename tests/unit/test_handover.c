@@ -205,7 +205,10 @@ begin(void **state)
 	hub_init(&p.hub, 10, 1 << 20);
 	p.replays.hub = &p.hub;
 	presence_init(&p.presence, p.loop, NULL, 1000);
-	idents_init(&p.idents, p.loop, NULL, &p.presence, 60, 2, &most);
+	p.cf.identity_s = 60;
+	p.cf.push_pool = 2;
+	p.cf.account_connections_max = most;
+	idents_init(&p.idents, p.loop, NULL, &p.presence, &p.cf);
 	conns_init(&p.conns, p.loop, &p.cf, paths);
 	eios_init(&p.eios, &p.conns, &p.idents, &lim);
 	handover_init(&p.handover, &p);
