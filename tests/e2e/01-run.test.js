@@ -184,7 +184,8 @@ for (const web of ['apache', 'lighttpd']) {
 
 test('it ends when pushd has sent everybody away', async (t) => {
 	const p = await start({ env: { PARLEY_DRAIN_S: '8' }, conf: {
-		address_connections_max: 5000, account_connections_max: 5000 } });
+		address_connections_max: 5000, account_connections_max: 5000,
+		credential_request_burst_max: 5000 } });
 	t.after(() => p.stop());
 	const { token } = await p.bearer();
 	const streams = [];

@@ -37,7 +37,7 @@ const alive = (pid) => {
 // A workspace with an agent, a customer and somebody who writes all the time.
 async function workspace(t) {
 	const p = await start({ web: 'lighttpd', mode: 'fcgi',
-		env: { PARLEY_LIMITS: 'off' } });
+		env: { PARLEY_LIMITS: 'off', PARLEY_QUEUE_BYTES_MAX: String(8 << 20) } });
 	t.after(() => p.stop());
 	const customer = await p.customer('C');
 	const agent = await p.bearer();
