@@ -172,7 +172,7 @@ on_who(void *arg, struct ident *id, int status, const char *code,
 	(void)error;
 	s->more->wait = NULL;
 	conn_resume(c);
-	if (status != 403 && status != 503) {
+	if (status != 403 && status != 429 && status != 503) {
 		eio_begin(s, id);
 		return;
 	}

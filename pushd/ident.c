@@ -39,6 +39,7 @@ struct ident_ask {
 	struct ident_wait *waits;
 	struct ident_ask *prev, *next;
 	struct ident_rate *rate; /* of who asked first; NULL: unlimited */
+	uint32_t net;            /* ... when it asked */
 	unsigned wanted;         /* by so many of those who wait */
 	int in_line;             /* not on its way yet */
 	int limited;             /* nobody is asked */
@@ -439,6 +440,18 @@ rate_of(struct idents *x, const char *addr)
 	return r;
 }
 
+/*
+ * What ${a} showed was worth nothing.  Another network may have the place by
+ * now; and more than the bound is not held against it.
+ */
+static void
+rate_count(const struct idents *x, const struct ident_ask *a)
+{
+	if (a->rate != NULL && a->rate->net == a->net &&
+	    a->rate->n < x->cf->address_request_burst_max)
+		a->rate->n++;
+}
+
 /* --- questions --- */
 
 static void
@@ -557,6 +570,7 @@ ident_ask(
 			a->rate = cred->unlimited || cred->addr == NULL
 				      ? NULL
 				      : rate_of(x, cred->addr);
+			a->net = a->rate ? a->rate->net : 0;
 			a->limited =
 			    a->rate != NULL &&
 			    a->rate->n >= x->cf->address_request_burst_max;
@@ -637,8 +651,8 @@ ask_answer(
 		}
 	}
 	if (id == NULL) {
-		if (status != 503 && a->rate != NULL)
-			a->rate->n++;
+		if (status != 503)
+			rate_count(x, a);
 		ask_end(x, a, NULL,
 		    status == 403 || status == 503 ? (int)status : 401,
 		    status == 503 ? "busy" : code, error);

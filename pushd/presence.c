@@ -249,7 +249,7 @@ on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	while ((o = p->grace) != NULL && o->due <= now) {
 		grace_take(p, o);
 		o->want = 0;
-		if (o->told != 1 && o->asked != 1 && !o->in_dirty)
+		if (o->told != 1 && o->asked == -1 && !o->in_dirty)
 			drop(p, o);
 		else
 			dirty_add(p, o);

@@ -349,9 +349,7 @@ refuse(struct sse *s, int status, const char *code, const char *error)
 	int head_only = s->open->head_only;
 
 	snprintf(headers, sizeof(headers), "%s%s", s->open->cors,
-	    status == 401   ? "WWW-Authenticate: Bearer\r\n"
-	    : status == 429 ? PUSH_TOO_MANY
-			    : "");
+	    status == 401 ? "WWW-Authenticate: Bearer\r\n" : "");
 	conn_error(s->c, head_only, status, headers, code, error);
 }
 
@@ -367,17 +365,18 @@ send_back(struct sse *s, unsigned ms, const char *why)
 }
 
 /*
- * Nobody could say who it is.  EventSource gives up for good on any status but
- * 200, so it gets a stream with nothing but when to come back.
+ * Not now: nobody could say who it is, or too many asked.  EventSource gives up
+ * for good on any status but 200, so it gets a stream with nothing but when to
+ * come back.
  */
 static void
-put_off(struct sse *s)
+put_off(struct sse *s, const char *why)
 {
 	send_head(s);
 	if (s->open->head_only)
-		conn_end(s->c, "identity");
+		conn_end(s->c, why);
 	else
-		send_back(s, 2000 + conn_jitter(4000), "identity");
+		send_back(s, 2000 + conn_jitter(4000), why);
 }
 
 static void
@@ -389,8 +388,8 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 	uint32_t life = (uint32_t)p->cf.stream_life_s;
 
 	s->open->wait = NULL;
-	if (id == NULL && status == 503) {
-		put_off(s);
+	if (id == NULL && (status == 429 || status == 503)) {
+		put_off(s, status == 503 ? "identity" : "refused");
 		return;
 	}
 	if (id == NULL) {
@@ -398,7 +397,7 @@ on_ident(void *arg, struct ident *id, int status, const char *code,
 		return;
 	}
 	if (!push_may(s->c, id)) {
-		refuse(s, 429, "rate_limited", "Too many requests");
+		put_off(s, "refused");
 		return;
 	}
 	send_head(s);
@@ -572,7 +571,7 @@ sse_tick(struct conn *c)
 	struct sse *s = c->t;
 
 	if (s->use.ident == NULL) {
-		put_off(s);
+		put_off(s, "identity");
 		return 0;
 	}
 	if (c->all->now_s >= c->life_s) {
@@ -600,7 +599,7 @@ sse_bye(struct conn *c, unsigned back_s)
 	if (s->batch != NULL)
 		batch_flush(s);
 	if (s->use.ident == NULL)
-		put_off(s); /* it is still being asked who it is */
+		put_off(s, "identity"); /* still being asked who it is */
 	else
 		send_back(s, back_s * 1000 + conn_jitter(1000), "drain");
 }

@@ -438,17 +438,24 @@ describe('long poll, bounds', { timeout: 300_000 }, () => {
 				`Authorization: Bearer ${token}\r\n`));
 			assert.equal((await poll(known.token)).status, 200);
 			let n = 0;
-			for (const path of [`${LONG}?wait=0`, '/api/events/stream']) {
-				const no = await until(async () => {
-					const r = await ask(q, GET(path,
-						`Authorization: Bearer none-${n++}\r\n`));
-					assert.ok([401, 429].includes(r.status), r.text);
-					return r.status === 429 && r;
-				});
-				assert.ok(n > 5, `${n} were looked at`);
-				assert.equal(no.headers['retry-after'], '1');
-				assert.equal(no.json.code, 'rate_limited');
-			}
+			const no = await until(async () => {
+				const r = await poll(`none-${n++}`);
+				assert.ok([401, 429].includes(r.status), r.text);
+				return r.status === 429 && r;
+			});
+			assert.ok(n > 5, `${n} were looked at`);
+			assert.equal(no.headers['retry-after'], '1');
+			assert.equal(no.json.code, 'rate_limited');
+			// A stock EventSource, or client of Socket.IO, comes back.
+			const off = (path, is) => until(async () => {
+				for (let i = 0; i < 10; i++)
+					await poll(`none-${n++}`);
+				return is(await ask(q, GET(path,
+					`Authorization: Bearer none-${n++}\r\n`)));
+			});
+			await off('/api/events/stream', (r) => r.status === 200 &&
+				/^(retry: \d+\n\n)+$/.test(r.body));
+			await off('/socket.io/?EIO=4&transport=polling', (r) => r.status === 503);
 			// Whom one knows is not asked about; and it passes.
 			assert.equal((await poll(known.token)).status, 200);
 			await until(async () => (await poll('none-y')).status === 401);
@@ -467,13 +474,19 @@ describe('long poll, bounds', { timeout: 300_000 }, () => {
 		process.kill(p.pid('pushd'), 'SIGHUP');
 		await until(() => /conf reread/.test(p.log('pushd')));
 		const poll = GET(`${LONG}?wait=0&after=${cursor}`, bearer(customer));
-		const stream = GET('/api/events/stream', bearer(customer)).replace('GET', 'HEAD');
-		for (const text of [poll, stream]) {
-			const no = await until(async () => (await Promise.all(
-				[...Array(10).keys()].map(() => ask(p, text)))).find((r) => r.status === 429));
-			assert.equal(no.headers['retry-after'], '1');
-			assert.equal(no.json?.code, text === poll ? 'rate_limited' : undefined);
-		}
+		const no = await until(async () => (await Promise.all(
+			[...Array(10).keys()].map(() => ask(p, poll)))).find((r) => r.status === 429));
+		assert.equal(no.headers['retry-after'], '1');
+		assert.equal(no.json.code, 'rate_limited');
+		// A stock EventSource comes back.
+		await until(async () => {
+			await Promise.all([...Array(10).keys()].map(() => ask(p, poll)));
+			const c = await raw(p);
+			c.write(GET('/api/events/stream', bearer(customer)));
+			await c.until(() => /connected|(retry: \d+\n\n){2}/.test(c.text));
+			c.close();
+			return !c.text.includes('connected');
+		});
 		const other = await p.customer('Other');
 		assert.equal((await ask(p, GET(`${LONG}?wait=0`, bearer(other)))).status, 200);
 	});

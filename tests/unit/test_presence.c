@@ -104,6 +104,25 @@ online_on_its_way(void **state)
 	says(0, 1);
 }
 
+/* It came and went at once, and again while that it is gone was told. */
+static void
+twice_on_its_way(void **state)
+{
+	int i;
+
+	(void)state;
+	presence_up(&p, "u:1", "agent:1");
+	presence_down(&p, "u:1");
+	asked();
+	presence_up(&p, "u:1", "agent:1");
+	presence_down(&p, "u:1");
+	for (i = 0; i < 50 && p.grace != NULL; i++)
+		ev_run(loop, EVRUN_ONCE);
+	/* Whoever is asked about stays until there is an answer. */
+	assert_int_equal(p.nasked, 1);
+	assert_ptr_equal(table_get(&p.all, "u:1", 3), p.asked[0]);
+}
+
 /* It went, and came back while that was told. */
 static void
 offline_on_its_way(void **state)
@@ -132,6 +151,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(online_on_its_way, begin, end),
+		cmocka_unit_test_setup_teardown(twice_on_its_way, begin, end),
 		cmocka_unit_test_setup_teardown(offline_on_its_way, begin, end),
 	};
 
